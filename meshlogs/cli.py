@@ -1,0 +1,125 @@
+"""The command line: each command is one call of the library, with the same words."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+import meshlogs
+from meshlogs.errors import MeshlogsError
+
+PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+OUT = click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write.")
+OUTCOMES = ("harmed", "exposed", "safe", "init_stalled", "not_meshed", "undetermined")
+
+
+class _Main(click.Group):
+    """Errors of ours end with exit code 2 and their sentence, not with a traceback."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except MeshlogsError as error:
+            click.echo(f"meshlogs: {_plain(error)}", err=True)
+            sys.exit(2)
+
+
+def _plain(error: Exception) -> str:
+    from meshlogs.walkthrough import clean
+
+    return clean(str(error), 2_000)
+
+
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="meshlogs")
+def main():
+    """Why was the connection refused? Verdicts from exported logs of an Istio or Cloud Service Mesh fleet.
+
+    Exit codes: 0 done; 1 only with --fail-on, when met; 2 the call or the input was wrong.
+    """
+
+
+@main.command()
+@PATHS
+@OUT
+@click.option("--by", multiple=True, help="Column to group pod starts by; may be repeated.  [namespace, workload]")
+@click.option("--since", help="Leave out what happened before this time (RFC 3339, UTC if no zone).")
+@click.option("--until", help="Leave out what happened at or after this time.")
+@click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the table.")
+@click.option("--fail-on", type=click.Choice(OUTCOMES), multiple=True, help="Exit with 1 if a start had this outcome.")
+def report(paths, out, by, since, until, csv, as_json, fail_on):
+    """Judge the exports in PATH... and write report.html, tables and patches to a folder.
+
+    PATH is a file or folder of Cloud Storage sink shards, gcloud or kubectl output, in any mix.
+    """
+    from meshlogs.output import write_fleet
+    from meshlogs.report import terminal_table
+
+    fleet = meshlogs.analyse(meshlogs.read(paths, since=_time(since, "--since"), until=_time(until, "--until")))
+    summary = write_fleet(fleet, out, by=list(by) or ["namespace", "workload"], csv=csv)
+    click.echo(json.dumps(summary, indent=2) if as_json else terminal_table(fleet))
+    if not as_json:
+        click.echo(f"\nreport: {out / 'report.html'}")
+    if any((fleet.starts["outcome"] == outcome).any() for outcome in fail_on):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("pod")
+@PATHS
+@click.option("--limit", default=40, show_default=True, help="Most lines of evidence and of errors to show.")
+def explain(pod, paths, limit):
+    """One pod's timeline, evidence, verdict and remedy: the guide's nine steps, done.
+
+    POD is a pod's name or a start_id from the tables.
+    """
+    click.echo(meshlogs.explain(meshlogs.analyse(paths), pod, limit=limit))
+
+
+@main.command()
+@PATHS
+@OUT
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def convert(paths, out, as_json):
+    """Write exports as Parquet: log_entries, events, pods, and rejects."""
+    from meshlogs.output import write_export
+
+    counts = write_export(meshlogs.read(paths), out)
+    if as_json:
+        click.echo(json.dumps(counts, indent=2))
+        return
+    for name, count in counts.items():
+        click.echo(f"{name:12} {count:>12,}")
+
+
+@main.command()
+@click.option("--pods", default=100, show_default=True, type=click.IntRange(min=1), help="How many pods.")
+@OUT
+@click.option("--seed", default=0, show_default=True, help="The same seed writes the same bytes.")
+@click.option("--shards", default=1, show_default=True, type=click.IntRange(min=1), help="Files to spread each hour over.")
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice(["proxy_logs", "events", "pod_specs", "app_logs"]),
+    help="Leave a source out.",
+)
+@click.option("--lost-events", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of events lost.")
+@click.option("--legacy", is_flag=True, help="Write legacy resources (container, gke_cluster).")
+@click.option("--gzip", is_flag=True, help="Compress the shards.")
+def simulate(pods, out, **options):
+    """Write a labelled, made-up fleet in real export forms, with the truth beside it."""
+    meshlogs.simulate_fleet(out, pods=pods, **options)
+    click.echo(f"export: {out / 'export'}\ntruth:  {out / 'truth'}")
+
+
+def _time(value: str | None, option: str):
+    import pandas as pd
+
+    if value is None:
+        return None
+    try:
+        return pd.Timestamp(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a time such as 2026-03-02T09:00:00Z", param_hint=option) from error

@@ -1,0 +1,45 @@
+"""Errors that a caller can act on.
+
+Every error of this package is a `MeshlogsError`. Each keeps its values as
+attributes, passes them all to `Exception.__init__` (so that it survives the
+trip back from a worker process) and builds its sentence in `__str__`.
+"""
+
+
+class MeshlogsError(Exception):
+    """Root of all errors that meshlogs raises on purpose."""
+
+
+class SchemaError(MeshlogsError):
+    """A table lacks columns that a step needs, or holds values of another type."""
+
+    def __init__(self, table: str, problem: str):
+        super().__init__(table, problem)
+        self.table, self.problem = table, problem
+
+    def __str__(self):
+        return f"table {self.table}: {self.problem}"
+
+
+class InputError(MeshlogsError):
+    """An input path cannot be used; says which, what was found there, and what to do."""
+
+    def __init__(self, path: str, found: str, hint: str = ""):
+        super().__init__(path, found, hint)
+        self.path, self.found, self.hint = str(path), found, hint
+
+    def __str__(self):
+        text = f"{self.path}: {self.found}"
+        return f"{text}. {self.hint}" if self.hint else text
+
+
+class UnknownPodError(MeshlogsError):
+    """No pod of that name is in the export; lists the nearest names."""
+
+    def __init__(self, pod: str, nearest: tuple[str, ...] = ()):
+        super().__init__(pod, nearest)
+        self.pod, self.nearest = pod, tuple(nearest)
+
+    def __str__(self):
+        text = f"no pod named {self.pod!r} in this export"
+        return f"{text}. Nearest: {', '.join(self.nearest)}" if self.nearest else text

@@ -1,0 +1,96 @@
+"""How often pod starts raced: counts, shares with what the export leaves open, and window quantiles.
+
+`tally` counts one shard's starts, `merge` adds counts, `finish` divides once. An incidence proportion
+is harmed starts ÷ starts at risk. Undetermined starts count as none (`share_lower`) and as all
+(`share_upper`) harmed; the confidence interval (Wilson, 95 %) runs from the lower end for the one to the
+upper end for the other.
+"""
+
+import numpy as np
+import pandas as pd
+
+from meshlogs import schema
+from meshlogs.censoring import quantile, turnbull, wilson
+
+BY = ("namespace", "workload")
+_ADDED = ["starts", "meshed", "at_risk", "harmed", "exposed", "safe", "init_stalled", "undetermined", "open", "errors"]
+
+
+def incidence_by(starts: pd.DataFrame, by=BY) -> pd.DataFrame:
+    """Incidence of start-up races by these columns of the starts table, worst first.
+
+    Columns: the grouping columns, then those of `schema.incidence`. Shares are proportions, 0 to 1;
+    windows are seconds. Raises ValueError for a column the starts do not have.
+    """
+    by = [by] if isinstance(by, str) else list(by)
+    unknown = [name for name in by if name not in starts.columns]
+    if unknown:
+        raise ValueError(f"starts have no column {unknown[0]!r}; group by any of {', '.join(starts.columns)}")
+    counts = finish(merge([tally(starts, by)], by), by)
+    table = counts.merge(_windows(starts, by), on=by, how="left", validate="one_to_one")
+    table = table.sort_values(["harmed", "share_upper", *by], ascending=[False, False, *[True] * len(by)])
+    return schema.conform(table.reset_index(drop=True), schema.incidence(by), "incidence")
+
+
+def tally(starts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Counts of these starts by the grouping columns; `open` are the undetermined starts at risk."""
+    at_risk, outcome = starts["at_risk"].astype(bool), starts["outcome"]
+    counts = pd.DataFrame(
+        {
+            "starts": 1,
+            "meshed": starts["meshed"].eq(True).fillna(False).astype(int),
+            "at_risk": at_risk.astype(int),
+            **{
+                word: (outcome == word).astype(int)
+                for word in ("harmed", "exposed", "safe", "init_stalled", "undetermined")
+            },
+            "open": (at_risk & (outcome == "undetermined")).astype(int),
+            "errors": starts["refused"].fillna(0).astype(int),
+        },
+        index=starts.index,
+    )
+    return counts.groupby(_keys(starts, by), sort=True).sum().reset_index()
+
+
+def merge(tallies: list[pd.DataFrame], by: list[str]) -> pd.DataFrame:
+    """The sum of tallies."""
+    together = pd.concat(tallies, ignore_index=True)
+    return together.groupby(by, sort=True)[_ADDED].sum().reset_index()
+
+
+def finish(counts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Shares and confidence intervals of merged counts."""
+    harmed, at_risk = counts["harmed"], counts["at_risk"]
+    most = harmed + counts["open"]
+    total = at_risk.where(at_risk > 0)
+    lower = [wilson(int(x), int(n))[0] for x, n in zip(harmed, at_risk, strict=True)]
+    upper = [wilson(int(x), int(n))[1] for x, n in zip(most, at_risk, strict=True)]
+    return counts.assign(
+        share_lower=harmed / total, share_upper=most / total, ci_lower=lower, ci_upper=upper
+    ).reset_index(drop=True)[[*by, *_ADDED, "share_lower", "share_upper", "ci_lower", "ci_upper"]]
+
+
+def _keys(starts: pd.DataFrame, by: list[str]) -> list[pd.Series]:
+    return [starts[name].astype("str").fillna("").rename(name) for name in by]
+
+
+def _windows(starts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Quantiles of the race windows of each group, with bounds.
+
+    The quantile itself is given as its lower bound: "at least".
+    """
+    known = starts[starts["at_risk"].astype(bool) & starts["window_lower_s"].notna()]
+    rows = []
+    for key, group in known.groupby(_keys(known, by), sort=True):
+        lower, upper = group["window_lower_s"].to_numpy(float), group["window_upper_s"].to_numpy(float)
+        estimate = turnbull(lower, upper)
+        bounds = {"p50": quantile(estimate, 0.5), "p90": quantile(estimate, 0.9), "max": (lower.max(), upper.max())}
+        row = dict(zip(by, key, strict=True))
+        for name, (low, high) in bounds.items():
+            row |= {f"window_{name}_s": low, f"window_{name}_lower_s": low, f"window_{name}_upper_s": high}
+        rows.append(row)
+    columns = [*by, *[name for name, _ in schema.QUANTILES]]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype({**dict.fromkeys(by, "str"), **dict.fromkeys(columns[len(by) :], float)})
+
+

@@ -1,0 +1,80 @@
+"""Writing the results: tables as Parquet and CSV, summary, patches, page and notebook."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from meshlogs import schema
+from meshlogs.errors import InputError
+from meshlogs.pipeline import Export, Fleet
+from meshlogs.report import summary, write_report
+
+# A cell that a spreadsheet would take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False) -> dict:
+    """Write tables/, patches/, summary.json, report.html and report.ipynb to `out`; the summary comes back."""
+    out = _folder(out)
+    tables = {
+        "errors": (fleet.errors, schema.ERRORS),
+        "starts": (fleet.starts, schema.STARTS),
+        "incidence": (fleet.incidence(by), schema.incidence(by)),
+        "remedies": (fleet.remedies, schema.REMEDIES),
+        "coverage": (fleet.coverage, schema.COVERAGE),
+        "rejects": (fleet.rejects, schema.REJECTS),
+    }
+    (out / "tables").mkdir(exist_ok=True)
+    for name, (table, layout) in tables.items():
+        pq.write_table(schema.to_arrow(table, layout), out / "tables" / f"{name}.parquet")
+        if csv:
+            write_csv(table, layout, out / "tables" / f"{name}.csv")
+    _patches(fleet.remedies, out)
+    counts = summary(fleet)
+    text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
+    (out / "summary.json").write_text(text, encoding="utf-8")
+    write_report(fleet, out, by=by)
+    return counts
+
+
+def write_export(export: Export, out: Path) -> dict[str, int]:
+    """Write log_entries, events, pods and rejects as Parquet to `out`; their row counts come back."""
+    out = _folder(out)
+    layouts = {"log_entries": schema.LOG_ENTRIES, "events": schema.EVENTS, "pods": schema.PODS, "rejects": schema.REJECTS}
+    counts = {}
+    for name, layout in layouts.items():
+        table = getattr(export, name)
+        pq.write_table(schema.to_arrow(table, layout), out / f"{name}.parquet")
+        counts[name] = len(table)
+    return counts
+
+
+def write_csv(table: pd.DataFrame, layout: pa.Schema, path: Path) -> None:
+    """Write a table as CSV: times as RFC 3339 with nanoseconds, no cell that a spreadsheet runs as a formula."""
+    columns = {}
+    for field in layout:
+        values = table[field.name]
+        if pa.types.is_timestamp(field.type):
+            values = values.map(lambda stamp: "" if pd.isna(stamp) else stamp.isoformat().replace("+00:00", "Z"))
+        elif pa.types.is_string(field.type):
+            values = values.fillna("").map(lambda text: f"'{text}" if text.startswith(_FORMULA) else text)
+        columns[field.name] = values
+    pd.DataFrame(columns).to_csv(path, index=False, lineterminator="\n")
+
+
+def _patches(remedies: pd.DataFrame, out: Path) -> None:
+    for row in remedies.dropna(subset=["patch", "patch_file"]).itertuples():
+        path = out / row.patch_file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(row.patch, encoding="utf-8")
+
+
+def _folder(out: Path) -> Path:
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(str(out), "a file stands where the output folder should be", "Choose another --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    return out

@@ -1,0 +1,189 @@
+"""The steps in order, written once: read, extract, place, reconstruct, judge, tally, advise."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from meshlogs import coverage, evidence, formats, remedies, schema, timelines, verdicts
+from meshlogs.errors import InputError, UnknownPodError
+from meshlogs.evidence import presence, proxy, refused
+from meshlogs.incidence import BY, incidence_by
+
+Paths = str | Path | Iterable[str | Path]
+
+
+class Export:
+    """The canonical tables of some export files, read when first asked for.
+
+    `log_entries`, `events`, `pods` and `rejects` are plain dataframes (`meshlogs.schema`);
+    `files` says what each file was taken for. Entries delivered twice are one.
+    """
+
+    def __init__(self, paths: Paths, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None):
+        paths = [paths] if isinstance(paths, str | Path) else list(paths)
+        self._files = formats.files([Path(path) for path in paths])
+        self._named = {path for path in map(Path, paths) if path.is_file()}
+        self.since, self.until = since, until
+
+    @cached_property
+    def _shards(self) -> list[formats.Shard]:
+        shards = [_read(path, source, strict=path in self._named) for path, source in self._files]
+        if not any(len(shard.log_entries) + len(shard.events) + len(shard.pods) + shard.records for shard in shards):
+            raise InputError(
+                ", ".join(sorted({source for _, source in self._files})[:3]),
+                "no log entry, event or pod found in any file",
+                "Give a folder of exports, for example of a Cloud Storage sink; 'meshlogs report --help' lists forms.",
+            )
+        return shards
+
+    @cached_property
+    def files(self) -> pd.DataFrame:
+        """One row per file: source, form, records, log_entries, events, pods, rejects."""
+        rows = [
+            {
+                "source": source,
+                "form": shard.form,
+                "records": shard.records,
+                **{name: len(getattr(shard, name)) for name in ("log_entries", "events", "pods", "rejects")},
+            }
+            for (_, source), shard in zip(self._files, self._shards, strict=True)
+        ]
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def _all_entries(self) -> pd.DataFrame:
+        rows = self._together("log_entries", schema.LOG_ENTRIES)
+        rows = self._within(rows, rows["time"])
+        keys = ["time", "log_name", "insert_id", "project", "receive_time", "message", "source", "line"]
+        return rows.sort_values(keys, kind="stable", ignore_index=True)
+
+    @cached_property
+    def duplicates(self) -> pd.Series:
+        """Whether each entry that was read is a repeat of another (same log, time and insert id)."""
+        rows = self._all_entries
+        return rows["insert_id"].notna() & rows.duplicated(["log_name", "time", "insert_id", "project"])
+
+    @cached_property
+    def log_entries(self) -> pd.DataFrame:
+        """Log entries by time, each once (`schema.LOG_ENTRIES`)."""
+        return self._all_entries[~self.duplicates].reset_index(drop=True)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """Events by time, each once (`schema.EVENTS`)."""
+        rows = self._together("events", schema.EVENTS)
+        rows = self._within(rows, rows["time_upper"])
+        rows = rows.sort_values(["time_upper", "event_name", "insert_id", "source", "line"], kind="stable")
+        content = [name for name in rows.columns if name not in ("source", "line")]
+        return rows.drop_duplicates(content).reset_index(drop=True)
+
+    @cached_property
+    def pods(self) -> pd.DataFrame:
+        """Pods (`schema.PODS`), one row for each different object that was read."""
+        rows = self._together("pods", schema.PODS)
+        rows = rows.sort_values(["namespace", "pod", "pod_uid", "source", "line"], kind="stable")
+        content = [name for name in rows.columns if name not in ("source", "line", "containers", "init_containers")]
+        return rows.drop_duplicates(content).reset_index(drop=True)
+
+    @cached_property
+    def rejects(self) -> pd.DataFrame:
+        """What could not be read: source, line, reason, excerpt (`schema.REJECTS`)."""
+        rows = self._together("rejects", schema.REJECTS)
+        return rows.sort_values(["source", "line"], kind="stable", ignore_index=True)
+
+    @cached_property
+    def evidence(self) -> pd.DataFrame:
+        """Dated facts about pods (`schema.EVIDENCE`), the lines of one failure grouped as one."""
+        facts = evidence.extract(self.log_entries, self.events, self.pods)
+        facts = presence.thin(proxy.thin(facts))
+        return refused.grouped(facts)
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """What the export holds, by kind of source and hour, and what is missing (`schema.COVERAGE`)."""
+        return coverage.survey(self._all_entries, self.duplicates, self.events, self.pods, self.rejects)
+
+    def _together(self, name: str, table) -> pd.DataFrame:
+        parts = [part for part in (getattr(shard, name) for shard in self._shards) if len(part)]
+        return pd.concat(parts, ignore_index=True) if parts else schema.empty(table)
+
+    def _within(self, rows: pd.DataFrame, time: pd.Series) -> pd.DataFrame:
+        keep = pd.Series(True, index=rows.index)
+        if self.since is not None:
+            keep &= time.isna() | (time >= self.since)
+        if self.until is not None:
+            keep &= time.isna() | (time < self.until)
+        return rows[keep]
+
+
+def _read(path: Path, source: str, *, strict: bool) -> formats.Shard:
+    return formats.read(path, source=source) if strict else formats.read_any(path, source=source)
+
+
+class Fleet:
+    """The judged fleet: `starts`, `errors`, `remedies`, `incidence(by)`, and the evidence under them."""
+
+    def __init__(self, export: Export):
+        self.export = export
+        self.pods, self.rejects, self.coverage = export.pods, export.rejects, export.coverage
+        self.evidence = timelines.place(export.evidence, export.pods)
+        starts = timelines.reconstruct(self.evidence, export.pods)
+        self.errors = verdicts.judge(self.evidence, starts, export.pods)
+        self.starts = verdicts.conclude(starts, self.errors, self.evidence)
+
+    @cached_property
+    def remedies(self) -> pd.DataFrame:
+        """Which remedy applies to which workload (`schema.REMEDIES`)."""
+        return remedies.advise(self.starts, self.errors, self.pods)
+
+    def incidence(self, by=BY) -> pd.DataFrame:
+        """How often starts raced, by these columns of `starts` (`schema.incidence`)."""
+        return incidence_by(self.starts, by)
+
+    def start_of(self, pod: str) -> pd.DataFrame:
+        """The starts of a pod, by its name or its start_id.
+
+        Raises UnknownPodError, with the nearest names, when there is none.
+        """
+        rows = self.starts[(self.starts["pod"] == pod) | (self.starts["start_id"] == pod)]
+        if rows.empty:
+            import difflib
+
+            names = self.starts["pod"].dropna().unique().tolist()
+            raise UnknownPodError(pod, tuple(difflib.get_close_matches(pod, names, n=3, cutoff=0.3)))
+        return rows
+
+
+def read(*paths: str | Path | Iterable[str | Path], since=None, until=None) -> Export:
+    """The canonical tables of export files and folders in any known form, lazily.
+
+    `since` and `until` (anything `pandas.Timestamp` takes; UTC if it names no zone) keep entries and
+    events with since <= time < until. Raises InputError for a path that is missing or of no known form.
+    """
+    flat = [path for given in paths for path in ([given] if isinstance(given, str | Path) else given)]
+    return Export(flat, since=_moment(since), until=_moment(until))
+
+
+def analyse(export: Export | Paths) -> Fleet:
+    """The judged fleet of an export, or of its paths."""
+    return Fleet(export if isinstance(export, Export) else read(export))
+
+
+def evidence_for(fleet: Fleet, error: pd.Series) -> pd.DataFrame:
+    """The evidence under one row of `fleet.errors`: what dates its pod's start, its proxy and the error itself.
+
+    Rows of `schema.EVIDENCE` by time, each with log, insert id, source and line.
+    """
+    rows = fleet.evidence[fleet.evidence["start_id"] == error["start_id"]]
+    mine = rows["insert_id"].eq(error["insert_id"]) & rows["time_upper"].eq(error["time"])
+    others = rows["kind"].isin(["refused", "suspected", "upstream_refused", "refused_context", "app_logged"])
+    return rows[mine | ~others].reset_index(drop=True)
+
+
+def _moment(value) -> pd.Timestamp | None:
+    if value is None:
+        return None
+    stamp = pd.Timestamp(value)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")

@@ -1,0 +1,282 @@
+"""The tables of meshlogs: names, columns, types and units, in one place.
+
+A step ends with `conform(rows, TABLE)`: the schema is the documentation, the
+check and the Parquet layout. Times are `timestamp[ns, UTC]`; a pair
+`x_lower, x_upper` holds closed bounds, equal when the time is known exactly;
+null means unknown (for an upper bound: never seen). Columns ending in `_s` are seconds.
+"""
+
+import pandas as pd
+import pyarrow as pa
+
+from meshlogs.errors import SchemaError
+
+TIME = pa.timestamp("ns", tz="UTC")
+TEXT, INT, BOOL, SECONDS, NAMES = pa.string(), pa.int64(), pa.bool_(), pa.float64(), pa.list_(pa.string())
+
+_WHERE = [("project", TEXT), ("location", TEXT), ("cluster", TEXT)]
+_POD = [*_WHERE, ("namespace", TEXT), ("pod", TEXT)]
+_ORIGIN = [("source", TEXT), ("line", INT)]
+
+
+def _bounds(*names: str) -> list[tuple[str, pa.DataType]]:
+    return [(f"{name}_{end}", TIME) for name in names for end in ("lower", "upper")]
+
+
+LOG_ENTRIES = pa.schema(
+    [
+        ("time", TIME),
+        ("time_granularity", TEXT),  # ns | us | ms | s
+        ("receive_time", TIME),
+        ("insert_id", TEXT),
+        ("log_name", TEXT),  # as written
+        ("log_id", TEXT),  # percent-decoded
+        ("severity", TEXT),
+        ("resource_type", TEXT),  # of the newer model: `container` reads as `k8s_container`
+        *_POD,
+        ("container", TEXT),
+        ("node", TEXT),
+        ("stream", TEXT),  # stdout | stderr | null
+        ("message", TEXT),  # what a person would read
+        ("payload", TEXT),  # JSON text; null for plain text
+        ("labels", TEXT),  # JSON text
+        *_ORIGIN,
+    ]
+)
+
+EVENTS = pa.schema(
+    [
+        *_bounds("time"),  # this occurrence: the last one of a counted event
+        ("time_source", TEXT),  # name | event_time | last_timestamp | entry
+        *_bounds("first"),
+        ("count", INT),  # null where the export dropped it
+        ("reason", TEXT),
+        ("type", TEXT),  # Normal | Warning
+        ("message", TEXT),
+        ("kind", TEXT),  # of the object the event is about: Pod, Node, ReplicaSet …
+        ("container", TEXT),  # from the field path, never from the message
+        ("container_kind", TEXT),  # regular | init | ephemeral
+        *_POD,
+        ("pod_uid", TEXT),
+        ("node", TEXT),
+        ("component", TEXT),
+        ("event_uid", TEXT),
+        ("event_name", TEXT),
+        ("insert_id", TEXT),
+        *_ORIGIN,
+    ]
+)
+
+PODS = pa.schema(
+    [
+        *_POD,
+        ("pod_uid", TEXT),
+        ("workload", TEXT),
+        ("controller", TEXT),  # Deployment | StatefulSet | DaemonSet | Job | CronJob | ReplicaSet | Pod …
+        ("revision", TEXT),  # pod-template-hash
+        ("node", TEXT),
+        ("injection", TEXT),  # sidecar | native_sidecar | none | unknown
+        ("containers", NAMES),  # in order
+        ("init_containers", NAMES),  # in order
+        ("hold_hook", BOOL),  # proxy before the app and its postStart hook waits for Envoy
+        ("redirect", TEXT),  # JSON: arguments of the redirection found in the spec
+        ("annotations", TEXT),  # JSON
+        ("conditions", TEXT),  # JSON: list of {type, status, reason, time}
+        ("container_states", TEXT),  # JSON: list, one object a container, see k8s_pods
+        ("pod_ip", TEXT),
+        ("phase", TEXT),
+        ("created", TIME),
+        ("deleted", TIME),
+        ("labels", TEXT),  # JSON
+        ("spec", TEXT),  # JSON: what the verdicts need of each container, see k8s_pods
+        *_ORIGIN,
+    ]
+)
+
+REJECTS = pa.schema([("source", TEXT), ("line", INT), ("reason", TEXT), ("excerpt", TEXT)])
+
+EVIDENCE = pa.schema(
+    [
+        ("kind", TEXT),  # what is claimed: see meshlogs.evidence.KINDS
+        *_bounds("time"),
+        *_POD,
+        ("pod_uid", TEXT),
+        ("container", TEXT),
+        ("container_kind", TEXT),
+        ("value", TEXT),  # the kind's own word: a signature, a version, a probe's answer
+        ("host", TEXT),
+        ("ip", TEXT),
+        ("port", INT),
+        ("late_s", SECONDS),  # how much earlier than its log line the fact may have happened
+        ("suspected", BOOL),
+        ("message", TEXT),
+        ("log_name", TEXT),
+        ("insert_id", TEXT),
+        *_ORIGIN,
+        ("entries", INT),  # how many log entries it spans
+        ("insert_ids", TEXT),  # of all of them, joined by ";"
+    ]
+)
+
+STARTS = pa.schema(
+    [
+        ("start_id", TEXT),
+        *_POD,
+        ("pod_uid", TEXT),
+        ("workload", TEXT),
+        ("controller", TEXT),
+        ("revision", TEXT),
+        ("node", TEXT),
+        ("proxy_version", TEXT),
+        ("injection", TEXT),
+        ("hold", BOOL),  # null: unknown
+        ("app_container", TEXT),
+        *_bounds("scheduled", "proxy_started", "app_started", "proxy_ready"),
+        ("window_lower_s", SECONDS),
+        ("window_upper_s", SECONDS),  # inf: the proxy was never seen ready
+        ("refused", INT),
+        ("outcome", TEXT),
+        ("reason", TEXT),
+        ("has_app_logs", BOOL),
+        ("has_proxy_logs", BOOL),
+        ("has_events", BOOL),
+        ("has_pod_spec", BOOL),
+        ("errors_first", TIME),
+        ("meshed", BOOL),  # null: unknown
+        ("at_risk", BOOL),
+    ]
+)
+
+ERRORS = pa.schema(
+    [
+        *_POD,
+        ("pod_uid", TEXT),
+        ("container", TEXT),
+        ("workload", TEXT),
+        ("start_id", TEXT),
+        ("time", TIME),
+        ("insert_id", TEXT),  # of its first entry
+        ("entries", INT),
+        ("message", TEXT),
+        ("signature", TEXT),
+        ("destination_host", TEXT),
+        ("destination_port", INT),
+        ("suspected", BOOL),
+        ("verdict", TEXT),
+        ("certainty", TEXT),  # proven | likely; null for undetermined
+        ("reason", TEXT),
+        *_ORIGIN,
+        ("destination_ip", TEXT),
+        *_bounds("attempt"),  # when the refused connect itself happened
+    ]
+)
+
+COUNTS = [
+    ("starts", INT),
+    ("meshed", INT),
+    ("at_risk", INT),
+    ("harmed", INT),
+    ("exposed", INT),
+    ("safe", INT),
+    ("init_stalled", INT),
+    ("undetermined", INT),
+    ("share_lower", SECONDS),  # proportions, 0 to 1
+    ("share_upper", SECONDS),
+    ("ci_lower", SECONDS),
+    ("ci_upper", SECONDS),
+    ("errors", INT),
+]
+QUANTILES = [
+    (f"window_{q}{end}_s", SECONDS) for q in ("p50", "p90", "max") for end in ("", "_lower", "_upper")
+]
+
+
+def incidence(by: list[str]) -> pa.Schema:
+    """Schema of an incidence table grouped by these columns."""
+    return pa.schema([(name, TEXT) for name in by] + COUNTS + QUANTILES)
+
+
+REMEDIES = pa.schema(
+    [
+        ("workload", TEXT),
+        ("namespace", TEXT),
+        ("cluster", TEXT),
+        ("remedy", TEXT),
+        ("applies", BOOL),
+        ("why", TEXT),
+        ("blocked_by", TEXT),
+        ("expected_effect", TEXT),
+        ("patch_file", TEXT),
+        ("patch", TEXT),  # the YAML itself
+    ]
+)
+
+COVERAGE = pa.schema(
+    [
+        ("kind", TEXT),  # app_logs | proxy_logs | events | pods | audit | other
+        ("project", TEXT),
+        ("cluster", TEXT),
+        ("hour", TIME),
+        ("entries", INT),
+        ("duplicates", INT),
+        ("rejects", INT),
+        ("first", TIME),
+        ("last", TIME),
+        ("loss_markers", INT),
+        ("missing", TEXT),
+        ("query", TEXT),
+    ]
+)
+
+
+def empty(table: pa.Schema) -> pd.DataFrame:
+    """A dataframe of no rows with the columns and types of a table."""
+    return _to_pandas(table.empty_table())
+
+
+def conform(rows, table: pa.Schema, name: str = "") -> pd.DataFrame:
+    """The rows as a dataframe with exactly the columns, order and types of a table.
+
+    `rows` is a dataframe, an Arrow table, or a list of dictionaries; columns that are missing
+    become null, columns the table does not know are dropped.
+    Raises SchemaError, naming the column, when values do not fit its type.
+    """
+    if isinstance(rows, list):
+        rows = pa.Table.from_pylist(rows, schema=table)
+        return _to_pandas(rows)
+    get = rows.column if isinstance(rows, pa.Table) else rows.__getitem__
+    columns = set(rows.column_names if isinstance(rows, pa.Table) else rows.columns)
+    arrays = []
+    for field in table:
+        if field.name not in columns:
+            arrays.append(pa.nulls(len(rows), field.type))
+            continue
+        try:
+            arrays.append(_cast(get(field.name), field.type))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            raise SchemaError(name or "rows", f"column {field.name!r} is not {field.type}: {error}") from error
+    return _to_pandas(pa.Table.from_arrays(arrays, schema=table))
+
+
+def to_arrow(frame: pd.DataFrame, table: pa.Schema) -> pa.Table:
+    """An Arrow table with exactly this schema, from a dataframe that conforms to it."""
+    return pa.Table.from_arrays([_cast(frame[field.name], field.type) for field in table], schema=table)
+
+
+def _cast(values, kind: pa.DataType):
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values.cast(kind)
+    if kind == TEXT and values.dtype == object:
+        values = values.where(values.notna(), None)
+    array = pa.array(values, from_pandas=True)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if kind == INT and pa.types.is_floating(array.type):
+        return array.cast(INT, safe=True)
+    return array.cast(kind)
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Pandas dtypes: `str` backed by Arrow, nullable `Int64` and `boolean`, `datetime64[ns, UTC]`."""
+    nullable = {INT: pd.Int64Dtype(), BOOL: pd.BooleanDtype()}
+    return table.to_pandas(types_mapper=nullable.get)

@@ -1,0 +1,411 @@
+"""From evidence to one row per pod start, with every time as an interval.
+
+`place` says which pod start each piece of evidence belongs to, `reconstruct` draws up the starts.
+A bound is always one piece of evidence; nothing is averaged.
+"""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+
+from meshlogs import schema, times
+from meshlogs.evidence.lifecycle import restarted
+from meshlogs.evidence.proxy import PROXY
+from meshlogs.evidence.redirection import redirected
+from meshlogs.formats.names import workload_of
+
+WHERE = ["project", "location", "cluster"]
+MESH_CONTAINERS = {PROXY, "istio-init", "istio-validation", "istio-cni"}
+# Injected helpers: never "the application", though their refusals count.
+HELPERS = {"vault-agent", "cloud-sql-proxy", "cloudsql-proxy", "linkerd-proxy", "gke-gcsfuse-sidecar"}
+
+# The runtime starts a container before the kubelet writes its Started event.
+STARTED_SLACK = 200 * times.MILLISECOND
+# A probe's event is written after the probe returned.
+PROBE_SLACK = 20 * times.MILLISECOND
+# A program may log a refused connect a little after it happened.
+REFUSED_SLACK = 500 * times.MILLISECOND
+# The hook that holds the application gives up after 60 s. (istio: pilot-agent wait, its default)
+HOLD_TIMEOUT = 60 * times.SECOND
+# Clocks of a node and of the API server are trusted to agree to this much.
+CLOCK_SLACK = 2 * times.SECOND
+
+
+def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    """The evidence that names a pod, sorted, with `start_id` and the missing cluster and uid filled in.
+
+    A dump of kubectl names no cluster: it takes that of the rows with the same uid, else with the same
+    namespace and pod name, if that is one. A log line names no uid: it belongs to the latest pod of its
+    name that existed then.
+    """
+    rows = evidence[evidence["pod"].notna() & evidence["time_upper"].notna()].copy()
+    rows = _fill_cluster(rows, pods)
+    rows = _fill_uid(rows, pods)
+    key = rows[[*WHERE, "namespace", "pod", "pod_uid"]].fillna("")
+    first = rows["time_upper"].groupby([key[name] for name in key], sort=False).transform("min")
+    order = pd.DataFrame(key).assign(first=first).drop_duplicates()
+    order = order.sort_values(["first", "pod_uid"])
+    order["number"] = order.groupby([*WHERE, "namespace", "pod"], sort=False).cumcount() + 1
+    rows["start_id"] = _start_ids(key.merge(order, how="left", validate="many_to_one")).to_numpy()
+    # Times first, then names: the same order whatever the files were called or in which order they came.
+    keys = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id", "value", "message"]
+    return rows.sort_values(keys, kind="stable", ignore_index=True)
+
+
+def _start_ids(rows: pd.DataFrame) -> pd.Series:
+    """cluster/namespace/pod, and #2, #3 … for later pods of the same name."""
+    name = rows["cluster"] + "/" + rows["namespace"] + "/" + rows["pod"]
+    ambiguous = rows.groupby("cluster")[["project", "location"]].transform("nunique").max(axis=1) > 1
+    name = name.where(~ambiguous, rows["project"] + "/" + rows["location"] + "/" + name)
+    return name.where(rows["number"] == 1, name + "#" + rows["number"].astype(str)).str.removeprefix("/")
+
+
+def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    known = pd.concat([rows, pods])
+    known = known[known["cluster"].notna()]
+    for key in (["pod_uid"], ["namespace", "pod"]):
+        missing = rows["cluster"].isna()
+        if not missing.any():
+            break
+        sites = known.dropna(subset=key)[[*key, *WHERE]].drop_duplicates()
+        sites = sites[~sites.duplicated(key, keep=False)]
+        found = rows.loc[missing, key].merge(sites, on=key, how="left", validate="many_to_one")
+        for name in WHERE:
+            rows.loc[missing, name] = found[name].to_numpy()
+    return rows
+
+
+def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    """Give evidence without a uid that of the latest pod of its name that existed at its time."""
+    name = ["project", "location", "cluster", "namespace", "pod"]
+    key = rows[name].fillna("").agg("\x1f".join, axis=1)
+    born = rows.assign(key=key).dropna(subset=["pod_uid"]).groupby(["key", "pod_uid"], as_index=False)["time_upper"].min()
+    created = pods.dropna(subset=["pod_uid"]).groupby("pod_uid")["created"].min()
+    exact = born["pod_uid"].map(created)
+    born["dated"] = exact.notna()
+    born["since"] = exact.fillna(born["time_upper"]).astype(times.COLUMN) - pd.Timedelta(CLOCK_SLACK, "ns")
+    first = ~born.sort_values("since").duplicated("key")
+    # The first known pod of a name may have begun before its first event that we hold.
+    open_start = first & ~born["dated"]
+    born.loc[open_start, "since"] = pd.Timestamp.min.tz_localize("UTC").ceil("s")
+    born = born.sort_values("since")[["key", "pod_uid", "since"]]
+    missing = rows["pod_uid"].isna()
+    asked = rows.loc[missing, ["time_upper"]].assign(key=key[missing]).sort_values("time_upper")
+    if len(asked) and len(born):
+        asked["row"] = asked.index
+        found = pd.merge_asof(asked, born, left_on="time_upper", right_on="since", by="key").set_index("row")
+        rows["pod_uid"] = rows["pod_uid"].fillna(found["pod_uid"])
+    return rows
+
+
+def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    """One row per pod start (`schema.STARTS`, outcome still null) from placed evidence and pod specs."""
+    starts = placed.drop_duplicates("start_id")[["start_id", *WHERE, "namespace", "pod", "pod_uid"]]
+    starts = starts.set_index("start_id", drop=False)
+    specs = specs_of(starts, pods)
+    starts = starts.join(specs[["hold_hook", "spec_injection", "app_first", "probed", "probe_port"]])
+    _describe(starts, specs, placed)
+    containers = container_starts(placed, specs)
+    _app(starts, placed, containers)
+    _proxy(starts, placed, containers, specs)
+    _windows(starts)
+    return schema.conform(starts.sort_values("start_id"), schema.STARTS, "starts")
+
+
+def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    """What the pod objects say of each start: index start_id, null where there is no spec.
+
+    A start finds its pod object by uid, else by namespace and name. The newest object that holds a
+    spec counts.
+    """
+    full = pods[pods["spec"].notna()].sort_values(["created", "pod_uid", "source"], kind="stable")
+    by_uid = full.dropna(subset=["pod_uid"]).drop_duplicates("pod_uid", keep="last").set_index("pod_uid")
+    by_name = full[full["pod_uid"].isna()].drop_duplicates(["namespace", "pod"], keep="last")
+    by_name = by_name.set_index(["namespace", "pod"])
+    records = {}
+    for start in starts.itertuples():
+        if isinstance(start.pod_uid, str):
+            found = by_uid.loc[start.pod_uid] if start.pod_uid in by_uid.index else None
+        else:
+            key = (start.namespace, start.pod)
+            found = by_name.loc[key] if key in by_name.index else None
+        records[start.start_id] = _spec(found) if found is not None else _NO_SPEC
+    return pd.DataFrame.from_dict(records, orient="index", columns=list(_NO_SPEC)).astype(object)
+
+
+_NO_SPEC = {
+    "has_spec": False,
+    "spec_injection": None,
+    "hold_hook": None,
+    "redirect": None,
+    "pod_ip": None,
+    "app_first": None,
+    "init_names": (),
+    "after_proxy": (),
+    "run_as": {},
+    "probed": True,
+    "probe_port": None,
+    "spec_workload": None,
+    "spec_controller": None,
+    "spec_revision": None,
+    "spec_node": None,
+    "restart_policy": None,
+}
+
+
+def _spec(pod: pd.Series) -> dict:
+    text = {name: pod[name] if isinstance(pod[name], str) else None for name in pod.index}
+    spec = json.loads(text["spec"] or "{}")
+    by_name = {container.get("name"): container for container in spec.get("containers", [])}
+    regular = [name for name in _names(pod["containers"]) if name not in MESH_CONTAINERS | HELPERS]
+    init = _names(pod["init_containers"])
+    proxy = by_name.get(PROXY, {})
+    readiness = proxy.get("readiness") or {}
+    return {
+        "has_spec": True,
+        "spec_injection": text["injection"],
+        "hold_hook": None if pd.isna(pod["hold_hook"]) else bool(pod["hold_hook"]),
+        "redirect": text["redirect"],
+        "pod_ip": text["pod_ip"],
+        "app_first": regular[0] if regular else None,
+        "init_names": tuple(init),
+        "after_proxy": tuple(init[init.index(PROXY) + 1 :]) if PROXY in init else (),
+        "run_as": {name: _run_as(container) for name, container in by_name.items()},
+        "probed": not proxy or bool(readiness or proxy.get("startup")),
+        "probe_port": readiness.get("port"),
+        "spec_workload": text["workload"],
+        "spec_controller": text["controller"],
+        "spec_revision": text["revision"],
+        "spec_node": text["node"],
+        "restart_policy": spec.get("restart_policy"),
+    }
+
+
+def _names(value) -> list[str]:
+    return list(value) if isinstance(value, list | np.ndarray | tuple) else []
+
+
+def _run_as(container: dict) -> str | None:
+    """1337 if the container's user or group is the proxy's, which the redirection lets through."""
+    ids = {str(container.get(key)) for key in ("run_as_user", "run_as_group")}
+    return "1337" if "1337" in ids else None
+
+
+def _describe(starts: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> None:
+    """Workload, version, injection, and which sources speak of each start."""
+    of_log = ~placed["log_name"].isin(["events", "pods"])
+    is_proxy = placed["container"] == PROXY
+    starts["has_app_logs"] = _any(starts, placed, of_log & ~placed["container"].isin(MESH_CONTAINERS))
+    starts["has_proxy_logs"] = _any(starts, placed, of_log & is_proxy)
+    starts["has_events"] = _any(starts, placed, placed["log_name"] == "events")
+    starts["has_pod_spec"] = specs["has_spec"].astype(bool)
+    names = [workload_of(pod) for pod in starts["pod"]]
+    for at, column in enumerate(("workload", "controller", "revision")):
+        guessed = pd.Series([name[at] for name in names], index=starts.index, dtype=object)
+        starts[column] = specs[f"spec_{column}"].where(specs["has_spec"].astype(bool), guessed)
+    starts["node"] = specs["spec_node"]
+    starts["proxy_version"] = _version(starts, placed)
+    as_init = _any(starts, placed, is_proxy & (placed["container_kind"] == "init"))
+    as_regular = _any(starts, placed, is_proxy & (placed["container_kind"] == "regular"))
+    seen = _any(starts, placed, is_proxy)
+    others = placed[(placed["log_name"] == "events") & placed["container"].notna() & ~is_proxy]
+    told = starts["start_id"].map(others.groupby("start_id").size()).fillna(0) >= 2
+    by_events = np.select([as_init, as_regular, ~seen & told], ["native_sidecar", "sidecar", "none"], "unknown")
+    starts["injection"] = starts["spec_injection"].where(starts["has_pod_spec"], by_events)
+    contradicted = starts["injection"].isin(["none"]) & seen
+    starts["injection"] = starts["injection"].mask(contradicted, by_events)
+    starts["meshed"] = np.where(starts["injection"].isin(["sidecar", "native_sidecar"]) | seen, True, None)
+    starts.loc[starts["injection"] == "none", "meshed"] = False
+
+
+def _any(starts: pd.DataFrame, placed: pd.DataFrame, mask: pd.Series) -> pd.Series:
+    return starts["start_id"].isin(placed.loc[mask, "start_id"].unique())
+
+
+def _version(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+    """The version that the proxy itself stated, else that of its image."""
+    rows = placed[(placed["kind"] == "proxy_version") & placed["value"].notna()]
+    rows = rows.assign(told=rows["log_name"].isin(["events", "pods"])).sort_values(["told", "time_upper"], kind="stable")
+    return starts["start_id"].map(rows.drop_duplicates("start_id").set_index("start_id")["value"])
+
+
+def minor_version(version: str | None) -> tuple[int, int] | None:
+    """(major, minor) of a proxy version; None if unknown.
+
+    >>> minor_version("1.19.10-asm.6"), minor_version("latest")
+    ((1, 19), None)
+    """
+    match = re.match(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
+    return (int(match.group(1)), int(match.group(2))) if match else None
+
+
+def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
+    """When each container of each start first started: `start_id, container, kind, lower, upper`."""
+    rows = placed[placed["container"].notna()]
+    key = ["start_id", "container"]
+    began = rows["kind"].isin(["container_started"])
+    later = restarted(rows["value"])
+    shown = began | rows["kind"].isin(["app_logged", "refused", "suspected", "proxy_process", "container_died"])
+    upper = rows[shown].groupby(key)["time_upper"].min()
+    table = upper.rename("upper").to_frame()
+    table["created"] = rows[rows["kind"] == "container_created"].groupby(key)["time_lower"].min()
+    told = rows[began & ~later]
+    # An exact event follows the start it tells of; a status holds the start's own second.
+    slack = np.where((told["time_lower"] == told["time_upper"]), STARTED_SLACK, 0)
+    earliest = told["time_lower"] - pd.to_timedelta(slack, unit="ns")
+    table["told"] = earliest.groupby([told["start_id"], told["container"]]).min()
+    scheduled = placed[placed["kind"] == "scheduled"].groupby("start_id")["time_lower"].min()
+    table["scheduled"] = table.index.get_level_values("start_id").map(scheduled)
+    table["lower"] = pd.Series(pd.NaT, index=table.index, dtype=times.COLUMN)
+    for candidate in ("created", "told", "scheduled"):
+        value = table[candidate].astype(times.COLUMN)
+        table["lower"] = table["lower"].fillna(value.where(value <= table["upper"]))
+    kinds = rows.dropna(subset=["container_kind"]).drop_duplicates(key).set_index(key)["container_kind"]
+    table["kind"] = kinds.reindex(table.index).astype(object)
+    table = table.reset_index()
+    init = [name in specs["init_names"].get(start, ()) for start, name in zip(table["start_id"], table["container"], strict=True)]
+    table.loc[init, "kind"] = "init"
+    by_name = table["kind"].isna() & table["container"].isin(["vault-agent-init", "istio-init", "istio-validation"])
+    table.loc[by_name, "kind"] = "init"
+    return table[["start_id", "container", "kind", "lower", "upper"]]
+
+
+def _app(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame) -> None:
+    """The application's container and when it first started."""
+    apps = containers[(containers["kind"] != "init") & ~containers["container"].isin(MESH_CONTAINERS)].copy()
+    refused = placed[placed["kind"].isin(["refused", "suspected"])]
+    first_refused = refused.groupby(["start_id", "container"])["time_upper"].min().rename("refused")
+    apps = apps.merge(first_refused.reset_index(), on=["start_id", "container"], how="left", validate="one_to_one")
+    apps["helper"] = apps["container"].isin(HELPERS)
+    apps["second"] = apps["container"] != apps["start_id"].map(starts["app_first"])
+    apps = apps.sort_values(["helper", "refused", "second", "upper", "container"], kind="stable")
+    chosen = apps.drop_duplicates("start_id").set_index("start_id")
+    starts["app_container"] = chosen["container"].reindex(starts.index).fillna(starts["app_first"])
+    starts["app_started_lower"] = chosen["lower"].reindex(starts.index)
+    starts["app_started_upper"] = chosen["upper"].reindex(starts.index)
+    scheduled = placed[placed["kind"] == "scheduled"].groupby("start_id")
+    starts["scheduled_lower"] = scheduled["time_lower"].max().reindex(starts.index)
+    starts["scheduled_upper"] = scheduled["time_upper"].min().reindex(starts.index)
+    swap = starts["scheduled_lower"] > starts["scheduled_upper"]
+    starts.loc[swap, "scheduled_lower"] = scheduled["time_lower"].min().reindex(starts.index)[swap]
+
+
+def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame, specs: pd.DataFrame) -> None:
+    """When the proxy started and when it first accepted outbound connections."""
+    own = containers[containers["container"] == PROXY].set_index("start_id")
+    starts["proxy_started_lower"] = own["lower"].reindex(starts.index)
+    starts["proxy_started_upper"] = own["upper"].reindex(starts.index)
+    starts["hold"] = starts["hold_hook"].where(~_hold_failed(starts, placed), True)
+    opened = pd.concat([_opened(starts, placed), _opened_before_app(starts, placed)])
+    upper = opened.groupby("start_id")["time_upper"].min()
+    starts["proxy_ready_upper"] = upper.reindex(starts.index).astype(times.COLUMN)
+    closed = closed_proofs(starts, placed, specs)
+    limit = closed["start_id"].map(starts["proxy_ready_upper"])
+    closed = closed[limit.isna() | (closed["closed_at"] <= limit)]
+    ended = closed["start_id"].map(first_deaths(placed, starts))
+    closed = closed[ended.isna() | (closed["closed_at"] <= ended)]
+    # Without knowing when the proxy was first open, a refusal late in the pod's life may be another window.
+    near = closed["start_id"].map(starts["app_started_upper"]) + pd.Timedelta(HOLD_TIMEOUT, "ns")
+    closed = closed[~closed["refused_app"] | (closed["closed_at"] <= near)]
+    lower = closed.groupby("start_id")["closed_at"].max()
+    starts["proxy_ready_lower"] = lower.reindex(starts.index).astype(times.COLUMN)
+    unmeshed = ~starts["meshed"].eq(True)
+    starts.loc[unmeshed, ["proxy_ready_lower", "proxy_ready_upper"]] = pd.NaT
+
+
+def _opened(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
+    """Proofs that outbound connections were accepted, by lines of the proxy or readiness of the pod."""
+    probed = placed["start_id"].map(starts["probed"]).astype(bool)
+    rows = placed[(placed["kind"] == "proxy_open") | ((placed["kind"] == "pod_ready") & probed)]
+    return rows[["start_id", "time_upper"]]
+
+
+def _opened_before_app(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
+    """What let the application start only behind an open proxy: the proxy was open by then."""
+    first = gated(starts, placed)
+    return pd.DataFrame({"start_id": starts.index[first], "time_upper": starts.loc[first, "app_started_upper"]}).dropna()
+
+
+def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+    """Whether the application could start only behind an open proxy: boolean, by start_id.
+
+    A hook in force held it, or a native sidecar's startup probe did. A hook that failed, or that may
+    have timed out, held nothing. `starts` is indexed by start_id.
+    """
+    waited = starts["app_started_upper"] - starts["proxy_started_lower"]
+    in_time = waited < pd.Timedelta(HOLD_TIMEOUT, "ns")
+    held = starts["hold"].eq(True).fillna(False).astype(bool) & ~_hold_failed(starts, placed) & in_time
+    return held | (starts["injection"] == "native_sidecar")
+
+
+def _hold_failed(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+    return _any(starts, placed, placed["kind"] == "hold_failed")
+
+
+def first_deaths(placed: pd.DataFrame, starts: pd.DataFrame) -> pd.Series:
+    """When each start's proxy first ended or was started anew, as far as seen: index start_id."""
+    proxy = placed["container"] == PROXY
+    ended = placed["kind"].isin(["proxy_exited", "container_died", "container_backoff"]) & proxy
+    born = placed["start_id"].map(starts["proxy_started_upper"])
+    anew = (placed["kind"] == "container_started") & proxy
+    anew &= restarted(placed["value"]) | (placed["time_lower"] > born + pd.Timedelta(times.SECOND, "ns"))
+    rows = placed[ended | anew]
+    return rows.groupby("start_id")["time_lower"].min().reindex(starts.index).astype(times.COLUMN)
+
+
+def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
+    """Evidence that outbound connections were not accepted: its rows, with `closed_at` (a latest safe instant).
+
+    A probe answered 503 by the agent itself (up to Istio 1.5) found Envoy not ready. Since 1.6 Envoy
+    answers for it, which says that its workers run: no proof. A probe refused is proof in each version.
+    A refused connect to a redirected address is proof, too.
+    """
+    version = placed["start_id"].map(starts["proxy_version"]).map(minor_version)
+    port = placed["start_id"].map(starts["probe_port"]).astype(str)
+    by_agent = version.map(lambda pair: pair is not None and pair <= (1, 5)) | (version.isna() & (port == "15020"))
+    probe = placed["kind"] == "probe_failed"
+    refused_probe = probe & (placed["value"] == "refused")
+    answered = probe & (placed["value"] == "503") & by_agent
+    proxy = placed["container"] == PROXY
+    lines = placed["kind"].isin(["proxy_process", "proxy_closed"])
+    born = placed["kind"].isin(["container_created", "container_started"]) & proxy
+    refused = _refused_by_redirect(starts, placed, specs)
+    slack = np.select([refused, refused_probe | answered], [REFUSED_SLACK, PROBE_SLACK], 0)
+    # A time floored to its second is already early enough.
+    exact = (placed["time_lower"] == placed["time_upper"]) | refused
+    at = placed["time_lower"] - pd.to_timedelta(np.where(exact, slack, 0), unit="ns")
+    rows = placed.assign(closed_at=at, refused_app=refused)
+    return rows[lines | born | refused_probe | answered | refused]
+
+
+def _refused_by_redirect(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.Series:
+    """Refused connects of a regular container to an address that its pod's own rules redirect."""
+    told = placed["kind"] == "refused"
+    answers = pd.Series(False, index=placed.index)
+    meshed = starts["meshed"].eq(True)
+    for at, row in placed[told].iterrows():
+        spec = specs.loc[row["start_id"]]
+        if not meshed[row["start_id"]] or row["container"] in spec["init_names"]:
+            continue
+        port = None if pd.isna(row["port"]) else int(row["port"])
+        answer = redirected(
+            _text(row["host"]), _text(row["ip"]), port, spec["redirect"], spec["pod_ip"],
+            spec["run_as"].get(row["container"]),
+        ).answer
+        answers[at] = answer == "yes"
+    return answers
+
+
+def _text(value) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _windows(starts: pd.DataFrame) -> None:
+    """Seconds from the application's start to the proxy's readiness, at least and at most."""
+    lower = (starts["proxy_ready_lower"] - starts["app_started_upper"]) / pd.Timedelta(1, "s")
+    upper = (starts["proxy_ready_upper"] - starts["app_started_lower"]) / pd.Timedelta(1, "s")
+    known = starts["meshed"].eq(True) & starts["app_started_upper"].notna()
+    starts["window_lower_s"] = lower.fillna(0).clip(lower=0).where(known)
+    starts["window_upper_s"] = upper.fillna(np.inf).clip(lower=0).where(known)

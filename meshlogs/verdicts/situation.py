@@ -1,0 +1,238 @@
+"""What surrounds each refused connection: where it went, and what its proxy was doing then.
+
+The rules read these columns and nothing else:
+
+| column | meaning |
+|---|---|
+| meshed | the pod has a proxy: true, false, null |
+| answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
+| redirectable | the pod is meshed and the destination may have been redirected |
+| is_init | an init container made the connection |
+| behind_redirect | for init containers: does the redirection stand before it, without a proxy: yes, no, unknown |
+| gated | the application was held, or its native sidecar came first: no first window |
+| in_first_window | the connect may lie before the proxy was first open |
+| in_closed_part | the whole connect lies before the last proof that it was closed |
+| first_life_sure | the proxy's log shows one unbroken first start around the connect |
+| after_open | the connect lies after the first proof that the proxy was open |
+| down_before, down_after_soon | the last sign before (next sign after) is one of a closed or ended proxy |
+| stopping, exited_by_stop | the pod was being stopped; its proxy had ended |
+| open_after | a later sign of an open proxy |
+| explained | an outage or a stop can explain the refusal |
+| bypass | the same destination was refused elsewhere while the proxy was open |
+| assumption_holds | no exclusion is seen anywhere in the export |
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from meshlogs import times
+from meshlogs.evidence.proxy import PROXY
+from meshlogs.evidence.redirection import METADATA_SERVER, redirected
+from meshlogs.timelines import container_starts, first_deaths, gated, specs_of
+
+FAILURES = ["refused", "suspected", "upstream_refused"]
+
+# A refusal may be logged this long after it happened without its text saying so.
+REPORT_SLACK = pd.Timedelta(2 * times.SECOND, "ns")
+# A crashed proxy is restarted after at most the kubelet's largest back-off of 300 s, and starts.
+COMES_BACK = pd.Timedelta(600 * times.SECOND, "ns")
+# A proxy that is nowhere seen ready counts as starting for this long.
+STARTING = pd.Timedelta(600 * times.SECOND, "ns")
+# Later than this after the proxy opened, a refusal is not a late report of the first window.
+SETTLED = pd.Timedelta(10 * times.SECOND, "ns")
+
+_START = [
+    "start_id", "meshed", "injection", "hold", "has_pod_spec", "has_proxy_logs", "workload",
+    "app_started_lower", "app_started_upper", "proxy_started_lower", "proxy_started_upper",
+    "proxy_ready_lower", "proxy_ready_upper",
+]
+
+
+def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    """One row per failure with the columns of this module's table, sorted by start and time."""
+    errors = placed[placed["kind"].isin(FAILURES)]
+    errors = errors.merge(starts[_START], on="start_id", how="left", validate="many_to_one")
+    by_start = starts.set_index("start_id", drop=False)
+    specs = specs_of(by_start, pods)
+    errors["suspected"] = errors["suspected"].fillna(False).astype(bool)
+    errors["has_pod_spec"] = errors["has_pod_spec"].fillna(False).astype(bool)
+    errors["has_proxy_logs"] = errors["has_proxy_logs"].fillna(False).astype(bool)
+    _destination(errors, specs)
+    _init(errors, placed, specs)
+    _first_window(errors, placed, by_start)
+    _signs(errors, placed)
+    _stop(errors, placed)
+    errors["explained"] = errors["stopping"] | errors["down_before"] | errors["down_after_soon"]
+    errors["bypass"] = False
+    errors["assumption_holds"] = not _exclusions_seen(pods)
+    return errors
+
+
+def _destination(errors: pd.DataFrame, specs: pd.DataFrame) -> None:
+    answers = []
+    for row in errors[["start_id", "container", "host", "ip", "port"]].itertuples(index=False):
+        spec = specs.loc[row.start_id]
+        port = None if pd.isna(row.port) else int(row.port)
+        run_as = spec["run_as"].get(row.container)
+        answers.append(redirected(_text(row.host), _text(row.ip), port, spec["redirect"], spec["pod_ip"], run_as))
+    errors["answer"] = pd.Series([answer.answer for answer in answers], index=errors.index, dtype=object)
+    errors["answer_reason"] = pd.Series([answer.reason for answer in answers], index=errors.index, dtype=object)
+    may = errors["answer"].isin(["yes", "assumed", "unknown"]) & (errors["kind"] != "upstream_refused")
+    errors["redirectable"] = may & errors["meshed"].eq(True)
+
+
+def _init(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> None:
+    kinds = container_starts(placed, specs)
+    kinds = kinds[kinds["kind"] == "init"].set_index(["start_id", "container"]).index
+    pairs = pd.MultiIndex.from_frame(errors[["start_id", "container"]])
+    errors["is_init"] = pairs.isin(kinds) & (errors["container"] != PROXY)
+    behind = []
+    for start_id, container in pairs:
+        spec = specs.loc[start_id]
+        behind.append(_behind(container, spec["init_names"], spec["after_proxy"]))
+    errors["behind_redirect"] = behind
+
+
+def _behind(container: str, init_names: tuple[str, ...], after_proxy: tuple[str, ...]) -> str:
+    """Whether the redirection stands before this init container and no proxy does.
+
+    With the CNI plug-in (`istio-validation`) it stands before all init containers.
+    """
+    if container not in init_names:
+        return "unknown"
+    if container in after_proxy:
+        return "no"
+    if "istio-validation" in init_names:
+        return "yes"
+    if "istio-init" not in init_names:
+        return "unknown"
+    return "yes" if init_names.index("istio-init") < init_names.index(container) else "no"
+
+
+def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFrame) -> None:
+    begin, end = errors["time_lower"], errors["time_upper"]
+    opened, closed = errors["proxy_ready_upper"], errors["proxy_ready_lower"]
+    dated = errors["proxy_started_upper"].notna() | closed.notna()
+    errors["gated"] = errors["start_id"].map(gated(starts, placed)).astype(bool)
+    ended = errors["start_id"].map(first_deaths(placed, starts))
+    never = opened.isna() & dated & (
+        (closed.notna() & (end <= closed))
+        | ((end <= errors["proxy_started_upper"] + STARTING) & (ended.isna() | (end <= ended)))
+    )
+    app_later = errors["app_started_lower"] > opened
+    before_open = opened.notna() & (begin <= opened + REPORT_SLACK) & ~app_later.fillna(False)
+    errors["in_first_window"] = (before_open | never).astype(bool)
+    errors["in_closed_part"] = (closed.notna() & (end <= closed)).astype(bool)
+    errors["after_open"] = (opened.notna() & (begin > opened)).astype(bool)
+    errors["settled"] = (opened.notna() & (begin > opened + SETTLED)).astype(bool)
+    errors["dated"] = dated
+    late = errors["late_s"].fillna(0) > 0
+    errors["attempt_known"] = ~late
+    told_open = placed[placed["kind"] == "proxy_open"].groupby("start_id")["time_upper"].min()
+    first_told = errors["start_id"].map(told_open).astype(times.COLUMN)
+    began = errors["start_id"].isin(placed.loc[placed["kind"] == "proxy_process", "start_id"])
+    unbroken = ended.isna() | (ended > first_told)
+    errors["first_life_sure"] = (began & (end <= first_told) & unbroken).fillna(False).astype(bool)
+    reason = np.select([opened.isna(), late | (begin > opened)], ["never_ready", "reported_late"], "overlap")
+    errors["window_reason"] = pd.Series(reason, index=errors.index, dtype=object)
+
+
+_DOWN = ["proxy_exited", "proxy_process", "proxy_closed"]
+
+
+def _signs(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
+    """The nearest signs of an open and of a closed proxy on either side of each failure."""
+    proxy = placed["container"] == PROXY
+    refused_probe = (placed["kind"] == "probe_failed") & (placed["value"] == "refused")
+    ends = placed["kind"].isin(["container_died", "container_started", "container_backoff"]) & proxy
+    down = placed[placed["kind"].isin(_DOWN) | ends | refused_probe]
+    opens = placed[placed["kind"] == "proxy_open"]
+    begin, end = errors["time_lower"], errors["time_upper"]
+    last_open = _nearest(errors, begin, opens, "time_lower", "backward")
+    last_down = _nearest(errors, end, down, "time_lower", "backward")
+    next_open = _nearest(errors, end, opens, "time_lower", "forward", strictly=True)
+    next_down = _nearest(errors, end, down, "time_lower", "forward", strictly=True)
+    opened = errors["proxy_ready_upper"]
+    errors["down_before"] = (
+        last_down.notna() & opened.notna() & (last_down >= opened) & (last_open.isna() | (last_down > last_open))
+    ).astype(bool)
+    errors["down_after_soon"] = (
+        next_down.notna()
+        & opened.notna()
+        & (opened <= end)
+        & (next_down <= end + COMES_BACK)
+        & (next_open.isna() | (next_down < next_open))
+    ).astype(bool)
+    errors["open_after"] = next_open.notna()
+
+
+def _stop(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
+    """Whether the pod was being stopped for good: a stop after which no proxy started."""
+    proxy = placed["container"] == PROXY
+    stop = placed["kind"].isin(["pod_stopping", "proxy_draining"])
+    stop |= (placed["kind"] == "container_killing") & (placed["value"] == "stop")
+    births = placed[(placed["kind"] == "proxy_process") | ((placed["kind"] == "container_started") & proxy)]
+    reborn = placed["start_id"].map(births.groupby("start_id")["time_lower"].max()).astype(times.COLUMN)
+    final = placed[stop & (reborn.isna() | (reborn < placed["time_upper"]))]
+    since = errors["start_id"].map(final.groupby("start_id")["time_lower"].min()).astype(times.COLUMN)
+    errors["stopping"] = (since.notna() & (since <= errors["time_upper"])).astype(bool)
+    gone = placed[(placed["kind"] == "proxy_exited") | ((placed["kind"] == "container_died") & proxy)]
+    last_exit = _nearest(errors, errors["time_upper"], gone, "time_lower", "backward")
+    errors["exited_by_stop"] = (last_exit.notna() & since.notna() & (last_exit >= since)).astype(bool)
+
+
+def _nearest(
+    errors: pd.DataFrame, at: pd.Series, signs: pd.DataFrame, column: str, direction: str, strictly: bool = False
+) -> pd.Series:
+    """The time of the nearest sign of the same start on one side of each failure."""
+    found = pd.Series(pd.NaT, index=errors.index, dtype=times.COLUMN)
+    signs = signs[["start_id", column]].dropna().sort_values(column)
+    if errors.empty or signs.empty:
+        return found
+    asked = pd.DataFrame({"start_id": errors["start_id"], "at": at, "row": errors.index}).dropna().sort_values("at")
+    merged = pd.merge_asof(
+        asked,
+        signs.assign(sign=signs[column]),
+        left_on="at",
+        right_on=column,
+        by="start_id",
+        direction=direction,
+        allow_exact_matches=not strictly,
+    )
+    return found.fillna(merged.set_index("row")["sign"])
+
+
+def _exclusions_seen(pods: pd.DataFrame) -> bool:
+    """Whether any pod in the export lets something else than the metadata server bypass its proxy."""
+    for rules in pods["redirect"].dropna().unique():
+        rules = json.loads(rules)
+        ranges = [entry for entry in rules.get("exclude_ranges") or [] if not entry.startswith(METADATA_SERVER)]
+        if ranges or rules.get("exclude_ports") or rules.get("include_ranges", "*") not in ("*", ["*"], None):
+            return True
+    return False
+
+
+def learned_bypass(errors: pd.DataFrame) -> pd.Series:
+    """Errors to a destination that the same workload was refused by while its proxy was open.
+
+    Only where the pod's rules are unknown: such a destination is most likely excluded from the mesh.
+    """
+    key = errors["namespace"].fillna("") + "/" + errors["workload"].fillna("") + " "
+    key += errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].astype(str)
+    guessed = errors["answer"].isin(["assumed", "unknown"]) & errors["host"].fillna(errors["ip"]).notna()
+    told = guessed & (errors["verdict"] == "upstream") & errors["settled"]
+    return guessed & key.isin(key[told]) & ~errors["is_init"]
+
+
+def unexplained(errors: pd.DataFrame) -> pd.Series:
+    """Why an error that no rule claims is undetermined."""
+    reason = pd.Series("no_proxy_evidence", index=errors.index, dtype=object)
+    reason = reason.mask(errors["after_open"] | errors["gated"], "contradiction")
+    reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
+    return reason.mask(errors["meshed"].isna(), "mesh_unknown")
+
+
+def _text(value) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,26 @@
+"""The pod's traffic was redirected and its proxy, in its first start, did not yet listen."""
+
+from meshlogs.verdicts.claims import claim
+
+VERDICT = "startup_race"
+NEEDS = (
+    "redirectable", "answer", "is_init", "gated", "stopping", "in_first_window", "in_closed_part", "first_life_sure",
+    "attempt_known", "bypass", "assumption_holds",
+)
+
+
+def claims(errors):
+    """Refusals before the proxy was first open.
+
+    Proven when the connect lies before the last proof that the proxy was closed; or, since a redirected
+    connect that is refused is itself such a proof, when the proxy's log shows its first life without a gap.
+    Without the pod's spec, proven only if nothing in the export speaks of an exclusion.
+    """
+    mine = errors["redirectable"] & ~errors["is_init"] & ~errors["gated"] & errors["in_first_window"]
+    mine &= ~errors["bypass"]
+    sure_part = errors["in_closed_part"] | (errors["attempt_known"] & errors["first_life_sure"])
+    known = (errors["answer"] == "yes") & sure_part
+    assumed = (errors["answer"] == "assumed") & errors["in_closed_part"] & errors["assumption_holds"]
+    reason = errors["window_reason"].mask(errors["answer"] == "assumed", "redirection_assumed")
+    reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
+    return claim(errors, mine & (known | assumed) & ~errors["stopping"], mine, reason)

@@ -1,0 +1,23 @@
+"""The destination itself refused: it bypasses the proxy, or the proxy, being up, reports the refusal."""
+
+from meshlogs.verdicts.claims import claim
+
+VERDICT = "upstream"
+NEEDS = ("kind", "answer", "is_init", "behind_redirect", "bypass", "after_open", "meshed", "explained", "has_proxy_logs")
+
+
+def claims(errors):
+    """Reports of the proxy, destinations the pod's rules let through, and what is refused though the proxy is up.
+
+    Without a pod's spec the last is only likely: a redirected destination cannot be refused by
+    anyone but a proxy that does not listen.
+    """
+    reported = errors["kind"] == "upstream_refused"
+    meshed = errors["meshed"].eq(True)
+    bypasses = meshed & (errors["answer"] == "no")
+    before_rules = meshed & errors["is_init"] & (errors["behind_redirect"] == "no") & (errors["answer"] != "local")
+    unknown = errors["answer"].isin(["assumed", "unknown"]) & meshed & ~errors["is_init"]
+    proxy_up = unknown & errors["after_open"] & ~errors["explained"]
+    learned = unknown & errors["bypass"]
+    reason = errors["answer_reason"].where(errors["answer"] == "unknown", "redirection_assumed")
+    return claim(errors, reported | bypasses | before_rules, proxy_up | learned, reason)

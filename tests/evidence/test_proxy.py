@@ -1,0 +1,95 @@
+import re
+
+import pandas as pd
+import pytest
+
+from meshlogs import schema, times
+from meshlogs.evidence import proxy
+
+T = times.parse_ns("2026-03-02T09:00:10.5Z")
+
+
+def entry(message, **more):
+    return {
+        "time": T, "resource_type": "k8s_container", "namespace": "shop", "pod": "web-1", "container": "istio-proxy",
+        "message": message, "insert_id": "i", "log_name": "projects/p/logs/stdout", "line": 1, **more,
+    }  # fmt: skip
+
+
+def facts(*messages):
+    rows = schema.conform([entry(message) for message in messages], schema.LOG_ENTRIES)
+    return proxy.from_logs(rows)
+
+
+@pytest.mark.parametrize("line", proxy.LINES, ids=lambda line: line.pattern[:40])
+def test_every_phrase_is_found_by_its_example(line):
+    assert re.search(line.pattern, line.example)
+    found = facts(f"2026-03-02T09:00:10.500000Z\t{line.example}")
+    assert line.kind in found["kind"].tolist()
+
+
+def test_the_worker_line_is_the_opening_itself():
+    found = facts("2026-03-02T09:00:10.500000Z\tinfo\tall dependencies initialized. starting workers").set_index("kind")
+    assert found.loc["proxy_closed", "time_lower"] == pd.Timestamp(T - 50_000_000, tz="UTC")
+    assert found.loc["proxy_open", "time_upper"] == pd.Timestamp(T + 50_000_000, tz="UTC")
+
+
+def test_readiness_succeeded_dates_the_process():
+    found = facts("2026-03-02T09:00:10.5Z\tinfo\tReadiness succeeded in 1.25s").set_index("kind")
+    assert found.loc["proxy_process", "time_lower"] == pd.Timestamp(T - 1_250_000_000, tz="UTC")
+
+
+def test_a_version_line_tells_the_version():
+    found = facts("2026-03-02T09:00:10.5Z\tinfo\tVersion 1.19.10-asm.6-abc-Clean")
+    assert found["value"].tolist() == ["1.19.10-asm.6-abc-Clean"]
+
+
+ACCESS = (
+    '[2026-03-02T09:00:{}Z] "- - -" 0 - - - "-" 10 20 {} - "-" "-" "-" "-" "10.0.0.9:6379" '
+    "{} 10.1.1.1:5000 10.0.0.9:6379 10.1.1.1:4000 - -"
+)
+
+
+def test_outbound_access_proves_an_open_proxy_at_its_start_time():
+    found = facts(
+        ACCESS.format("03.250", 5000, "outbound|6379||redis.shop.svc.cluster.local"),
+        ACCESS.format("02.000", 5000, "inbound|8080||"),
+        ACCESS.format("05.000", 10, "PassthroughCluster"),
+        ACCESS.format("04.000", 10, "PassthroughCluster"),
+    )
+    # first and last of the minute
+    assert found["time_lower"].tolist() == [
+        pd.Timestamp("2026-03-02T09:00:03.25Z"), pd.Timestamp("2026-03-02T09:00:05Z"),
+    ]  # fmt: skip
+    assert set(found["kind"]) == {"proxy_open"}
+
+
+def event(message, reason="Unhealthy", container="istio-proxy"):
+    stamp = times.parse_ns("2026-03-02T09:00:10Z")
+    return {
+        "time_lower": stamp, "time_upper": stamp + times.SECOND - 1, "kind": "Pod", "pod": "web-1", "namespace": "shop",
+        "reason": reason, "message": message, "container": container, "container_kind": "regular",
+    }  # fmt: skip
+
+
+def test_probe_answers():
+    texts = {
+        "Readiness probe failed: HTTP probe failed with statuscode: 503": ("503", None),
+        'Startup probe failed: Get "http://10.0.0.5:15021/healthz/ready": dial tcp 10.0.0.5:15021: connect: '
+        "connection refused": ("refused", 15021),
+        'Readiness probe failed: Get "http://10.0.0.5:15021/healthz/ready": context deadline exceeded '
+        "(Client.Timeout exceeded while awaiting headers)": ("timeout", 15021),
+    }
+    found = proxy.from_events(schema.conform([event(text) for text in texts], schema.EVENTS))
+    assert found["value"].tolist() == [answer for answer, _ in texts.values()]
+    assert found["port"].astype(object).where(found["port"].notna(), None).tolist() == [port for _, port in texts.values()]
+
+
+def test_an_image_tells_the_version():
+    text = 'Container image "docker.io/istio/proxyv2:1.3.3" already present on machine'
+    found = proxy.from_events(schema.conform([event(text, "Pulled")], schema.EVENTS))
+    assert found[["kind", "value"]].values.tolist() == [["proxy_version", "1.3.3"]]
+
+
+def test_other_containers_probes_are_not_the_proxys():
+    assert proxy.from_events(schema.conform([event("Readiness probe failed: x", container="web")], schema.EVENTS)).empty

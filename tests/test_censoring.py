@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshlogs.censoring import precedes, quantile, turnbull, wilson
+
+
+def test_precedes_says_when_it_cannot_tell():
+    assert precedes(1, 2, 3, 4) == 1
+    assert precedes(3, 4, 1, 3) == 0
+    assert precedes(1, 4, 2, 3) == -1
+
+
+def test_exact_values_give_the_empirical_distribution():
+    table = turnbull([1.0, 2.0, 2.0, 5.0], [1.0, 2.0, 2.0, 5.0])
+    assert table["lower"].tolist() == table["upper"].tolist() == [1.0, 2.0, 5.0]
+    assert table["mass"].tolist() == pytest.approx([0.25, 0.5, 0.25])
+
+
+def test_right_censored_values_give_kaplan_meier():
+    # 1, 2+, 3, 4+ : S(1) = 3/4, S(3) = 3/4 * 1/2 = 3/8; the rest is never seen.
+    table = turnbull([1.0, 2.0, 3.0, 4.0], [1.0, np.inf, 3.0, np.inf])
+    assert table["mass"].tolist() == pytest.approx([1 / 4, 3 / 8, 3 / 8], abs=1e-4)
+    assert table["upper"].tolist() == [1.0, 3.0, np.inf]
+
+
+def test_an_open_left_end_excludes_an_exact_value_there():
+    # (1, 3] cannot be the exact 1; both observations get their own mass.
+    table = turnbull([1.0, 1.0], [1.0, 3.0])
+    assert table[["lower", "upper"]].values.tolist() == [[1.0, 1.0], [1.0, 3.0]]
+    assert table["mass"].tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_quantile_of_a_censored_tail_is_unbounded():
+    table = turnbull([0.0, 4.0], [1.0, np.inf])
+    assert quantile(table, 0.5) == (0.0, 1.0)
+    assert quantile(table, 0.9) == (4.0, np.inf)
+
+
+@pytest.mark.parametrize("lower, upper", [([2.0], [1.0]), ([1.0], [1.0, 2.0]), ([np.nan], [1.0])])
+def test_bad_intervals_are_refused(lower, upper):
+    with pytest.raises(ValueError):
+        turnbull(lower, upper)
+
+
+intervals = st.lists(
+    st.tuples(st.integers(0, 6), st.one_of(st.integers(0, 4), st.just(np.inf))), min_size=1, max_size=7
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(intervals)
+def test_no_shift_of_mass_makes_the_data_more_likely(pairs):
+    """The law of a maximum: moving mass between any two intervals never raises the likelihood."""
+    lower = np.array([low for low, _ in pairs], float)
+    upper = lower + np.array([width for _, width in pairs], float)
+    table = turnbull(lower, upper, tolerance=1e-12, iterations=20_000)
+    assert table["mass"].sum() == pytest.approx(1)
+    covers = np.array([_covers(low, high, table) for low, high in zip(lower, upper, strict=True)])
+    assert covers.any(axis=1).all()
+    mass = table["mass"].to_numpy()
+    best = np.log(covers @ mass).sum()
+    for giver in range(len(mass)):
+        for taker in range(len(mass)):
+            moved = mass.copy()
+            step = min(moved[giver], 1e-3)
+            moved[giver] -= step
+            moved[taker] += step
+            with np.errstate(divide="ignore"):
+                assert np.log(covers @ moved).sum() <= best + 1e-6
+
+
+def _covers(low, high, table):
+    """Which innermost intervals (l, u], or points [x, x], lie inside (low, high], or [x, x]."""
+    left, right = table["lower"].to_numpy(), table["upper"].to_numpy()
+    if low == high:
+        return (left == low) & (right == low)
+    point = left == right
+    return np.where(point, (left > low) & (left <= high), (left >= low) & (right <= high))
+
+
+@given(st.integers(1, 200), st.integers(0, 200))
+def test_wilson_holds_the_share(total, hits):
+    hits = min(hits, total)
+    low, high = wilson(hits, total)
+    assert 0 <= low <= hits / total <= high <= 1
