@@ -106,4 +106,5 @@ def wilson(successes: int, total: int, z: float = 1.959964) -> tuple[float, floa
     middle = share + spread / 2
     reach = z * np.sqrt(share * (1 - share) / total + spread / (4 * total))
     lower, upper = (middle - reach) / (1 + spread), (middle + reach) / (1 + spread)
-    return max(0.0, float(lower)), min(1.0, float(upper))
+    # At the ends the formula gives 0 and 1 exactly, rounding does not.
+    return (float(lower) if successes else 0.0), (float(upper) if successes < total else 1.0)
