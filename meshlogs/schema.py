@@ -258,6 +258,14 @@ def conform(rows, table: pa.Schema, name: str = "") -> pd.DataFrame:
     return _to_pandas(pa.Table.from_arrays(arrays, schema=table))
 
 
+def lookup(keys: pd.Series, table: pd.Series) -> pd.Series:
+    """The value of each key in a table with a unique index, null where it has none; the dtype stays.
+
+    (`Series.map` turns an empty table of times into floats.)
+    """
+    return table.reindex(keys).set_axis(keys.index)
+
+
 def to_arrow(frame: pd.DataFrame, table: pa.Schema) -> pa.Table:
     """An Arrow table with exactly this schema, from a dataframe that conforms to it."""
     return pa.Table.from_arrays([_cast(frame[field.name], field.type) for field in table], schema=table)

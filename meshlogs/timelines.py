@@ -83,9 +83,9 @@ def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     key = rows[name].fillna("").agg("\x1f".join, axis=1)
     born = rows.assign(key=key).dropna(subset=["pod_uid"]).groupby(["key", "pod_uid"], as_index=False)["time_upper"].min()
     created = pods.dropna(subset=["pod_uid"]).groupby("pod_uid")["created"].min()
-    exact = born["pod_uid"].map(created)
+    exact = schema.lookup(born["pod_uid"], created)
     born["dated"] = exact.notna()
-    born["since"] = exact.fillna(born["time_upper"]).astype(times.COLUMN) - pd.Timedelta(CLOCK_SLACK, "ns")
+    born["since"] = exact.fillna(born["time_upper"]) - pd.Timedelta(CLOCK_SLACK, "ns")
     first = ~born.sort_values("since").duplicated("key")
     # The first known pod of a name may have begun before its first event that we hold.
     open_start = first & ~born["dated"]
@@ -103,7 +103,7 @@ def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
 def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """One row per pod start (`schema.STARTS`, outcome still null) from placed evidence and pod specs."""
     starts = placed.drop_duplicates("start_id")[["start_id", *WHERE, "namespace", "pod", "pod_uid"]]
-    starts = starts.set_index("start_id", drop=False)
+    starts = starts.set_index("start_id", drop=False).rename_axis(None)
     specs = specs_of(starts, pods)
     starts = starts.join(specs[["hold_hook", "spec_injection", "app_first", "probed", "probe_port"]])
     _describe(starts, specs, placed)
@@ -111,7 +111,7 @@ def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     _app(starts, placed, containers)
     _proxy(starts, placed, containers, specs)
     _windows(starts)
-    return schema.conform(starts.sort_values("start_id"), schema.STARTS, "starts")
+    return schema.conform(starts.sort_index(), schema.STARTS, "starts")
 
 
 def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
@@ -211,7 +211,7 @@ def _describe(starts: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -
     as_regular = _any(starts, placed, is_proxy & (placed["container_kind"] == "regular"))
     seen = _any(starts, placed, is_proxy)
     others = placed[(placed["log_name"] == "events") & placed["container"].notna() & ~is_proxy]
-    told = starts["start_id"].map(others.groupby("start_id").size()).fillna(0) >= 2
+    told = schema.lookup(starts["start_id"], others.groupby("start_id").size()).fillna(0) >= 2
     by_events = np.select([as_init, as_regular, ~seen & told], ["native_sidecar", "sidecar", "none"], "unknown")
     starts["injection"] = starts["spec_injection"].where(starts["has_pod_spec"], by_events)
     contradicted = starts["injection"].isin(["none"]) & seen
@@ -228,7 +228,7 @@ def _version(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     """The version that the proxy itself stated, else that of its image."""
     rows = placed[(placed["kind"] == "proxy_version") & placed["value"].notna()]
     rows = rows.assign(told=rows["log_name"].isin(["events", "pods"])).sort_values(["told", "time_upper"], kind="stable")
-    return starts["start_id"].map(rows.drop_duplicates("start_id").set_index("start_id")["value"])
+    return schema.lookup(starts["start_id"], rows.drop_duplicates("start_id").set_index("start_id")["value"])
 
 
 def minor_version(version: str | None) -> tuple[int, int] | None:
@@ -257,7 +257,7 @@ def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     earliest = told["time_lower"] - pd.to_timedelta(slack, unit="ns")
     table["told"] = earliest.groupby([told["start_id"], told["container"]]).min()
     scheduled = placed[placed["kind"] == "scheduled"].groupby("start_id")["time_lower"].min()
-    table["scheduled"] = table.index.get_level_values("start_id").map(scheduled)
+    table["scheduled"] = scheduled.reindex(table.index.get_level_values("start_id")).set_axis(table.index)
     table["lower"] = pd.Series(pd.NaT, index=table.index, dtype=times.COLUMN)
     for candidate in ("created", "told", "scheduled"):
         value = table[candidate].astype(times.COLUMN)
@@ -279,7 +279,7 @@ def _app(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame) -
     first_refused = refused.groupby(["start_id", "container"])["time_upper"].min().rename("refused")
     apps = apps.merge(first_refused.reset_index(), on=["start_id", "container"], how="left", validate="one_to_one")
     apps["helper"] = apps["container"].isin(HELPERS)
-    apps["second"] = apps["container"] != apps["start_id"].map(starts["app_first"])
+    apps["second"] = apps["container"] != schema.lookup(apps["start_id"], starts["app_first"])
     apps = apps.sort_values(["helper", "refused", "second", "upper", "container"], kind="stable")
     chosen = apps.drop_duplicates("start_id").set_index("start_id")
     starts["app_container"] = chosen["container"].reindex(starts.index).fillna(starts["app_first"])
@@ -302,12 +302,12 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
     upper = opened.groupby("start_id")["time_upper"].min()
     starts["proxy_ready_upper"] = upper.reindex(starts.index).astype(times.COLUMN)
     closed = closed_proofs(starts, placed, specs)
-    limit = closed["start_id"].map(starts["proxy_ready_upper"])
+    limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
     closed = closed[limit.isna() | (closed["closed_at"] <= limit)]
-    ended = closed["start_id"].map(first_deaths(placed, starts))
+    ended = schema.lookup(closed["start_id"], first_deaths(placed, starts))
     closed = closed[ended.isna() | (closed["closed_at"] <= ended)]
     # Without knowing when the proxy was first open, a refusal late in the pod's life may be another window.
-    near = closed["start_id"].map(starts["app_started_upper"]) + pd.Timedelta(HOLD_TIMEOUT, "ns")
+    near = schema.lookup(closed["start_id"], starts["app_started_upper"]) + pd.Timedelta(HOLD_TIMEOUT, "ns")
     closed = closed[~closed["refused_app"] | (closed["closed_at"] <= near)]
     lower = closed.groupby("start_id")["closed_at"].max()
     starts["proxy_ready_lower"] = lower.reindex(starts.index).astype(times.COLUMN)
@@ -317,7 +317,7 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
 
 def _opened(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
     """Proofs that outbound connections were accepted, by lines of the proxy or readiness of the pod."""
-    probed = placed["start_id"].map(starts["probed"]).astype(bool)
+    probed = schema.lookup(placed["start_id"], starts["probed"]).astype(bool)
     rows = placed[(placed["kind"] == "proxy_open") | ((placed["kind"] == "pod_ready") & probed)]
     return rows[["start_id", "time_upper"]]
 
@@ -348,7 +348,7 @@ def first_deaths(placed: pd.DataFrame, starts: pd.DataFrame) -> pd.Series:
     """When each start's proxy first ended or was started anew, as far as seen: index start_id."""
     proxy = placed["container"] == PROXY
     ended = placed["kind"].isin(["proxy_exited", "container_died", "container_backoff"]) & proxy
-    born = placed["start_id"].map(starts["proxy_started_upper"])
+    born = schema.lookup(placed["start_id"], starts["proxy_started_upper"])
     anew = (placed["kind"] == "container_started") & proxy
     anew &= restarted(placed["value"]) | (placed["time_lower"] > born + pd.Timedelta(times.SECOND, "ns"))
     rows = placed[ended | anew]
@@ -362,8 +362,8 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     answers for it, which says that its workers run: no proof. A probe refused is proof in each version.
     A refused connect to a redirected address is proof, too.
     """
-    version = placed["start_id"].map(starts["proxy_version"]).map(minor_version)
-    port = placed["start_id"].map(starts["probe_port"]).astype(str)
+    version = schema.lookup(placed["start_id"], starts["proxy_version"]).map(minor_version)
+    port = schema.lookup(placed["start_id"], starts["probe_port"]).astype(str)
     by_agent = version.map(lambda pair: pair is not None and pair <= (1, 5)) | (version.isna() & (port == "15020"))
     probe = placed["kind"] == "probe_failed"
     refused_probe = probe & (placed["value"] == "refused")

@@ -26,7 +26,7 @@ def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -
 
     At risk is every meshed start whose application started within the export, whatever protected it.
     """
-    starts = starts.set_index("start_id", drop=False)
+    starts = starts.set_index("start_id", drop=False).rename_axis(None)
     count = errors.groupby("start_id").size()
     raced = errors[errors["verdict"] == "startup_race"]
     stated = raced[~raced["suspected"].astype(bool)]
@@ -73,5 +73,5 @@ def _start_in_export(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
 
 def _app_ran(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     ran = placed[placed["kind"].isin(["container_started", "app_logged", "container_died"])]
-    app = ran["start_id"].map(starts["app_container"])
+    app = schema.lookup(ran["start_id"], starts["app_container"])
     return starts["start_id"].isin(ran.loc[ran["container"] == app, "start_id"])

@@ -27,7 +27,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from meshlogs import times
+from meshlogs import schema, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER, redirected
 from meshlogs.timelines import container_starts, first_deaths, gated, specs_of
@@ -54,7 +54,7 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> p
     """One row per failure with the columns of this module's table, sorted by start and time."""
     errors = placed[placed["kind"].isin(FAILURES)]
     errors = errors.merge(starts[_START], on="start_id", how="left", validate="many_to_one")
-    by_start = starts.set_index("start_id", drop=False)
+    by_start = starts.set_index("start_id", drop=False).rename_axis(None)
     specs = specs_of(by_start, pods)
     errors["suspected"] = errors["suspected"].fillna(False).astype(bool)
     errors["has_pod_spec"] = errors["has_pod_spec"].fillna(False).astype(bool)
@@ -115,8 +115,8 @@ def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFra
     begin, end = errors["time_lower"], errors["time_upper"]
     opened, closed = errors["proxy_ready_upper"], errors["proxy_ready_lower"]
     dated = errors["proxy_started_upper"].notna() | closed.notna()
-    errors["gated"] = errors["start_id"].map(gated(starts, placed)).astype(bool)
-    ended = errors["start_id"].map(first_deaths(placed, starts))
+    errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
+    ended = schema.lookup(errors["start_id"], first_deaths(placed, starts))
     never = opened.isna() & dated & (
         (closed.notna() & (end <= closed))
         | ((end <= errors["proxy_started_upper"] + STARTING) & (ended.isna() | (end <= ended)))
@@ -131,7 +131,7 @@ def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFra
     late = errors["late_s"].fillna(0) > 0
     errors["attempt_known"] = ~late
     told_open = placed[placed["kind"] == "proxy_open"].groupby("start_id")["time_upper"].min()
-    first_told = errors["start_id"].map(told_open).astype(times.COLUMN)
+    first_told = schema.lookup(errors["start_id"], told_open)
     began = errors["start_id"].isin(placed.loc[placed["kind"] == "proxy_process", "start_id"])
     unbroken = ended.isna() | (ended > first_told)
     errors["first_life_sure"] = (began & (end <= first_told) & unbroken).fillna(False).astype(bool)
@@ -174,9 +174,9 @@ def _stop(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
     stop = placed["kind"].isin(["pod_stopping", "proxy_draining"])
     stop |= (placed["kind"] == "container_killing") & (placed["value"] == "stop")
     births = placed[(placed["kind"] == "proxy_process") | ((placed["kind"] == "container_started") & proxy)]
-    reborn = placed["start_id"].map(births.groupby("start_id")["time_lower"].max()).astype(times.COLUMN)
+    reborn = schema.lookup(placed["start_id"], births.groupby("start_id")["time_lower"].max())
     final = placed[stop & (reborn.isna() | (reborn < placed["time_upper"]))]
-    since = errors["start_id"].map(final.groupby("start_id")["time_lower"].min()).astype(times.COLUMN)
+    since = schema.lookup(errors["start_id"], final.groupby("start_id")["time_lower"].min())
     errors["stopping"] = (since.notna() & (since <= errors["time_upper"])).astype(bool)
     gone = placed[(placed["kind"] == "proxy_exited") | ((placed["kind"] == "container_died") & proxy)]
     last_exit = _nearest(errors, errors["time_upper"], gone, "time_lower", "backward")
