@@ -1,4 +1,4 @@
-"""meshlogs: why was the connection refused?
+"""Why was the connection refused? Ask the exported logs.
 
 Verdicts for every refused connection and every pod start of an Istio or Cloud Service Mesh fleet, from
 exported logs, events and pod objects.

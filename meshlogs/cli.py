@@ -98,14 +98,22 @@ def convert(paths, out, as_json):
 @click.option("--pods", default=100, show_default=True, type=click.IntRange(min=1), help="How many pods.")
 @OUT
 @click.option("--seed", default=0, show_default=True, help="The same seed writes the same bytes.")
-@click.option("--shards", default=1, show_default=True, type=click.IntRange(min=1), help="Files to spread each hour over.")
+@click.option(
+    "--shards",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Files to spread each hour over.",
+)
 @click.option(
     "--without",
     multiple=True,
     type=click.Choice(["proxy_logs", "events", "pod_specs", "app_logs"]),
     help="Leave a source out.",
 )
-@click.option("--lost-events", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of events lost.")
+@click.option(
+    "--lost-events", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of events lost."
+)
 @click.option("--legacy", is_flag=True, help="Write legacy resources (container, gke_cluster).")
 @click.option("--gzip", is_flag=True, help="Compress the shards.")
 def simulate(pods, out, **options):

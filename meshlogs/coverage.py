@@ -22,7 +22,11 @@ _FILTERS = {
 
 
 def survey(
-    entries: pd.DataFrame, duplicates: pd.Series, events: pd.DataFrame, pods: pd.DataFrame, rejects: pd.DataFrame
+    entries: pd.DataFrame,
+    duplicates: pd.Series,
+    events: pd.DataFrame,
+    pods: pd.DataFrame,
+    rejects: pd.DataFrame,
 ) -> pd.DataFrame:
     """One row per kind of source and hour, and one for each kind that is missing (`schema.COVERAGE`).
 
@@ -68,8 +72,15 @@ def kinds(entries: pd.DataFrame) -> pd.Series:
 def _objects(kind: str, rows: pd.DataFrame, time: pd.Series) -> pd.DataFrame:
     if rows.empty:
         return schema.empty(schema.COVERAGE)
-    counts = rows.assign(hour=time.dt.floor("h"), stamp=time, project=rows["project"].fillna(""), cluster=rows["cluster"].fillna(""))
-    table = counts.groupby(["project", "cluster", "hour"], dropna=False)["stamp"].agg(["size", "min", "max"]).reset_index()
+    counts = rows.assign(
+        hour=time.dt.floor("h"),
+        stamp=time,
+        project=rows["project"].fillna(""),
+        cluster=rows["cluster"].fillna(""),
+    )
+    table = (
+        counts.groupby(["project", "cluster", "hour"], dropna=False)["stamp"].agg(["size", "min", "max"]).reset_index()
+    )
     table = table.rename(columns={"size": "entries", "min": "first", "max": "last"}).assign(kind=kind)
     table[["project", "cluster"]] = table[["project", "cluster"]].replace("", None)
     return schema.conform(table, schema.COVERAGE)
@@ -84,4 +95,11 @@ def _missing(kind: str, entries: pd.DataFrame) -> dict:
         if len(span):
             first, last = span.min().floor("s"), span.max().ceil("s")
             query += f' timestamp>="{first:%Y-%m-%dT%H:%M:%SZ}" timestamp<="{last:%Y-%m-%dT%H:%M:%SZ}"'
-    return {"kind": kind, "entries": 0, "duplicates": 0, "rejects": 0, "missing": WITHOUT[kind], "query": query}
+    return {
+        "kind": kind,
+        "entries": 0,
+        "duplicates": 0,
+        "rejects": 0,
+        "missing": WITHOUT[kind],
+        "query": query,
+    }

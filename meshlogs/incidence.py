@@ -6,14 +6,24 @@ is harmed starts ÷ starts at risk. Undetermined starts count as none (`share_lo
 upper end for the other.
 """
 
-import numpy as np
 import pandas as pd
 
 from meshlogs import schema
 from meshlogs.censoring import quantile, turnbull, wilson
 
 BY = ("namespace", "workload")
-_ADDED = ["starts", "meshed", "at_risk", "harmed", "exposed", "safe", "init_stalled", "undetermined", "open", "errors"]
+_ADDED = [
+    "starts",
+    "meshed",
+    "at_risk",
+    "harmed",
+    "exposed",
+    "safe",
+    "init_stalled",
+    "undetermined",
+    "open",
+    "errors",
+]
 
 
 def incidence_by(starts: pd.DataFrame, by=BY) -> pd.DataFrame:
@@ -84,7 +94,11 @@ def _windows(starts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     for key, group in known.groupby(_keys(known, by), sort=True):
         lower, upper = group["window_lower_s"].to_numpy(float), group["window_upper_s"].to_numpy(float)
         estimate = turnbull(lower, upper)
-        bounds = {"p50": quantile(estimate, 0.5), "p90": quantile(estimate, 0.9), "max": (lower.max(), upper.max())}
+        bounds = {
+            "p50": quantile(estimate, 0.5),
+            "p90": quantile(estimate, 0.9),
+            "max": (lower.max(), upper.max()),
+        }
         row = dict(zip(by, key, strict=True))
         for name, (low, high) in bounds.items():
             row |= {f"window_{name}_s": low, f"window_{name}_lower_s": low, f"window_{name}_upper_s": high}
@@ -92,5 +106,3 @@ def _windows(starts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     columns = [*by, *[name for name, _ in schema.QUANTILES]]
     table = pd.DataFrame(rows, columns=columns)
     return table.astype({**dict.fromkeys(by, "str"), **dict.fromkeys(columns[len(by) :], float)})
-
-

@@ -43,7 +43,12 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False) ->
 def write_export(export: Export, out: Path) -> dict[str, int]:
     """Write log_entries, events, pods and rejects as Parquet to `out`; their row counts come back."""
     out = _folder(out)
-    layouts = {"log_entries": schema.LOG_ENTRIES, "events": schema.EVENTS, "pods": schema.PODS, "rejects": schema.REJECTS}
+    layouts = {
+        "log_entries": schema.LOG_ENTRIES,
+        "events": schema.EVENTS,
+        "pods": schema.PODS,
+        "rejects": schema.REJECTS,
+    }
     counts = {}
     for name, layout in layouts.items():
         table = getattr(export, name)

@@ -186,9 +186,7 @@ COUNTS = [
     ("ci_upper", SECONDS),
     ("errors", INT),
 ]
-QUANTILES = [
-    (f"window_{q}{end}_s", SECONDS) for q in ("p50", "p90", "max") for end in ("", "_lower", "_upper")
-]
+QUANTILES = [(f"window_{q}{end}_s", SECONDS) for q in ("p50", "p90", "max") for end in ("", "_lower", "_upper")]
 
 
 def incidence(by: list[str]) -> pa.Schema:

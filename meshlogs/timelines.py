@@ -80,8 +80,10 @@ def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
 def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """Give evidence without a uid that of the latest pod of its name that existed at its time."""
     name = ["project", "location", "cluster", "namespace", "pod"]
-    key = rows[name].fillna("").agg("\x1f".join, axis=1)
-    born = rows.assign(key=key).dropna(subset=["pod_uid"]).groupby(["key", "pod_uid"], as_index=False)["time_upper"].min()
+    key = _joined(rows, name)
+    born = (
+        rows.assign(key=key).dropna(subset=["pod_uid"]).groupby(["key", "pod_uid"], as_index=False)["time_upper"].min()
+    )
     created = pods.dropna(subset=["pod_uid"]).groupby("pod_uid")["created"].min()
     exact = schema.lookup(born["pod_uid"], created)
     born["dated"] = exact.notna()
@@ -98,6 +100,13 @@ def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
         found = pd.merge_asof(asked, born, left_on="time_upper", right_on="since", by="key").set_index("row")
         rows["pod_uid"] = rows["pod_uid"].fillna(found["pod_uid"])
     return rows
+
+
+def _joined(rows: pd.DataFrame, names: list[str]) -> pd.Series:
+    key = pd.Series("", index=rows.index)
+    for name in names:
+        key = key + rows[name].fillna("") + "\x1f"
+    return key
 
 
 def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
@@ -227,7 +236,9 @@ def _any(starts: pd.DataFrame, placed: pd.DataFrame, mask: pd.Series) -> pd.Seri
 def _version(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     """The version that the proxy itself stated, else that of its image."""
     rows = placed[(placed["kind"] == "proxy_version") & placed["value"].notna()]
-    rows = rows.assign(told=rows["log_name"].isin(["events", "pods"])).sort_values(["told", "time_upper"], kind="stable")
+    rows = rows.assign(told=rows["log_name"].isin(["events", "pods"])).sort_values(
+        ["told", "time_upper"], kind="stable"
+    )
     return schema.lookup(starts["start_id"], rows.drop_duplicates("start_id").set_index("start_id")["value"])
 
 
@@ -265,7 +276,10 @@ def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     kinds = rows.dropna(subset=["container_kind"]).drop_duplicates(key).set_index(key)["container_kind"]
     table["kind"] = kinds.reindex(table.index).astype(object)
     table = table.reset_index()
-    init = [name in specs["init_names"].get(start, ()) for start, name in zip(table["start_id"], table["container"], strict=True)]
+    init = [
+        name in specs["init_names"].get(start, ())
+        for start, name in zip(table["start_id"], table["container"], strict=True)
+    ]
     table.loc[init, "kind"] = "init"
     by_name = table["kind"].isna() & table["container"].isin(["vault-agent-init", "istio-init", "istio-validation"])
     table.loc[by_name, "kind"] = "init"
@@ -325,7 +339,9 @@ def _opened(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
 def _opened_before_app(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
     """What let the application start only behind an open proxy: the proxy was open by then."""
     first = gated(starts, placed)
-    return pd.DataFrame({"start_id": starts.index[first], "time_upper": starts.loc[first, "app_started_upper"]}).dropna()
+    return pd.DataFrame(
+        {"start_id": starts.index[first], "time_upper": starts.loc[first, "app_started_upper"]}
+    ).dropna()
 
 
 def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
@@ -362,12 +378,12 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     answers for it, which says that its workers run: no proof. A probe refused is proof in each version.
     A refused connect to a redirected address is proof, too.
     """
-    version = schema.lookup(placed["start_id"], starts["proxy_version"]).map(minor_version)
+    old, unknown = by_agent(starts)
     port = schema.lookup(placed["start_id"], starts["probe_port"]).astype(str)
-    by_agent = version.map(lambda pair: pair is not None and pair <= (1, 5)) | (version.isna() & (port == "15020"))
+    answers_itself = placed["start_id"].isin(old) | (placed["start_id"].isin(unknown) & (port == "15020"))
     probe = placed["kind"] == "probe_failed"
     refused_probe = probe & (placed["value"] == "refused")
-    answered = probe & (placed["value"] == "503") & by_agent
+    answered = probe & (placed["value"] == "503") & answers_itself
     proxy = placed["container"] == PROXY
     lines = placed["kind"].isin(["proxy_process", "proxy_closed"])
     born = placed["kind"].isin(["container_created", "container_started"]) & proxy
@@ -378,6 +394,13 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     at = placed["time_lower"] - pd.to_timedelta(np.where(exact, slack, 0), unit="ns")
     rows = placed.assign(closed_at=at, refused_app=refused)
     return rows[lines | born | refused_probe | answered | refused]
+
+
+def by_agent(starts: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The starts whose agent answers its probes itself (up to Istio 1.5), and those of unknown version."""
+    versions = {start: minor_version(version) for start, version in starts["proxy_version"].items()}
+    old = [start for start, version in versions.items() if version and version <= (1, 5)]
+    return old, [start for start, version in versions.items() if version is None]
 
 
 def _refused_by_redirect(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.Series:
@@ -391,7 +414,11 @@ def _refused_by_redirect(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.D
             continue
         port = None if pd.isna(row["port"]) else int(row["port"])
         answer = redirected(
-            _text(row["host"]), _text(row["ip"]), port, spec["redirect"], spec["pod_ip"],
+            _text(row["host"]),
+            _text(row["ip"]),
+            port,
+            spec["redirect"],
+            spec["pod_ip"],
             spec["run_as"].get(row["container"]),
         ).answer
         answers[at] = answer == "yes"

@@ -52,7 +52,9 @@ def _identity(start: pd.Series) -> str:
     parts = [
         f"workload {clean(start['workload'])} ({clean(start['controller'])})",
         f"injection {start['injection']}",
-        f"proxy {clean(start['proxy_version'])}" if isinstance(start["proxy_version"], str) else "proxy version unknown",
+        f"proxy {clean(start['proxy_version'])}"
+        if isinstance(start["proxy_version"], str)
+        else "proxy version unknown",
         "held" if start["hold"] is True else "not held" if start["hold"] is False else "hold unknown",
     ]
     sources = ("app_logs", "proxy_logs", "events", "pod_spec")

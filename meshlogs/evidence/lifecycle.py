@@ -89,7 +89,10 @@ def _states(row: dict) -> list[dict]:
     for container in json.loads(_text(row["container_states"]) or "[]"):
         common = {"container": container.get("name"), "container_kind": container.get("kind")}
         restarts = container.get("restart_count") or 0
-        for state, number in ((container.get("state"), restarts), (container.get("last_state"), restarts - 1)):
+        for state, number in (
+            (container.get("state"), restarts),
+            (container.get("last_state"), restarts - 1),
+        ):
             running = (state or {}).get("running") or {}
             ended = (state or {}).get("terminated") or {}
             started = running.get("startedAt") or ended.get("startedAt")

@@ -10,9 +10,7 @@ HOUR = "h"
 def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
     """`app_logged` rows: the first and the last entry of each container in each hour."""
     rows = log_entries[
-        (log_entries["resource_type"] == "k8s_container")
-        & log_entries["pod"].notna()
-        & log_entries["time"].notna()
+        (log_entries["resource_type"] == "k8s_container") & log_entries["pod"].notna() & log_entries["time"].notna()
     ]
     return thin(_evidence(rows.assign(hour=rows["time"].dt.floor(HOUR))))
 

@@ -74,10 +74,18 @@ LINES = (
     Line(r"Proxy role\b", "proxy_process", "agent", "info\tProxy role: &model.Proxy{ClusterID:..."),
     Line(r"Starting proxy agent", "proxy_process", "agent", "info\tStarting proxy agent"),
     Line(r"Opening status port \d", "proxy_process", "agent", "info\tOpening status port 15020"),
-    Line(r"Envoy command: \[", "proxy_process", "envoy", "info\tEnvoy command: [-c etc/istio/proxy/envoy-rev.json"),
+    Line(
+        r"Envoy command: \[",
+        "proxy_process",
+        "envoy",
+        "info\tEnvoy command: [-c etc/istio/proxy/envoy-rev.json",
+    ),
     Line(r"Epoch 0 starting", "proxy_process", "envoy", "info\tEpoch 0 starting"),
     Line(
-        r"initializing epoch 0 \(", "proxy_process", "envoy", "info\tenvoy main\tinitializing epoch 0 (base id=0,"
+        r"initializing epoch 0 \(",
+        "proxy_process",
+        "envoy",
+        "info\tenvoy main\tinitializing epoch 0 (base id=0,",
     ),
     Line(
         r"(?:Agent draining [Pp]roxy|Status server has successfully terminated|Graceful termination period is)",
@@ -186,7 +194,7 @@ def _phrases(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _process_starts(facts: pd.DataFrame) -> pd.DataFrame:
-    """"Readiness succeeded in D" dates the start of the agent's process: D before the line."""
+    """The starts of the agent's process, dated by "Readiness succeeded in D": D before the line."""
     told = facts[facts["message"].str.contains("Readiness succeeded in", regex=False, na=False)]
     lasted = told["message"].map(lambda line: _duration_ns(_group(_SUCCEEDED_IN, line)))
     began = told["time"] - pd.to_timedelta(lasted, unit="ns")

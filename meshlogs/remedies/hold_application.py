@@ -18,7 +18,12 @@ SETTING = "holdApplicationUntilProxyStarts"
 # The pod's annotation works since Istio 1.8, the mesh-wide value since 1.7. (istio/istio#27696, #24737)
 SINCE = (1, 8)
 JOBS = ("Job", "CronJob")
-TEMPLATED = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1", "ReplicaSet": "apps/v1"}
+TEMPLATED = {
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "ReplicaSet": "apps/v1",
+}
 HOOK_LIMIT_S = 60
 
 
@@ -61,7 +66,9 @@ def _blocked(workload: Workload) -> str | None:
     if workload.hold:
         return "the hook is already there: look for FailedPostStartHook or its time-out of 60 s"
     if workload.proxy_hook:
-        return f"the proxy has a postStart hook of its own, which replaces the one that holds: {workload.proxy_hook[:120]}"
+        return (
+            f"the proxy has a postStart hook of its own, which replaces the one that holds: {workload.proxy_hook[:120]}"
+        )
     return None
 
 

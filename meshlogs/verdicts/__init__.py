@@ -53,7 +53,9 @@ def judge(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.
         errors = _decide(errors, {rule.VERDICT: rule.claims(errors) for rule in RULES})
     errors = errors.assign(destination_host=errors["host"].fillna(errors["ip"]), destination_ip=errors["ip"])
     errors = errors.rename(columns={"value": "signature", "port": "destination_port"})
-    errors = errors.assign(time=errors["time_upper"], attempt_lower=errors["time_lower"], attempt_upper=errors["time_upper"])
+    errors = errors.assign(
+        time=errors["time_upper"], attempt_lower=errors["time_lower"], attempt_upper=errors["time_upper"]
+    )
     return schema.conform(errors.sort_values(_ORDER, kind="stable"), schema.ERRORS, "errors")
 
 

@@ -3,7 +3,7 @@
 from meshlogs.verdicts.claims import claim
 
 VERDICT = "init_race"
-NEEDS = ("is_init", "behind_redirect", "answer", "meshed", "stated")
+NEEDS = ("is_init", "behind_redirect", "answer", "answer_reason", "meshed")
 
 
 def claims(errors):
@@ -12,7 +12,7 @@ def claims(errors):
     `behind_redirect`: yes, no, or unknown (no spec). An init container that runs before `istio-init`,
     or behind a native sidecar, is not behind a redirection to nothing.
     """
-    mine = errors["is_init"] & errors["meshed"].eq(True) & errors["answer"].isin(["yes", "assumed", "unknown"])
+    mine = errors["is_init"] & (errors["meshed"] == "yes") & errors["answer"].isin(["yes", "assumed", "unknown"])
     known = mine & (errors["behind_redirect"] == "yes")
     guessed = mine & (errors["behind_redirect"] == "unknown")
     reason = errors["answer_reason"].where(known, "redirection_assumed")

@@ -9,4 +9,4 @@ NEEDS = ("answer", "meshed")
 def claims(errors):
     """Destinations on loopback or the pod's own address; likely where the pod may have no proxy at all."""
     inside = errors["answer"] == "local"
-    return claim(errors, inside & errors["meshed"].eq(True), inside, "mesh_unknown")
+    return claim(errors, inside & (errors["meshed"] == "yes"), inside, "mesh_unknown")

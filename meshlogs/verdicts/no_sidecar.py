@@ -8,5 +8,5 @@ NEEDS = ("meshed", "has_pod_spec")
 
 def claims(errors):
     """Pods known to have no proxy: proven by their spec, likely by their events."""
-    unmeshed = errors["meshed"].eq(False)
+    unmeshed = errors["meshed"] == "no"
     return claim(errors, unmeshed & errors["has_pod_spec"], unmeshed, "no_pod_spec")

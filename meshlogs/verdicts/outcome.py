@@ -20,7 +20,6 @@ REASONS = {
 _NO_RACE = ("app_not_started", "start_not_in_export")
 
 
-
 def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
     """The starts with `refused`, `outcome`, `reason` and `at_risk` filled in (`schema.STARTS`).
 
@@ -38,7 +37,11 @@ def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -
     harmed = index.isin(raced["start_id"])
     meshed = starts["meshed"]
     started = starts["app_started_upper"].notna()
-    seen = starts["proxy_started_upper"].notna() | starts["proxy_ready_upper"].notna() | starts["proxy_ready_lower"].notna()
+    seen = (
+        starts["proxy_started_upper"].notna()
+        | starts["proxy_ready_upper"].notna()
+        | starts["proxy_ready_lower"].notna()
+    )
     begun = _start_in_export(starts, placed)
     lower, upper = starts["window_lower_s"], starts["window_upper_s"]
     choices = [
@@ -56,7 +59,9 @@ def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -
         (lower.gt(0) & starts["has_app_logs"].astype(bool), "exposed", None),
         (lower.gt(0), "undetermined", "no_app_logs"),
     ]
-    masks = [np.asarray(mask.fillna(False) if isinstance(mask, pd.Series) else mask, dtype=bool) for mask, *_ in choices]
+    masks = [
+        np.asarray(mask.fillna(False) if isinstance(mask, pd.Series) else mask, dtype=bool) for mask, *_ in choices
+    ]
     starts["outcome"] = np.select(masks, [outcome for _, outcome, _ in choices], "undetermined")
     reasons = np.select(masks, [reason or "" for *_, reason in choices], "overlap")
     starts["reason"] = pd.Series(reasons, index=index, dtype=object).replace("", None)

@@ -3,7 +3,17 @@
 from meshlogs.verdicts.claims import claim
 
 VERDICT = "proxy_outage"
-NEEDS = ("redirectable", "answer", "is_init", "down_before", "down_after_soon", "stopping", "in_first_window", "bypass")
+NEEDS = (
+    "redirectable",
+    "answer",
+    "answer_reason",
+    "is_init",
+    "down_before",
+    "down_after_soon",
+    "stopping",
+    "in_first_window",
+    "bypass",
+)
 
 
 def claims(errors):

@@ -3,7 +3,17 @@
 from meshlogs.verdicts.claims import claim
 
 VERDICT = "shutdown_race"
-NEEDS = ("redirectable", "answer", "is_init", "stopping", "exited_by_stop", "open_after", "in_first_window")
+NEEDS = (
+    "redirectable",
+    "answer",
+    "answer_reason",
+    "is_init",
+    "stopping",
+    "exited_by_stop",
+    "open_after",
+    "in_first_window",
+    "bypass",
+)
 
 
 def claims(errors):

@@ -4,7 +4,7 @@ The rules read these columns and nothing else:
 
 | column | meaning |
 |---|---|
-| meshed | the pod has a proxy: true, false, null |
+| meshed | the pod has a proxy: yes, no, unknown |
 | answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
 | redirectable | the pod is meshed and the destination may have been redirected |
 | is_init | an init container made the connection |
@@ -44,9 +44,19 @@ STARTING = pd.Timedelta(600 * times.SECOND, "ns")
 SETTLED = pd.Timedelta(10 * times.SECOND, "ns")
 
 _START = [
-    "start_id", "meshed", "injection", "hold", "has_pod_spec", "has_proxy_logs", "workload",
-    "app_started_lower", "app_started_upper", "proxy_started_lower", "proxy_started_upper",
-    "proxy_ready_lower", "proxy_ready_upper",
+    "start_id",
+    "meshed",
+    "injection",
+    "hold",
+    "has_pod_spec",
+    "has_proxy_logs",
+    "workload",
+    "app_started_lower",
+    "app_started_upper",
+    "proxy_started_lower",
+    "proxy_started_upper",
+    "proxy_ready_lower",
+    "proxy_ready_upper",
 ]
 
 
@@ -56,6 +66,7 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> p
     errors = errors.merge(starts[_START], on="start_id", how="left", validate="many_to_one")
     by_start = starts.set_index("start_id", drop=False).rename_axis(None)
     specs = specs_of(by_start, pods)
+    errors["meshed"] = errors["meshed"].map({True: "yes", False: "no"}).astype(object).fillna("unknown")
     errors["suspected"] = errors["suspected"].fillna(False).astype(bool)
     errors["has_pod_spec"] = errors["has_pod_spec"].fillna(False).astype(bool)
     errors["has_proxy_logs"] = errors["has_proxy_logs"].fillna(False).astype(bool)
@@ -80,7 +91,7 @@ def _destination(errors: pd.DataFrame, specs: pd.DataFrame) -> None:
     errors["answer"] = pd.Series([answer.answer for answer in answers], index=errors.index, dtype=object)
     errors["answer_reason"] = pd.Series([answer.reason for answer in answers], index=errors.index, dtype=object)
     may = errors["answer"].isin(["yes", "assumed", "unknown"]) & (errors["kind"] != "upstream_refused")
-    errors["redirectable"] = may & errors["meshed"].eq(True)
+    errors["redirectable"] = may & (errors["meshed"] == "yes")
 
 
 def _init(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> None:
@@ -117,9 +128,13 @@ def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFra
     dated = errors["proxy_started_upper"].notna() | closed.notna()
     errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
     ended = schema.lookup(errors["start_id"], first_deaths(placed, starts))
-    never = opened.isna() & dated & (
-        (closed.notna() & (end <= closed))
-        | ((end <= errors["proxy_started_upper"] + STARTING) & (ended.isna() | (end <= ended)))
+    never = (
+        opened.isna()
+        & dated
+        & (
+            (closed.notna() & (end <= closed))
+            | ((end <= errors["proxy_started_upper"] + STARTING) & (ended.isna() | (end <= ended)))
+        )
     )
     app_later = errors["app_started_lower"] > opened
     before_open = opened.notna() & (begin <= opened + REPORT_SLACK) & ~app_later.fillna(False)
@@ -184,7 +199,12 @@ def _stop(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
 
 
 def _nearest(
-    errors: pd.DataFrame, at: pd.Series, signs: pd.DataFrame, column: str, direction: str, strictly: bool = False
+    errors: pd.DataFrame,
+    at: pd.Series,
+    signs: pd.DataFrame,
+    column: str,
+    direction: str,
+    strictly: bool = False,
 ) -> pd.Series:
     """The time of the nearest sign of the same start on one side of each failure."""
     found = pd.Series(pd.NaT, index=errors.index, dtype=times.COLUMN)
@@ -231,7 +251,7 @@ def unexplained(errors: pd.DataFrame) -> pd.Series:
     reason = pd.Series("no_proxy_evidence", index=errors.index, dtype=object)
     reason = reason.mask(errors["after_open"] | errors["gated"], "contradiction")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
-    return reason.mask(errors["meshed"].isna(), "mesh_unknown")
+    return reason.mask(errors["meshed"] == "unknown", "mesh_unknown")
 
 
 def _text(value) -> str | None:

@@ -4,8 +4,19 @@ from meshlogs.verdicts.claims import claim
 
 VERDICT = "startup_race"
 NEEDS = (
-    "redirectable", "answer", "is_init", "gated", "stopping", "in_first_window", "in_closed_part", "first_life_sure",
-    "attempt_known", "bypass", "assumption_holds",
+    "redirectable",
+    "answer",
+    "answer_reason",
+    "window_reason",
+    "is_init",
+    "gated",
+    "stopping",
+    "in_first_window",
+    "in_closed_part",
+    "first_life_sure",
+    "attempt_known",
+    "bypass",
+    "assumption_holds",
 )
 
 

@@ -3,7 +3,17 @@
 from meshlogs.verdicts.claims import claim
 
 VERDICT = "upstream"
-NEEDS = ("kind", "answer", "is_init", "behind_redirect", "bypass", "after_open", "meshed", "explained", "has_proxy_logs")
+NEEDS = (
+    "kind",
+    "answer",
+    "answer_reason",
+    "is_init",
+    "behind_redirect",
+    "bypass",
+    "after_open",
+    "meshed",
+    "explained",
+)
 
 
 def claims(errors):
@@ -13,7 +23,7 @@ def claims(errors):
     anyone but a proxy that does not listen.
     """
     reported = errors["kind"] == "upstream_refused"
-    meshed = errors["meshed"].eq(True)
+    meshed = errors["meshed"] == "yes"
     bypasses = meshed & (errors["answer"] == "no")
     before_rules = meshed & errors["is_init"] & (errors["behind_redirect"] == "no") & (errors["answer"] != "local")
     unknown = errors["answer"].isin(["assumed", "unknown"]) & meshed & ~errors["is_init"]

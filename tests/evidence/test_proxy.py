@@ -82,7 +82,9 @@ def test_probe_answers():
     }
     found = proxy.from_events(schema.conform([event(text) for text in texts], schema.EVENTS))
     assert found["value"].tolist() == [answer for answer, _ in texts.values()]
-    assert found["port"].astype(object).where(found["port"].notna(), None).tolist() == [port for _, port in texts.values()]
+    assert found["port"].astype(object).where(found["port"].notna(), None).tolist() == [
+        port for _, port in texts.values()
+    ]
 
 
 def test_an_image_tells_the_version():

@@ -4,7 +4,12 @@ import pytest
 
 from meshlogs.evidence.redirection import redirected
 
-ALL = {"from": "istio-init", "include_ranges": "*", "exclude_ranges": ["169.254.169.254/32"], "mode": "REDIRECT"}
+ALL = {
+    "from": "istio-init",
+    "include_ranges": "*",
+    "exclude_ranges": ["169.254.169.254/32"],
+    "mode": "REDIRECT",
+}
 
 
 def answer(host, ip, port, rules=ALL, **more):
