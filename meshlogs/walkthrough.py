@@ -143,10 +143,10 @@ def _remedy(fleet: Fleet, start: pd.Series) -> list[str]:
 
 
 def clean(value, limit: int = 200) -> str:
-    """The text on one line with control and direction characters made visible, cut to `limit` characters.
+    r"""The text on one line with control and direction characters made visible, cut to `limit` characters.
 
     >>> clean("a" + chr(27) + "[31mred" + chr(10) + "b")
-    'a\\\\x1b[31mred\\\\nb'
+    'a\\x1b[31mred\\nb'
     """
     if not isinstance(value, str):
         return "–"

@@ -28,7 +28,7 @@ REASONS = {
     "no_proxy_evidence": "nothing in the export dates the proxy of this pod",
     "contradiction": "refused, redirected, and the proxy was up: an unseen proxy death, wrong rules or a late report",
     "destination_unstated": "the text names no destination, so it is unknown whether it was redirected",
-    "destination_unresolved": "the text names a host, the pod excludes address ranges: unknown whether it was redirected",
+    "destination_unresolved": "the text names a host, the pod excludes address ranges: was it redirected?",
     "port_unstated": "the text names no port, the pod excludes ports: unknown whether it was redirected",
     "metadata_server": "the metadata server: often excluded from the mesh, and slow on new pods by itself",
     "redirection_assumed": "no pod spec: that the destination was redirected is the mesh's default, not known",
