@@ -22,6 +22,8 @@ PROXY = "istio-proxy"
 # "starting workers" stood 0.1 to 1.7 ms before the first accepted connection in our recordings; the
 # listener can also open a little earlier than its line. Wide enough for a busy node.
 WORKERS_SLACK = 50 * times.MILLISECOND
+# The agent writes two lines about one probe within a millisecond: both lie inside the bound.
+AGENT_SLACK = 5 * times.MILLISECOND
 
 
 class Line(NamedTuple):
@@ -186,8 +188,9 @@ def _phrases(rows: pd.DataFrame) -> pd.DataFrame:
     facts = rows.assign(kind=kind, value=value, time_lower=rows["time"], time_upper=rows["time"])
     facts = facts[kind.notna() & (~version | value.notna())]
     workers = facts["value"] == "workers"
-    slack = pd.to_timedelta(np.where(workers, WORKERS_SLACK, 0), unit="ns")
-    facts = facts.assign(time_lower=facts["time"] - slack, time_upper=facts["time"] + slack)
+    early = pd.to_timedelta(np.where(workers, WORKERS_SLACK, 0), unit="ns")
+    late = np.select([workers, facts["value"] == "agent_ready"], [WORKERS_SLACK, AGENT_SLACK], 0)
+    facts = facts.assign(time_lower=facts["time"] - early, time_upper=facts["time"] + pd.to_timedelta(late, unit="ns"))
     closed_before = facts[workers].assign(kind="proxy_closed", time_upper=facts["time_lower"])
     processes = _process_starts(facts)
     return schema.conform(pd.concat([facts, closed_before, processes], ignore_index=True), schema.EVIDENCE)
