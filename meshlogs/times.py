@@ -6,6 +6,7 @@ A missing time is `NAT` (the value pandas and NumPy use for NaT).
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -92,6 +93,7 @@ def text(ns: int) -> str:
     return f"{stamp}.{fraction:09d}".rstrip("0") + "Z" if fraction else stamp + "Z"
 
 
+@lru_cache(maxsize=4096)
 def _days(year: int, month: int, day: int) -> int | None:
     try:
         return int(np.datetime64(f"{year:04d}-{month:02d}-{day:02d}", "D").astype("int64"))
