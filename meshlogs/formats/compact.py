@@ -43,10 +43,10 @@ _REASONS = (
 )
 
 
-def sniff(head: bytes, name: str) -> bool:
+def sniff(head: bytes, _name: str) -> bool:
     """Whether most of these first lines are in the compact form."""
     lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip()][:20]
-    return bool(name) and any(_START.match(line) for line in lines[:8])
+    return any(_START.match(line) for line in lines[:8])
 
 
 def read(path: Path, source: str) -> Shard:

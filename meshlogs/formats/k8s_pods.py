@@ -4,10 +4,10 @@ The JSON columns of a row (`schema.PODS`) hold:
 
 | column | JSON |
 |---|---|
-| redirect | from (istio-init, istio-validation, annotations or defaults), cni, mode, include_ranges, exclude_ranges, include_ports, exclude_ports, proxy_uid |
+| redirect | from (istio-init, istio-validation, annotations, defaults), cni, mode, {in,ex}clude_{ranges,ports} |
 | conditions | list of type, status, reason, message, time |
 | container_states | list of name, kind, ready, started, restart_count, state, last_state |
-| spec | containers: list of name, kind, image, run_as_user, run_as_group, restart_policy, post_start, readiness, startup; restart_policy; host_network |
+| spec | containers (list, see `_brief`), restart_policy, host_network |
 """
 
 import json

@@ -32,7 +32,7 @@ NODE = "compute.googleapis.com/resource_name"
 _KEYS = re.compile(rb'"(?:logName|insertId|textPayload|jsonPayload|protoPayload|receiveTimestamp)"')
 
 
-def sniff(head: bytes, name: str) -> bool:
+def sniff(head: bytes, _name: str) -> bool:
     """Whether these first bytes look like log entries."""
     return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") and bool(_KEYS.search(head))
 

@@ -14,9 +14,9 @@ EXAMPLE = (
 _KEYS = re.compile(rb"^(?:insertId|logName|apiVersion|kind|protoPayload|textPayload|jsonPayload):(?:\s|$)", re.M)
 
 
-def sniff(head: bytes, name: str) -> bool:
+def sniff(head: bytes, _name: str) -> bool:
     """Whether these first bytes look like YAML of log entries or Kubernetes objects."""
-    return head.lstrip()[:1] not in (b"{", b"[", b"<") and bool(_KEYS.search(head)) and bool(name)
+    return head.lstrip()[:1] not in (b"{", b"[", b"<") and bool(_KEYS.search(head))
 
 
 def read(path: Path, source: str) -> Shard:
