@@ -40,7 +40,8 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     namespace and pod name, if that is one. A log line names no uid: it belongs to the latest pod of its
     name that existed then.
     """
-    rows = evidence[evidence["pod"].notna() & evidence["time_upper"].notna()].copy()
+    dated = evidence["time_upper"].notna() | (evidence["kind"] == "app_logged")
+    rows = evidence[evidence["pod"].notna() & dated].copy()
     rows = _fill_cluster(rows, pods)
     rows = _fill_uid(rows, pods)
     key = rows[[*WHERE, "namespace", "pod", "pod_uid"]].fillna("")
@@ -94,11 +95,15 @@ def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     born.loc[open_start, "since"] = pd.Timestamp.min.tz_localize("UTC").ceil("s")
     born = born.sort_values("since")[["key", "pod_uid", "since"]]
     missing = rows["pod_uid"].isna()
-    asked = rows.loc[missing, ["time_upper"]].assign(key=key[missing]).sort_values("time_upper")
+    asked = rows.loc[missing, ["time_upper"]].assign(key=key[missing]).dropna().sort_values("time_upper")
     if len(asked) and len(born):
         asked["row"] = asked.index
         found = pd.merge_asof(asked, born, left_on="time_upper", right_on="since", by="key").set_index("row")
         rows["pod_uid"] = rows["pod_uid"].fillna(found["pod_uid"])
+    # An undated line belongs to the first pod of its name.
+    undated = rows["pod_uid"].isna() & rows["time_upper"].isna()
+    first_uid = born.drop_duplicates("key").set_index("key")["pod_uid"]
+    rows.loc[undated, "pod_uid"] = schema.lookup(key[undated], first_uid)
     return rows
 
 

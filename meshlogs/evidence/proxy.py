@@ -191,7 +191,8 @@ def _phrases(rows: pd.DataFrame) -> pd.DataFrame:
     early = pd.to_timedelta(np.where(workers, WORKERS_SLACK, 0), unit="ns")
     late = np.select([workers, facts["value"] == "agent_ready"], [WORKERS_SLACK, AGENT_SLACK], 0)
     facts = facts.assign(time_lower=facts["time"] - early, time_upper=facts["time"] + pd.to_timedelta(late, unit="ns"))
-    closed_before = facts[workers].assign(kind="proxy_closed", time_upper=facts["time_lower"])
+    opening = facts[workers]
+    closed_before = opening.assign(kind="proxy_closed", time_upper=opening["time_lower"])
     processes = _process_starts(facts)
     return schema.conform(pd.concat([facts, closed_before, processes], ignore_index=True), schema.EVIDENCE)
 

@@ -17,7 +17,9 @@ EXAMPLE = "2022-06-03T14:15:54.137066Z\tinfo\tEnvoy proxy is ready"
 
 _STAMP = re.compile(r"^\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)\]?(?=[\s\t,\]]|$)")
 _KUBECTL = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) ")
-_KLOG = re.compile(r"^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d{6}\s")
+# klog of Kubernetes components writes month, day and time, no year: that of the file's first full date.
+_KLOG = re.compile(r"^[IWEF](\d\d)(\d\d) (\d\d:\d\d:\d\d\.\d{6})\s")
+_YEAR = re.compile(r"^\[?(\d{4})-\d\d-\d\d[T ]\d\d:\d\d", re.M)
 # Lines of pilot-agent and Envoy under Istio, and of Envoy's access log.
 _PROXY = re.compile(
     r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\t(?:trace|debug|info|warn|warning|error|critical|fatal)\t"
@@ -47,7 +49,9 @@ def read(path: Path, source: str) -> Shard:
     collector = Collector("pod_logs", source)
     namespace, pod, container = _named(Path(path))
     last = None
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+    content = data.decode("utf-8", "replace")
+    year = _YEAR.search(content)
+    for number, line in enumerate(content.splitlines(), 1):
         if not line.strip():
             continue
         collector.records += 1
@@ -55,7 +59,7 @@ def read(path: Path, source: str) -> Shard:
         if section:
             container = section.group(2) if section.group(1) == "START" else None
             last = None
-        written = _written(line)
+        written = _written(line) or _klog(line, year)
         kubectl = _KUBECTL.match(line)
         stamp = times.parse_ns(written)
         last = last if stamp == times.NAT else stamp
@@ -97,6 +101,11 @@ def _written(line: str) -> str | None:
     value = _object(line)
     found = next((value[key] for key in _JSON_TIMES if isinstance(value.get(key), str)), None) if value else None
     return found if times.granularity(found) else None
+
+
+def _klog(line: str, year: re.Match | None) -> str | None:
+    match = _KLOG.match(line)
+    return f"{year[1]}-{match[1]}-{match[2]}T{match[3]}Z" if match and year else None
 
 
 def _message(text: str) -> str:
