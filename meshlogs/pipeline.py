@@ -8,7 +8,7 @@ import pandas as pd
 
 from meshlogs import coverage, evidence, formats, remedies, schema, timelines, verdicts
 from meshlogs.errors import InputError, UnknownPodError
-from meshlogs.evidence import presence, proxy, refused
+from meshlogs.evidence import presence, proxy
 from meshlogs.incidence import BY, incidence_by
 
 Paths = str | Path | Iterable[str | Path]
@@ -98,7 +98,7 @@ class Export:
         """Dated facts about pods (`schema.EVIDENCE`), the lines of one failure grouped as one."""
         facts = evidence.extract(self.log_entries, self.events, self.pods)
         facts = presence.thin(proxy.thin(facts))
-        return refused.grouped(facts)
+        return evidence.grouped(facts)
 
     @cached_property
     def coverage(self) -> pd.DataFrame:

@@ -146,7 +146,7 @@ def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
             key = (start.namespace, start.pod)
             found = by_name.loc[key] if key in by_name.index else None
         records[start.start_id] = _spec(found) if found is not None else _NO_SPEC
-    return pd.DataFrame.from_dict(records, orient="index", columns=list(_NO_SPEC)).astype(object)
+    return pd.DataFrame.from_dict(records, orient="index", columns=list(_NO_SPEC), dtype=object)
 
 
 _NO_SPEC = {

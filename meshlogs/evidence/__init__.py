@@ -50,3 +50,9 @@ def extract(log_entries: pd.DataFrame, events: pd.DataFrame, pods: pd.DataFrame)
     parts += [lifecycle.from_pods(pods), proxy.from_pods(pods)]
     parts = [part for part in parts if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else schema.empty(schema.EVIDENCE)
+
+
+def grouped(evidence: pd.DataFrame) -> pd.DataFrame:
+    """The same evidence with the log lines of one failed connect made one row (`refused.group`)."""
+    told = evidence["kind"].isin(["refused", "suspected", "upstream_refused", "refused_context"])
+    return pd.concat([evidence[~told], refused.group(evidence[told])], ignore_index=True)

@@ -237,12 +237,15 @@ def _exclusions_seen(pods: pd.DataFrame) -> bool:
 def learned_bypass(errors: pd.DataFrame) -> pd.Series:
     """Errors to a destination that the same workload was refused by while its proxy was open.
 
-    Only where the pod's rules are unknown: such a destination is most likely excluded from the mesh.
+    Only where the pod's rules leave it open: such a destination is most likely excluded from the mesh. Texts
+    that name no destination count as one, by their spelling.
     """
     key = errors["namespace"].fillna("") + "/" + errors["workload"].fillna("") + " "
-    key += errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].astype(str)
-    guessed = errors["answer"].isin(["assumed", "unknown"]) & errors["host"].fillna(errors["ip"]).notna()
-    told = guessed & (errors["verdict"] == "upstream") & errors["settled"]
+    key += errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].fillna(0).astype(int).astype(str)
+    unstated = errors["answer_reason"] == "destination_unstated"
+    key = key.where(~unstated, key + errors["value"].fillna(""))
+    guessed = errors["answer"].isin(["assumed", "unknown"])
+    told = guessed & errors["verdict"].isin(["upstream", "undetermined"]) & errors["settled"]
     return guessed & key.isin(key[told]) & ~errors["is_init"]
 
 

@@ -27,6 +27,7 @@ def claims(errors):
     bypasses = meshed & (errors["answer"] == "no")
     before_rules = meshed & errors["is_init"] & (errors["behind_redirect"] == "no") & (errors["answer"] != "local")
     unknown = errors["answer"].isin(["assumed", "unknown"]) & meshed & ~errors["is_init"]
+    unknown &= errors["answer_reason"] != "destination_unstated"  # it may as well be inside the pod
     proxy_up = unknown & errors["after_open"] & ~errors["explained"]
     learned = unknown & errors["bypass"]
     reason = errors["answer_reason"].where(errors["answer"] == "unknown", "redirection_assumed")
