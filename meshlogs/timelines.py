@@ -27,6 +27,8 @@ STARTED_SLACK = 200 * times.MILLISECOND
 PROBE_SLACK = 20 * times.MILLISECOND
 # A program may log a refused connect a little after it happened.
 REFUSED_SLACK = 500 * times.MILLISECOND
+# A proxy that is probed every second or two and fails is heard of more often than this.
+PAUSE = 20 * times.SECOND
 # The hook that holds the application gives up after 60 s. (istio: pilot-agent wait, its default)
 HOLD_TIMEOUT = 60 * times.SECOND
 # Clocks of a node and of the API server are trusted to agree to this much.
@@ -223,10 +225,12 @@ def _describe(starts: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -
     starts["proxy_version"] = _version(starts, placed)
     as_init = _any(starts, placed, is_proxy & (placed["container_kind"] == "init"))
     as_regular = _any(starts, placed, is_proxy & (placed["container_kind"] == "regular"))
-    seen = _any(starts, placed, is_proxy)
+    seen = _any(starts, placed, placed["container"].isin(MESH_CONTAINERS))
     others = placed[(placed["log_name"] == "events") & placed["container"].notna() & ~is_proxy]
     told = schema.lookup(starts["start_id"], others.groupby("start_id").size()).fillna(0) >= 2
-    by_events = np.select([as_init, as_regular, ~seen & told], ["native_sidecar", "sidecar", "none"], "unknown")
+    redirects = _any(starts, placed, placed["container"].isin(["istio-init", "istio-validation"]))
+    choices = {"native_sidecar": as_init, "sidecar": as_regular | redirects, "none": ~seen & told}
+    by_events = np.select(list(choices.values()), list(choices), "unknown")
     starts["injection"] = starts["spec_injection"].where(starts["has_pod_spec"], by_events)
     contradicted = starts["injection"].isin(["none"]) & seen
     starts["injection"] = starts["injection"].mask(contradicted, by_events)
@@ -324,7 +328,7 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
     limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
     closed = closed[limit.isna() | (closed["closed_at"] <= limit)]
     ended = schema.lookup(closed["start_id"], first_deaths(placed, starts))
-    closed = closed[ended.isna() | (closed["closed_at"] <= ended)]
+    closed = _without_later_lives(closed, ended)
     # Without knowing when the proxy was first open, a refusal late in the pod's life may be another window.
     near = schema.lookup(closed["start_id"], starts["app_started_upper"]) + pd.Timedelta(HOLD_TIMEOUT, "ns")
     closed = closed[~closed["refused_app"] | (closed["closed_at"] <= near)]
@@ -363,6 +367,17 @@ def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
 
 def _hold_failed(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     return _any(starts, placed, placed["kind"] == "hold_failed")
+
+
+def _without_later_lives(closed: pd.DataFrame, ended: pd.Series) -> pd.DataFrame:
+    """The proofs of the proxy's first life, where a later one was seen.
+
+    The first life's end is mostly seen late, by its restart: a pause in the proofs ends it for sure.
+    """
+    closed = closed[ended.isna() | (closed["closed_at"] < ended)].sort_values(["start_id", "closed_at"])
+    pause = closed.groupby("start_id")["closed_at"].diff() > pd.Timedelta(PAUSE, "ns")
+    later = pause.groupby(closed["start_id"]).cummax()
+    return closed[~(later & ended.reindex(closed.index).notna())]
 
 
 def first_deaths(placed: pd.DataFrame, starts: pd.DataFrame) -> pd.Series:

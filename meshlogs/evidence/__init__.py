@@ -26,6 +26,7 @@ KINDS = {
     "hold_failed": "the hook that holds the application failed or timed out",
     "pod_ready": "the pod was Ready, which includes its proxy",
     "probe_failed": "a probe of the proxy failed; value: refused, 503, timeout or other",
+    "pod_address": "the pod's own address; value is the address",
     "proxy_version": "the proxy stated its version, or its image did",
     "proxy_process": "the proxy's agent or Envoy was starting: outbound was closed",
     "proxy_closed": "outbound connections were not accepted",

@@ -132,6 +132,8 @@ _BARE_STARTING = Line(r"\tstarting$", "proxy_process", "envoy", "info\tstarting"
 _ALL = (*LINES, _BARE_STARTING)
 _ANY = "|".join(f"(?:{line.pattern})" for line in _ALL)
 
+# pilot-agent tells the pod's address first of its proxy's: `ips:[10.36.1.5 …]`, `ips=[…]`, `private IP [10.36.1.5]`.
+_ADDRESS = re.compile(r"(?:\bips[:=] ?\[\"?|\bIPAddresses:\[\]?string\{\"|private IP \[)([0-9a-fA-F.:]+)")
 _VERSION = re.compile(r"[Vv]ersion:? (?:asm-)?(\d+\.\d+\.\d+[\w.+-]*)")
 _SUCCEEDED_IN = re.compile(r"Readiness succeeded in ((?:[\d.]+(?:h|ms|m|s|µs|us|ns))+)")
 _DURATION = re.compile(r"([\d.]+)(h|ms|m|s|µs|us|ns)")
@@ -183,6 +185,7 @@ def _phrases(rows: pd.DataFrame) -> pd.DataFrame:
     for line in _ALL:
         found = kind.isna() & _matches(text, line.pattern)
         kind[found], value[found] = line.kind, line.value
+    told_address = text.map(lambda line: _group(_ADDRESS, line))
     version = kind == "proxy_version"
     value[version] = text[version].map(lambda line: _group(_VERSION, line))
     facts = rows.assign(kind=kind, value=value, time_lower=rows["time"], time_upper=rows["time"])
@@ -193,8 +196,9 @@ def _phrases(rows: pd.DataFrame) -> pd.DataFrame:
     facts = facts.assign(time_lower=facts["time"] - early, time_upper=facts["time"] + pd.to_timedelta(late, unit="ns"))
     opening = facts[workers]
     closed_before = opening.assign(kind="proxy_closed", time_upper=opening["time_lower"])
-    processes = _process_starts(facts)
-    return schema.conform(pd.concat([facts, closed_before, processes], ignore_index=True), schema.EVIDENCE)
+    addresses = facts.assign(kind="pod_address", value=told_address)[told_address.reindex(facts.index).notna()]
+    parts = [facts, closed_before, _process_starts(facts), addresses]
+    return schema.conform(pd.concat(parts, ignore_index=True), schema.EVIDENCE)
 
 
 def _process_starts(facts: pd.DataFrame) -> pd.DataFrame:
@@ -252,6 +256,7 @@ _PROBES = (
     ("timeout", r"context deadline exceeded|Client\.Timeout|i/o timeout|timed out"),
     ("503", r"statuscode: 503"),
 )
+_PROBE_HOST = re.compile(r"https?://\[?([0-9a-fA-F.:]+?)\]?:\d+/")
 _PROBE_PORT = re.compile(r"https?://[^/\s\"]*:(\d+)/")
 
 
@@ -267,7 +272,9 @@ def from_events(events: pd.DataFrame) -> pd.DataFrame:
     failed = failed.assign(kind="probe_failed", value=answer, port=port.astype("Int64"), log_name="events")
     version = message.map(lambda text: _group(_IMAGE, text))
     pulled = rows.assign(kind="proxy_version", value=version, log_name="events")[version.notna()]
-    return pd.concat([occurrences(failed), occurrences(pulled)], ignore_index=True)
+    address = message.map(lambda text: _group(_PROBE_HOST, text))
+    probed = rows.assign(kind="pod_address", value=address, log_name="events")[address.notna()]
+    return pd.concat([occurrences(failed), occurrences(pulled), occurrences(probed)], ignore_index=True)
 
 
 def from_pods(pods: pd.DataFrame) -> pd.DataFrame:

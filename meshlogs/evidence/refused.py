@@ -1,191 +1,438 @@
-"""Refused connections that programs report: found, read for their destination, grouped one row a failure."""
+"""Refused connections that programs report in their logs, and the log entries of one failure as one.
+
+`extract` looks at one log entry at a time; `group` joins what belongs together, because a runtime writes
+a stack trace as one entry a line. What a text means is said in `meshlogs.evidence.signatures`.
+
+| kind | the entry says |
+|---|---|
+| refused | a connection was refused |
+| suspected | connecting failed, not why |
+| upstream_refused | a proxy was refused by the destination |
+| refused_context | nothing alone: a stack frame, an address, another cause of the failure beside it |
+"""
 
 import re
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import schema, times
-from meshlogs.evidence.signatures import SPECIFICITY, TRIGGER, destination, match
+from meshlogs.evidence.proxy import PROXY
+from meshlogs.evidence.signatures import OTHER_CAUSE, SPECIFICITY, TRIGGER, Destination, destination, ip_of, match
 
-# Their lines are evidence about the proxy, read in `proxy`, or about the redirection.
-MESH = ("istio-proxy", "istio-init", "istio-validation", "install-cni", "ztunnel")
-MESSAGE_LIMIT = 2_000
+KINDS = ("refused", "suspected", "upstream_refused", "refused_context")
 
-KINDS = ["refused", "suspected", "upstream_refused", "refused_context"]
+# Containers of the mesh itself: their refusals are evidence about the proxy, read elsewhere.
+_MESH = (PROXY, "istio-init", "istio-validation", "enable-core-dump", "install-cni", "ztunnel", "linkerd-proxy")
 
-_UPSTREAM = re.compile(r"delayed[_ ]connect[_ ]error:[_ ]?111\b")
-_OUTBOUND = re.compile(r"outbound\|\d|PassthroughCluster")
-_UPSTREAM_HOST = re.compile(r'"(\d+\.\d+\.\d+\.\d+):(\d+)" (?:outbound\||PassthroughCluster)')
-
-# Lines that only add to a failure told by their neighbours.
-CONTEXT = (
-    r"(?m)^\s*(?:address|port): ['\"]?[\w.:]+['\"]?,?\s*$|Is the server running on host \""
-    r"|^\s*TCP/IP connections on port \d+|dial tcp \S+: connect:\s*$"
+# Lines that belong to what stands above or below them. (RE2: linear, `^` is the start of the text)
+_CONTEXT = (
+    r"^(?:[ \t]+\S|[\]})]+[,;]?\s*$|Traceback \(most recent|During handling of|The above exception was|Caused by: "
+    r"|Suppressed: |Wrapped by: |\.\.\. \d+ (?:more|common)|Is the server running on|TCP/IP connections on port)"
+    r"|dial tcp[46]? \S+:\s*connect:\s*$"
 )
-_NEAR = 50 * times.MILLISECOND
-_CONTINUES = re.compile(
-    r"\s|at |Caused by|\.\.\. \d+ more|During handling|Suppressed:|code: |errno: |\[?(?:cause|errors)\]?"
-    r"|(?:[\w$]+\.)*[\w$]*(?:Error|Exception)\b"
+_OBJECT = re.compile(
+    r"\s*[\"']?(?:code|errno|syscall|address|port|hostname)[\"']?\s*:\s*[\"']?[\w.:\-]+[\"']?,?\s*[\]}]*,?\s*$"
 )
-_WRAPPED = re.compile(r"\s|Caused by|Suppressed:")
+_PART = re.compile(
+    r"\s*(?:[\"']?address[\"']?: *[\"'](?P<host>[\w.:\-]+)|[\"']?port[\"']?: *(?P<port>\d+)\b"
+    r"|.*TCP/IP connections on port (?P<libpq>\d+))"
+)
+_NAMES_ADDRESS = re.compile(r"dial tcp|host \"")
+_CAUSE = re.compile(r"\s*(?:Caused by:|\[cause\]:|Suppressed:)")
+
+# Envoy's access log: `"UPSTREAM" CLUSTER UPSTREAM_LOCAL DOWNSTREAM_LOCAL DOWNSTREAM_REMOTE`; the downstream's
+# local address is what the application dialled.
+_ENVOY = r"delayed[ _]connect[ _]error:[ _](?:111|Connection[ _]refused)"
+_OUTBOUND = r"outbound\|\d|PassthroughCluster"
+_ACCESS = re.compile(
+    r"\" (?:outbound\|(?P<port>\d+)\|[^|\s]*\|(?P<host>[\w.\-]+)|PassthroughCluster) \S+ (?P<dialled>\S+:\d+) \S+:\d+"
+)
+_ACCESS_CLUSTER = re.compile(
+    r"\"upstream_cluster\":\s*\"(?:outbound\|(?P<port>\d+)\|[^|\"]*\|(?P<host>[\w.\-]+)|Passthrough)"
+)
+_ACCESS_DIALLED = re.compile(r"\"downstream_local_address\":\s*\"(?P<dialled>[^\"]+:\d+)\"")
+_START_TIME = re.compile(r"(?:^\[|\"start_time\":\s*\")(\d{4}-\d\d-\d\dT[\d:.]+Z)")
+# A request that lasted longer is not dated by its start.
+_LONGEST_REQUEST = 3600 * times.SECOND
+
+_LONGEST_MESSAGE = 2000
+
+
+class _Found(NamedTuple):
+    kind: str
+    value: str
+    where: Destination = Destination()
+    late_s: float = 0.0
 
 
 def extract(log_entries: pd.DataFrame) -> pd.DataFrame:
-    """Evidence of failed connects in the lines of applications, one row an entry (`schema.EVIDENCE`).
+    """What single log entries say of refused connections, in their order (`schema.EVIDENCE`, kinds `KINDS`).
 
-    Kinds: refused, suspected, upstream_refused (the proxy told so) and refused_context (see `group`).
+    Only entries of containers count, the mesh's own left out but for its access log of outbound requests.
+    `time_lower` lies before `time_upper`, the entry's time, by what the client says it had tried (`late_s`).
     """
     rows = log_entries[
         (log_entries["resource_type"] == "k8s_container") & log_entries["pod"].notna() & log_entries["time"].notna()
     ]
-    searched = rows["message"].fillna("").where(rows["payload"].isna(), rows["payload"].fillna(""))
-    text = pa.array(searched, pa.string())
-    wanted = pc.or_(pc.match_substring_regex(text, TRIGGER), pc.match_substring_regex(text, CONTEXT))
-    wanted = pc.or_(wanted, pc.match_substring(text, "\\u"))  # an escaped spelling
-    rows, searched = rows[wanted.to_numpy(zero_copy_only=False)], searched[wanted.to_numpy(zero_copy_only=False)]
-    facts = []
-    for row, text in zip(rows.to_dict("records"), searched, strict=True):
-        fact = _proxy_report(row, text) if row["container"] in MESH else _report(text)
-        if fact:
-            lower = row["time"] - pd.Timedelta(round(fact["late_s"] * times.SECOND), "ns")
-            message = str(row["message"] or "")[:MESSAGE_LIMIT]
-            facts.append({**_texts(row), **fact, "time_lower": lower, "time_upper": row["time"], "message": message})
-    return schema.conform(facts, schema.EVIDENCE)
+    mesh = rows["container"].isin(_MESH)
+    text = _strings(rows["payload"].where(rows["payload"].notna(), rows["message"]))
+    message = _strings(rows["message"])
+    told = _hits(text, TRIGGER) & ~mesh.to_numpy(bool)
+    context = _hits(message, _CONTEXT) & ~mesh.to_numpy(bool)
+    access = (rows["container"] == PROXY).to_numpy(bool)
+    access = access & _hits(text, _ENVOY) if access.any() else access
+    if access.any():
+        access &= _hits(text, _OUTBOUND)
+    chosen = np.flatnonzero(told | context | access)
+    if not len(chosen):
+        return schema.empty(schema.EVIDENCE)
+    rows, told, access = rows.iloc[chosen], told[chosen], access[chosen]
+    texts, messages = text.take(chosen).to_pylist(), message.take(chosen).to_pylist()
+    stamps = times.to_ns(rows["time"])
+    found = [
+        _of_access(text, stamp) if by_proxy else _of_line(line or "", text or "", tell)
+        for text, line, tell, by_proxy, stamp in zip(texts, messages, told, access, stamps, strict=True)
+    ]
+    return _evidence(rows, found)
 
 
-def _texts(row: dict) -> dict:
-    names = ("project", "location", "cluster", "namespace", "pod", "container", "log_name", "insert_id", "source")
-    kept = {name: row[name] if isinstance(row[name], str) else None for name in names}
-    return kept | {"line": None if pd.isna(row["line"]) else int(row["line"])}
+def _strings(series: pd.Series) -> pa.Array:
+    array = pa.array(series, pa.string(), from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def _report(text: str) -> dict | None:
-    found = match(text)
-    if found:
-        kind = "upstream_refused" if found.upstream else "suspected" if found.suspected else "refused"
-        return {
-            "kind": kind,
-            "value": found.signature,
-            "host": found.host,
-            "ip": found.ip,
-            "port": found.port,
-            "late_s": found.late_s,
-            "suspected": found.suspected,
-        }
-    if re.search(CONTEXT, text):
-        where = destination(text)
-        return {"kind": "refused_context", "host": where.host, "ip": where.ip, "port": where.port, "late_s": 0.0}
-    return None
+def _hits(text: pa.Array, pattern: str) -> np.ndarray:
+    """Whether each text holds the pattern; Arrow's engine, linear in the text."""
+    return np.asarray(pc.fill_null(pc.match_substring_regex(text, pattern), False))
 
 
-def _proxy_report(row: dict, text: str) -> dict | None:
-    """A line of the proxy's access log: its upstream, outside the pod, refused it."""
-    if row["container"] != "istio-proxy" or not _UPSTREAM.search(text) or not _OUTBOUND.search(text):
+def _of_line(message: str, text: str, tell: bool) -> _Found | None:
+    """What one entry of an application says; None if it says nothing of a connection."""
+    if _OBJECT.match(message):
+        part = _PART.match(message)
+        where = Destination(part["host"], ip_of(part["host"]), _port(part["port"])) if part else Destination()
+        return _Found("refused_context", "object", where)
+    if tell:
+        refusal = match(text)
+        if refusal:
+            kind = "upstream_refused" if refusal.upstream else "suspected" if refusal.suspected else "refused"
+            where = Destination(refusal.host, refusal.ip, refusal.port)
+            return _Found(kind, refusal.signature, where, refusal.late_s)
+    if not _CONTEXT_LINE.search(message):
         return None
-    told = _UPSTREAM_HOST.search(text)
-    ip, port = (told.group(1), int(told.group(2))) if told else (None, None)
-    return {"kind": "upstream_refused", "value": "access_log", "host": ip, "ip": ip, "port": port, "late_s": 0.0}
+    if _CAUSE.match(message) and OTHER_CAUSE.search(message):
+        return _Found("refused_context", "other_cause")
+    where = destination(message, len(message)) if _NAMES_ADDRESS.search(message) else Destination()
+    part = _PART.match(message)
+    if part and where == Destination():
+        where = Destination(None, None, _port(part["libpq"]))
+    return _Found("refused_context", "line", where)
+
+
+_CONTEXT_LINE = re.compile(_CONTEXT)
+
+
+def _port(text: str | None) -> int | None:
+    return int(text) if text and 0 < int(text) < 65536 else None
+
+
+def _of_access(text: str, stamp: int) -> _Found:
+    """What a line of the proxy's access log says: the destination dialled, and when its request began."""
+    line, cluster, dialled = _ACCESS.search(text), _ACCESS_CLUSTER.search(text), _ACCESS_DIALLED.search(text)
+    cluster, dialled = line or cluster, line or dialled
+    ip, _, port = dialled["dialled"].rpartition(":") if dialled else ("", "", None)
+    ip = ip_of(ip)
+    host, named_port = (cluster["host"], cluster["port"]) if cluster else (None, None)
+    began = _START_TIME.search(text)
+    lasted = stamp - times.parse_ns(began.group(1)) if began and times.parse_ns(began.group(1)) != times.NAT else 0
+    late = lasted / times.SECOND if 0 < lasted < _LONGEST_REQUEST else 0.0
+    return _Found("upstream_refused", "envoy_upstream", Destination(host or ip, ip, _port(port or named_port)), late)
+
+
+def _evidence(rows: pd.DataFrame, found: list[_Found | None]) -> pd.DataFrame:
+    keep = np.array([one is not None for one in found], dtype=bool)
+    rows, found = rows[keep], [one for one in found if one is not None]
+    late = np.array([one.late_s for one in found], dtype=float)
+    lower = times.to_ns(rows["time"]) - (late * times.SECOND).astype("int64")
+    facts = rows.assign(
+        kind=_text([one.kind for one in found]),
+        value=_text([one.value for one in found]),
+        time_lower=times.column(lower).set_axis(rows.index),
+        time_upper=rows["time"],
+        host=_text([one.where.host for one in found]),
+        ip=_text([one.where.ip for one in found]),
+        port=pd.array([one.where.port for one in found], dtype="Int64"),
+        late_s=late,
+        suspected=pd.array([one.kind == "suspected" for one in found], dtype="boolean"),
+        message=rows["message"].str.slice(0, _LONGEST_MESSAGE),
+        entries=1,
+        insert_ids=rows["insert_id"],
+    )
+    return schema.conform(facts.drop(columns=["time", "payload", "labels"]), schema.EVIDENCE)
+
+
+def _text(values: list[str | None]) -> np.ndarray:
+    return np.array(values, dtype=object)
+
+
+# Grouping: which line continues which failure.
+
+# Lines of one failure follow each other at once; in our recordings within 3 ms.
+GAP = 50 * times.MILLISECOND
+# Two attempts of one failure are written together.
+_SAME_WRITE = times.MILLISECOND
+
+_CONTINUES = re.compile(
+    r"[ \t]+\S|Caused by: |Suppressed: |Wrapped by: |\.\.\. \d+|at \S|[\]})]|--->|--- |\[errors\]|\[cause\]"
+    r"|connection refused\W*$|Is the server running on|TCP/IP connections on port",
+    re.IGNORECASE,
+)
+_TRACEBACK = re.compile(r"Traceback \(most recent")
+_CHAIN = re.compile(r"During handling of|The above exception was")
+_EXCEPTION = re.compile(
+    r"(?:Uncaught )?(?P<name>[\w.$:]*(?:Error|Exception|Refused|Failure|Unavailable))(?: \[[^\]]*\])?(?::|\s*$)"
+)
+_LIBPQ = re.compile(r"(?:connection to server at \"(?P<host>[^\"]*)\"|could not connect to server: Connection refused)")
+_HALF = re.compile(r"dial tcp[46]? \S+:\s*connect:\s*$")
+
+_IDENTITY = ["project", "location", "cluster", "namespace", "pod", "pod_uid", "container", "log_name"]
+_READ = ["kind", "value", "message", "host", "ip", "port", "late_s"]
+
+
+def grouped(evidence: pd.DataFrame) -> pd.DataFrame:
+    """The evidence with the lines of each failed connection as one row; other kinds as they were."""
+    mine = evidence["kind"].isin(KINDS)
+    failures = group(evidence[mine])
+    others = evidence[~mine]
+    parts = [part for part in (others, failures) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else schema.empty(schema.EVIDENCE)
 
 
 def group(evidence: pd.DataFrame) -> pd.DataFrame:
-    """One row a failure (`schema.EVIDENCE` with `entries` and `insert_ids`), from rows of single entries.
+    """One row per failed connection from rows of `KINDS` (`schema.EVIDENCE`), in the order of place and time.
 
-    Lines belong together when they follow each other in one container within 50 ms, the later one
-    continues the earlier (a stack trace, a cause, a field of a printed error) and no other
-    destination is named. The order of the rows does not matter.
+    Time and origin are those of the first entry; `entries` counts the entries that were recognised and
+    `insert_ids` names them; the destination is put together from all of them. It does not matter in which
+    order the rows come; each entry must come once. Lines that belong to no failure are dropped.
     """
     rows = evidence[evidence["kind"].isin(KINDS)]
-    order = [
-        "project",
-        "location",
-        "cluster",
-        "namespace",
-        "pod",
-        "container",
-        "time_upper",
-        "insert_id",
-        "source",
-        "line",
-    ]
-    rows = rows.sort_values(order, kind="stable")
-    failures: list[list[dict]] = []
-    near: list[list[dict]] = []  # failures of this container that a next line may continue
-    before: list[dict] = []  # context that came before its failure
-    last_container = None
-    for row in rows.to_dict("records"):
-        container = tuple(row[name] if isinstance(row[name], str) else "" for name in order[:6])
-        if container != last_container:
-            near, before, last_container = [], [], container
-        now = row["time_upper"].value
-        near = [failure for failure in near if now - failure[-1]["time_upper"].value <= _NEAR]
-        before = [context for context in before if now - context["time_upper"].value <= _NEAR]
-        home = next((failure for failure in reversed(near) if _continues(failure, row)), None)
-        if home is not None:
-            home.append(row)
-        elif row["kind"] == "refused_context":
-            before.append(row)
-        else:
-            failure = [*before, row] if _where(row) is None else [row]
-            before = []
-            failures.append(failure)
-            near.append(failure)
-    return schema.conform([_merged(failure) for failure in failures], schema.EVIDENCE)
+    if rows.empty:
+        return schema.empty(schema.EVIDENCE)
+    rows = _near_failures(_sorted(rows))
+    failures = []
+    stamps = times.to_ns(rows["time_upper"])
+    columns = [rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in _READ]
+    lines = [_Line(at, int(stamp), *values) for at, (stamp, *values) in enumerate(zip(stamps, *columns, strict=True))]
+    clusters = rows["cluster_number"].to_numpy()
+    ends = np.flatnonzero(np.diff(clusters, append=-1)) + 1
+    start = 0
+    for end in ends:
+        failures += _failures(lines[start:end])
+        start = end
+    return _merged(rows.drop(columns="cluster_number"), failures)
 
 
-def _continues(failure: list[dict], row: dict) -> bool:
-    """Whether a line belongs to a failure that was told just before."""
-    if row["kind"] == "refused_context":
-        return _where(failure[0]) is None or any(part["kind"] == "refused_context" for part in failure)
-    head = next(part for part in failure if part["kind"] != "refused_context")
-    text = row["message"]
-    if not _CONTINUES.match(text) or (text == head["message"] and not _WRAPPED.match(text)):
-        return False
-    if row["kind"] == "upstream_refused" or head["kind"] == "upstream_refused":
-        return False
-    mine = _where(row)
-    return mine is None or all(_compatible(mine, _where(part)) for part in failure)
-
-
-def _where(row: dict) -> tuple | None:
-    host, ip = (row[name] if isinstance(row[name], str) else None for name in ("host", "ip"))
-    port = None if pd.isna(row["port"]) else int(row["port"])
-    return (host, ip, port) if host or ip or port else None
-
-
-def _compatible(a: tuple, b: tuple | None) -> bool:
-    """Whether two destinations can be one: no part of them differs, but that a name goes with any address."""
-    if b is None:
-        return True
-    (host_a, ip_a, port_a), (host_b, ip_b, port_b) = a, b
-    if port_a and port_b and port_a != port_b:
-        return False
-    if ip_a and ip_b:
-        return ip_a == ip_b or {ip_a, ip_b} <= {"127.0.0.1", "::1"}
-    named = {host for host, ip in ((host_a, ip_a), (host_b, ip_b)) if host and host != ip}
-    return len(named) < 2
-
-
-def _merged(failure: list[dict]) -> dict:
-    """One row: identity and time of the first entry, the destination and the spelling of the best."""
-    told = [part for part in failure if part["kind"] != "refused_context"]
-    best = min(told, key=lambda part: (part["kind"] == "suspected", SPECIFICITY.get(part["value"], 0)))
-    row = {name: value for name, value in failure[0].items() if not (isinstance(value, float) and pd.isna(value))}
-    row |= {"kind": best["kind"], "value": best["value"], "message": told[0]["message"]}
-    row["suspected"] = best["kind"] == "suspected"
-    late = max(part["late_s"] for part in told)
-    row["late_s"] = late
-    row["time_lower"] = failure[0]["time_upper"] - pd.Timedelta(round(late * times.SECOND), "ns")
-    for name in ("host", "ip", "port"):
-        row[name] = next((part[name] for part in (best, *failure) if not pd.isna(part[name])), None)
-    named = next(
-        (part["host"] for part in failure if isinstance(part["host"], str) and part["host"] != part["ip"]), None
+def _sorted(rows: pd.DataFrame) -> pd.DataFrame:
+    keys = (
+        rows[_IDENTITY]
+        .fillna("")
+        .assign(
+            stamp=rows["time_upper"],
+            id=rows["insert_id"].fillna(""),
+            source=rows["source"].fillna(""),
+            line=rows["line"].fillna(-1),
+            message=rows["message"].fillna(""),
+            kind=rows["kind"],
+        )
     )
-    row["host"] = named or row["host"]
-    row["port"] = None if row["port"] is None else int(row["port"])
-    row["line"] = None if pd.isna(failure[0]["line"]) else int(failure[0]["line"])
-    row["entries"] = len(failure)
-    ids = [part["insert_id"] for part in failure if isinstance(part["insert_id"], str)]
-    row["insert_ids"] = ";".join(ids) or None
-    return row
+    return rows.loc[keys.sort_values([*keys.columns], kind="stable").index].reset_index(drop=True)
+
+
+def _near_failures(rows: pd.DataFrame) -> pd.DataFrame:
+    """Sorted rows with the number of their run of close lines, runs without any failure left out."""
+    place = rows[_IDENTITY].fillna("")
+    moved = (place != place.shift()).any(axis=1).to_numpy()
+    stamps = times.to_ns(rows["time_upper"])
+    paused = np.diff(stamps, prepend=stamps[:1]) > GAP
+    number = np.cumsum(moved | paused)
+    failed = (rows["kind"] != "refused_context").to_numpy()
+    kept = np.isin(number, number[failed])
+    return rows[kept].assign(cluster_number=number[kept]).reset_index(drop=True)
+
+
+class _Line(NamedTuple):
+    at: int  # position in the table
+    stamp: int
+    kind: str
+    value: str
+    message: str | None
+    host: str | None
+    ip: str | None
+    port: int | None
+    late_s: float | None
+
+
+class _Failure:
+    """The lines of one failure so far, and what may still follow them."""
+
+    def __init__(self, line: _Line):
+        self.lines: list[_Line] = []
+        self.names: set[str] = set()  # exceptions that stand at the start of a line
+        self.awaits = False  # a traceback began: its exception is still to come
+        self.framed = False  # the last line was a frame of a stack
+        self.add(line)
+
+    def add(self, line: _Line) -> None:
+        message = line.message or ""
+        named = _EXCEPTION.match(message)
+        if _TRACEBACK.match(message) or _CHAIN.match(message) or _HALF.search(message):
+            self.awaits = True
+        elif named:
+            self.names.add(named["name"])
+            self.awaits = False
+        self.framed = line.kind == "refused_context"
+        self.lines.append(line)
+
+    @property
+    def last(self) -> int:
+        return self.lines[-1].stamp
+
+    @property
+    def failed(self) -> bool:
+        return any(line.kind != "refused_context" for line in self.lines)
+
+    def may_hold(self, line: _Line) -> bool:
+        """Whether the line's destination may be this failure's."""
+        return all(_compatible(line, other) for other in self.lines)
+
+    def may_continue_with(self, line: _Line, name: str) -> bool:
+        """Whether an exception at the start of a line is this failure's cause or wrapper, not the next failure."""
+        if self.awaits or not self.names:
+            return True
+        return name not in self.names and not self.framed
+
+
+def _compatible(one: _Line, other: _Line) -> bool:
+    if one.port and other.port and one.port != other.port:
+        return False
+    if one.ip and other.ip and one.ip != other.ip:
+        return _named_alike(one, other) or (_loopback(one.ip) and _loopback(other.ip))
+    if one.host and other.host and one.host != other.host:
+        # A name and an address may be the same place; two names are not.
+        return bool(one.ip) != bool(other.ip) or one.ip == other.ip and one.ip is not None
+    return True
+
+
+def _named_alike(one: _Line, other: _Line) -> bool:
+    return one.host == other.host and one.host is not None and ip_of(one.host) is None
+
+
+def _loopback(ip: str) -> bool:
+    return ip == "::1" or ip.startswith("127.")
+
+
+def _failures(lines: list[_Line]) -> list[list[_Line]]:
+    """The lines of one container that lie close together, parted into failures."""
+    done: list[_Failure] = []
+    for line in lines:
+        home = _home(line, [one for one in reversed(done) if line.stamp - one.last <= GAP])
+        if home:
+            home.add(line)
+        elif line.kind != "refused_context" or _begins(line):
+            done.append(_Failure(line))
+    return [one.lines for one in done if one.failed and not _explained(one)]
+
+
+def _begins(line: _Line) -> bool:
+    """Whether a line that says nothing alone can be the first of a failure."""
+    message = line.message or ""
+    return bool(_TRACEBACK.match(message) or _HALF.search(message))
+
+
+def _home(line: _Line, near: list[_Failure]) -> _Failure | None:
+    """The failure that a line continues, the latest first; None if it begins another one."""
+    if line.kind == "upstream_refused":
+        return None
+    near = [one for one in near if one.lines[0].kind != "upstream_refused"]
+    message = line.message or ""
+    if _TRACEBACK.match(message):
+        # A second traceback belongs to the first only if the line between them says so.
+        return next((one for one in near if one.awaits or not one.names), None)
+    near = [one for one in near if one.may_hold(line)]
+    if _LIBPQ.match(message):
+        return next((one for one in near if _next_attempt(one, line)), None)
+    if line.kind == "refused_context" or _CONTINUES.match(message):
+        return near[0] if near else None
+    named = _EXCEPTION.match(message)
+    if named:
+        return next((one for one in near if one.may_continue_with(line, named["name"])), None)
+    return None
+
+
+def _next_attempt(failure: _Failure, line: _Line) -> bool:
+    """Whether libpq tried the next address of the same name: it writes all attempts of one failure together."""
+    tried = [
+        one for one in failure.lines if "server at" in (one.message or "") or "connect to server" in (one.message or "")
+    ]
+    return (
+        bool(tried)
+        and line.stamp - failure.last <= _SAME_WRITE
+        and all(one.ip != line.ip or not line.ip for one in tried)
+    )
+
+
+def _explained(failure: _Failure) -> bool:
+    """Whether nothing states a refusal and a line names another cause."""
+    stated = any(line.kind in ("refused", "upstream_refused") for line in failure.lines)
+    return not stated and any(line.value == "other_cause" for line in failure.lines)
+
+
+def _merged(rows: pd.DataFrame, failures: list[list[_Line]]) -> pd.DataFrame:
+    if not failures:
+        return schema.empty(schema.EVIDENCE)
+    # Failures of threads that wrote in turns end in another order than they began.
+    failures = sorted(failures, key=lambda lines: lines[0].at)
+    first = rows.iloc[[lines[0].at for lines in failures]].reset_index(drop=True)
+    telling = [_telling(lines) for lines in failures]
+    late = np.array([max(line.late_s or 0.0 for line in lines) for lines in failures])
+    where = [_destination(lines) for lines in failures]
+    ids = rows["insert_id"].astype(object).where(rows["insert_id"].notna(), None).tolist()
+    lower = times.to_ns(first["time_upper"]) - (late * times.SECOND).astype("int64")
+    return schema.conform(
+        first.assign(
+            kind=_text([best.kind for best in telling]),
+            value=_text([_signature(lines, best) for lines, best in zip(failures, telling, strict=True)]),
+            time_lower=times.column(lower),
+            host=_text([one.host for one in where]),
+            ip=_text([one.ip for one in where]),
+            port=pd.array([one.port for one in where], dtype="Int64"),
+            late_s=late,
+            suspected=pd.array([best.kind == "suspected" for best in telling], dtype="boolean"),
+            message=_text([best.message for best in telling]),
+            entries=np.array([len(lines) for lines in failures], dtype="int64"),
+            insert_ids=_text([";".join(ids[line.at] for line in lines if ids[line.at]) or None for lines in failures]),
+        ),
+        schema.EVIDENCE,
+    )
+
+
+def _telling(lines: list[_Line]) -> _Line:
+    """The line that tells most: states the refusal, names the destination, comes first."""
+    said = [line for line in lines if line.kind != "refused_context"]
+    return min(said, key=lambda line: (line.kind == "suspected", line.host is None, line.at))
+
+
+def _signature(lines: list[_Line], best: _Line) -> str:
+    return min((line.value for line in lines if line.kind == best.kind), key=lambda name: SPECIFICITY.get(name, 0))
+
+
+def _destination(lines: list[_Line]) -> Destination:
+    hosts = [line.host for line in lines if line.host]
+    name = next((host for host in hosts if ip_of(host) is None), hosts[0] if hosts else None)
+    ip = next((line.ip for line in lines if line.ip), None)
+    port = next((int(line.port) for line in lines if line.port), None)
+    return Destination(name, ip, port)

@@ -51,10 +51,10 @@ class Veto(NamedTuple):
 
 # A text states a refusal when one of these is in it. `errno 61` alone is no refusal: on Linux it is ENODATA.
 _STATED = r"""
-    econnrefused
-  | connection[\s_-]+(?:(?:was|is|has\s+been|were)\s+)?(?:actively\s+)?refused
+    (?<![/\w])(?:WSA)?ECONNREFUSED\b(?!\.\w)
+  | (?<![/\w])connection[\s_-]+(?:(?:was|is|has\s+been|were)\s+)?(?:actively\s+)?refused(?![_\w]|\.html)
   | connect(?:ion|ing)?\s+(?:attempt\s+)?to\s+[^\s,;]+(?:\s+[^\s,;]+){0,4}?\s+refused\b(?!\s+to\b)
-  | actively\s+refused
+  | actively\s+refused | \bERR_CONNECTION_REFUSED\b
   | refused\s+the\s+(?:network\s+)?connection
   | (?:\b(?:server|host|peer|broker)|:\d{2,5}/?)\s+refused\s+connection\b(?!\s*(?:from|:))
   | \bConnection_?Refused(?:Error|Exception)?\b
@@ -70,6 +70,8 @@ _STATED = r"""
   | 拒绝连接 | 积极拒绝 | 接続を拒否されました
 """
 STATED = re.compile(_STATED, re.IGNORECASE | re.VERBOSE)
+# Its last words, before and after which an address may stand.
+_PHRASE = re.compile(r"(?:\w+::)?ECONNREFUSED|(?:\b(?:connection|actively|was)[\s_-]+)*refused", re.IGNORECASE)
 
 # The quick question put to every line first (Arrow's RE2): whatever `match` finds has one of these.
 TRIGGER = (
@@ -85,7 +87,7 @@ TRIGGER = (
     r"|any resolved endpoint|client error \(connect\))"
 )
 
-_STATES = r"(?:ECONNREFUSED|connection[ _-]refused|ConnectionRefused(?:Error|Exception)?)"
+_STATES = r"(?:ECONNREFUSED|connection[ _-](?:(?:is|was|gets|being) )?refused|ConnectionRefused(?:Error|Exception)?)"
 
 SIGNATURES = (
     # What a proxy says of its own connects: the destination refused, this program did not notice.
@@ -752,7 +754,7 @@ SIGNATURES = (
 # Cut out of every text before it is read: what they hold is no refused TCP connect of this program.
 VETOES = (
     Veto(
-        r"[^\n]*(?:dial unix|unix:/|unix socket|through socket '|on socket \"|ECONNREFUSED /|\.sock\b)[^\n]*",
+        r"^[^\n]*?(?:dial unix|unix:/|unix socket|through socket '|on socket \"|ECONNREFUSED /|\.sock\b)[^\n]*",
         "dial unix /var/run/docker.sock: connect: connection refused",
         "a UNIX socket is never redirected",
         echoes=True,
@@ -835,14 +837,15 @@ VETOES = (
     Veto(r"--retry-connrefused[^\n]*", " --retry-connrefused  Retry on connection refused", "a command's help"),
     Veto(
         r"(?:(?<!\w)(?:except|rescue|catch|raise[sd]?|throws?|case|instanceof|grep|assert\w*|#define)[ (]+"
-        r"|isinstance\(\w+, *|errors\.Is\([^)\n]*|[cC]ontains\([^)\n]*|includes\(|syscall\.|\berrno\.|===? ?|!==? ?|=~ ?"
+        r"|isinstance\(\w+, *|errors\.Is\([^)\n]*|[cC]ontains\([^\n]{0,80}?|includes\(|syscall\.|\berrno\.|===? ?|!==? ?|=~ ?"
         rf"|import (?:\w+, *)*)[\"'`/:(]*(?:\w+(?:\.|::|, *))*{_STATES}",
         "    except (ConnectionRefusedError, OSError) as error:",
         "source text, as tracebacks quote it",
     ),
     Veto(
         rf"{_STATES}[\"'`)\]]*\s+(?:stands for|means|indicates|usually|typically|often|is (?:returned|raised|thrown"
-        r"|expected|an?\b|usually|normal)|(?:errors?|exceptions?) (?:are|can|may|might|could|should|is|handling)"
+        r"|expected|an?\b|usually|normal)|(?:errors?|exceptions?) (?:are|can|may|might|could|should|is|handling|usually"
+        r"|typically|often|means?|indicates?|occurs?|happens?)"
         r"|handling\b|handler\b|can\b|may\b|might\b|could\b|would\b|should\b)",
         "ECONNREFUSED means that nothing listens on that port",
         "an explanation",
@@ -931,7 +934,7 @@ DESTINATIONS = tuple(
         r"OS Error: [^\n]{0,80}address = (?P<host>[^,\s]+), port = \d+",
         r"[\"']?\baddress[\"']?\s*[:=]\s*[\"']?(?P<host>[\w.\-:]{1,253}?)[\"']?[,\s}]{1,40}"
         r"[\"']?port[\"']?\s*[:=]\s*[\"']?(?P<port>\d+)",
-        rf"(?i:refused)\)?[\s:(\[]*(?:(?:connect|no further information):\s*)?{_USER}(?P<addr>{_A})",
+        rf"(?i:refused(?: it\.)?)\)?[\s:(\[]*(?!system:)(?:(?:connect|no further information):\s*)?{_USER}(?P<addr>{_A})",
         rf"[Cc]onnect to {_USER}(?P<addr>{_A})/?\s+\[[\w.\-]*/(?P<ip>[0-9A-Fa-f:.]+)",
         r"server at \"(?P<host>[^\"\s]+)\"(?: \((?P<ip>[^)\s]+)\))?, port (?P<port>\d+)",
         r"host \"(?P<host>[^\"\s]+)\"(?: \((?P<ip>[^)\s]+)\))? and accepting\s+TCP/IP connections on port (?P<port>\d+)",
@@ -941,7 +944,7 @@ DESTINATIONS = tuple(
         r":?[\"']?port[\"']?\s*(?:=>|[:=])\s*[\"']?(?P<port>\d+)",
         r"to_address,\s*\{[\"']?(?P<host>[\w.\-:]+)[\"']?,\s*(?P<port>\d+)",
         r"\(\s*'(?P<host>[\w.\-:]+)',\s*(?P<port>\d+)",
-        r"(?:connect(?:ing)?|connection) to (?:host |server )?(?P<host>[\w.\-:\[\]]+)(?: \((?P<ip>[^)\s]+)\))?,? port (?P<port>\d+)",
+        r"(?:connect(?:ing|x)?|connection) to (?:host |server )?(?P<host>[\w.\-:\[\]]+)(?: \((?P<ip>[^)\s]+)\))?,? port (?P<port>\d+)",
         r"\bport (?P<port>\d+) on (?P<host>[\w.\-:]+?)[:,;]?(?:\s|$)",
         r"connect\(2\) for \"(?P<host>[^\"\s]+)\" port (?P<port>\d+)",
         r"server on '(?P<host>[^'\s:]+)(?::(?P<port>\d+))?'",
@@ -956,6 +959,7 @@ DESTINATIONS = tuple(
         r"/dev/tcp/(?P<host>[^/\s]+)/(?P<port>\d+)",
         rf"Call From \S+ to (?P<addr>{_A}) failed",
         rf"for server (?P<addr>{_A})",
+        rf"\bnode -?\d+ \((?P<addr>{_A})\)",
         rf"SendThread\((?P<addr>{_A})\)",
         rf"attempt to connect to (?P<addr>{_A})",
         r"`(?P<host>[\w.\-]+)`:`(?P<port>\d+)`",
@@ -963,6 +967,7 @@ DESTINATIONS = tuple(
         rf"\bdst\.addr=(?P<addr>{_A})",
         rf"\baddress=(?P<addr>{_A})",
         rf"EndPoint: \"(?:Unspecified/)?(?P<addr>{_A})",
+        rf"Connecting to (?P<addr>{_A}) \((?P<ip>[0-9A-Fa-f.:]+?)(?::\d+)?\)",
         r"connect to address (?P<host>[0-9A-Fa-f.:]+?):? ",
         r"remote host \((?P<host>[\w.\-:]+)\)",
     )
@@ -999,7 +1004,7 @@ _LONGEST = 40_000
 _WINDOW = 8_000
 
 _TRIGGER = re.compile(TRIGGER)
-_VETOES = tuple((re.compile(veto.pattern, re.IGNORECASE), veto.echoes) for veto in VETOES)
+_VETOES = tuple((re.compile(veto.pattern, re.IGNORECASE | re.MULTILINE), veto.echoes) for veto in VETOES)
 _WEAK = tuple(re.compile(veto.pattern, re.IGNORECASE) for veto in WEAK_VETOES)
 _COMPILED = tuple((row, re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)) for row in SIGNATURES)
 _UPSTREAM = tuple(pair for pair in _COMPILED if pair[0].upstream)
@@ -1038,7 +1043,8 @@ def match(text: str) -> Refusal | None:
     kept, echoed = _without_vetoed(text)
     stated = STATED.search(kept)
     if stated:
-        where = destination(kept, stated.start(), stated.end())
+        phrase = _PHRASE.search(kept, stated.start()) or stated
+        where = destination(kept, phrase.start(), stated.end())
         if where == Destination() and (echoed or any(veto.search(text) for veto in _WEAK)):
             return None
         return _refusal(next(row for row, pattern in _REFUSED if pattern.search(kept)), where, text)
@@ -1134,7 +1140,7 @@ def address(text: str) -> Destination | None:
     >>> address("https://api.example.net/v1"), address("<unresolved>")
     (Destination(host='api.example.net', ip=None, port=443), None)
     """
-    scheme, found, rest = text.rpartition("://")
+    scheme, found, rest = text.rstrip(".,;:)]}'\"").rpartition("://")
     name = ""
     if found:
         rest = re.split(

@@ -35,6 +35,7 @@ REASONS = {
     "overlap": "between the last proof that the proxy was closed and the first that it was open",
     "reported_late": "the program reports a failure some time after it; the time of the connect is an interval",
     "death_not_seen": "the proxy's restart is in the export, its end is not",
+    "ready_not_seen": "the proxy lived long enough to have been ready; no sign of it is in the export",
     "stop_not_seen": "the pod was being stopped; when its proxy left is not in the export",
     "never_ready": "the proxy is nowhere seen ready in this export",
     "suspected": "the text says that connecting failed, not why",

@@ -13,6 +13,7 @@ NEEDS = (
     "stopping",
     "in_first_window",
     "bypass",
+    "opened_seen",
 )
 
 
@@ -23,4 +24,5 @@ def claims(errors):
     came_back = later & errors["down_after_soon"] & ~errors["stopping"]
     reason = errors["answer_reason"].where(errors["answer"] != "yes", "death_not_seen")
     reason = reason.mask(errors["answer"] == "assumed", "redirection_assumed")
-    return claim(errors, died & (errors["answer"] == "yes"), died | came_back, reason)
+    reason = reason.mask(died & (errors["answer"] == "yes"), "ready_not_seen")
+    return claim(errors, died & errors["opened_seen"] & (errors["answer"] == "yes"), died | came_back, reason)

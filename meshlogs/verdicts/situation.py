@@ -38,8 +38,6 @@ FAILURES = ["refused", "suspected", "upstream_refused"]
 REPORT_SLACK = pd.Timedelta(2 * times.SECOND, "ns")
 # A crashed proxy is restarted after at most the kubelet's largest back-off of 300 s, and starts.
 COMES_BACK = pd.Timedelta(600 * times.SECOND, "ns")
-# A proxy that is nowhere seen ready counts as starting for this long.
-STARTING = pd.Timedelta(600 * times.SECOND, "ns")
 # Later than this after the proxy opened, a refusal is not a late report of the first window.
 SETTLED = pd.Timedelta(10 * times.SECOND, "ns")
 
@@ -70,26 +68,34 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> p
     errors["suspected"] = errors["suspected"].fillna(False).astype(bool)
     errors["has_pod_spec"] = errors["has_pod_spec"].fillna(False).astype(bool)
     errors["has_proxy_logs"] = errors["has_proxy_logs"].fillna(False).astype(bool)
-    _destination(errors, specs)
+    _destination(errors, specs, placed)
     _init(errors, placed, specs)
     _first_window(errors, placed, by_start)
     _signs(errors, placed)
     _stop(errors, placed)
     errors["explained"] = errors["stopping"] | errors["down_before"] | errors["down_after_soon"]
     errors["bypass"] = False
-    errors["assumption_holds"] = not _exclusions_seen(pods)
+    errors["assumption_holds"] = _assumption_holds(errors, starts, pods)
     return errors
 
 
-def _destination(errors: pd.DataFrame, specs: pd.DataFrame) -> None:
+def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> None:
+    told = placed[placed["kind"] == "pod_address"].drop_duplicates("start_id").set_index("start_id")["value"]
     answers = []
     for row in errors[["start_id", "container", "host", "ip", "port"]].itertuples(index=False):
         spec = specs.loc[row.start_id]
         port = None if pd.isna(row.port) else int(row.port)
         run_as = spec["run_as"].get(row.container)
-        answers.append(redirected(_text(row.host), _text(row.ip), port, spec["redirect"], spec["pod_ip"], run_as))
+        pod_ip = spec["pod_ip"] or told.get(row.start_id)
+        answers.append(redirected(_text(row.host), _text(row.ip), port, spec["redirect"], pod_ip, run_as))
     errors["answer"] = pd.Series([answer.answer for answer in answers], index=errors.index, dtype=object)
     errors["answer_reason"] = pd.Series([answer.reason for answer in answers], index=errors.index, dtype=object)
+    everything = specs["redirect"].map(lambda rules: rules is not None and not _excludes(json.loads(rules)))
+    unstated = errors["answer_reason"] == "destination_unstated"
+    errors["only_local"] = unstated & schema.lookup(errors["start_id"], everything).astype(bool)
+    errors["address_known"] = errors["start_id"].isin(told.index) | schema.lookup(
+        errors["start_id"], specs["pod_ip"].notna()
+    ).astype(bool)
     may = errors["answer"].isin(["yes", "assumed", "unknown"]) & (errors["kind"] != "upstream_refused")
     errors["redirectable"] = may & (errors["meshed"] == "yes")
 
@@ -124,24 +130,22 @@ def _behind(container: str, init_names: tuple[str, ...], after_proxy: tuple[str,
 
 def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFrame) -> None:
     begin, end = errors["time_lower"], errors["time_upper"]
-    opened, closed = errors["proxy_ready_upper"], errors["proxy_ready_lower"]
+    closed = errors["proxy_ready_lower"]
     dated = errors["proxy_started_upper"].notna() | closed.notna()
-    errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
     ended = schema.lookup(errors["start_id"], first_deaths(placed, starts))
-    never = (
-        opened.isna()
-        & dated
-        & (
-            (closed.notna() & (end <= closed))
-            | ((end <= errors["proxy_started_upper"] + STARTING) & (ended.isna() | (end <= ended)))
-        )
-    )
+    opened = _opened(errors, ended)
+    errors["opened"] = opened
+    errors["opened_seen"] = opened.notna() & (opened == errors["proxy_ready_upper"])
+    errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
+    last_closed = pd.concat([closed, errors["proxy_started_upper"]], axis=1).max(axis=1)
+    never = opened.isna() & dated & (end <= last_closed + SETTLED)
     app_later = errors["app_started_lower"] > opened
     before_open = opened.notna() & (begin <= opened + REPORT_SLACK) & ~app_later.fillna(False)
     errors["in_first_window"] = (before_open | never).astype(bool)
     errors["in_closed_part"] = (closed.notna() & (end <= closed)).astype(bool)
     errors["after_open"] = (opened.notna() & (begin > opened)).astype(bool)
     errors["settled"] = (opened.notna() & (begin > opened + SETTLED)).astype(bool)
+    errors["later"] = errors["settled"] | (opened.isna() & dated & ~never)
     errors["dated"] = dated
     late = errors["late_s"].fillna(0) > 0
     errors["attempt_known"] = ~late
@@ -152,6 +156,18 @@ def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFra
     errors["first_life_sure"] = (began & (end <= first_told) & unbroken).fillna(False).astype(bool)
     reason = np.select([opened.isna(), late | (begin > opened)], ["never_ready", "reported_late"], "overlap")
     errors["window_reason"] = pd.Series(reason, index=errors.index, dtype=object)
+
+
+def _opened(errors: pd.DataFrame, ended: pd.Series) -> pd.Series:
+    """When the proxy was open by, in its first life.
+
+    A proxy that was closed no more for a while and then ended had been ready, though no sign of it is in the
+    export: the first sign that is may be of a later life.
+    """
+    opened = errors["proxy_ready_upper"]
+    quiet = errors["proxy_ready_lower"] + SETTLED
+    unseen = (ended > quiet) & (opened.isna() | (opened > ended))
+    return opened.where(~unseen.fillna(False).astype(bool), quiet)
 
 
 _DOWN = ["proxy_exited", "proxy_process", "proxy_closed"]
@@ -169,7 +185,7 @@ def _signs(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
     last_down = _nearest(errors, end, down, "time_lower", "backward")
     next_open = _nearest(errors, end, opens, "time_lower", "forward", strictly=True)
     next_down = _nearest(errors, end, down, "time_lower", "forward", strictly=True)
-    opened = errors["proxy_ready_upper"]
+    opened = errors["opened"]
     errors["down_before"] = (
         last_down.notna() & opened.notna() & (last_down >= opened) & (last_open.isna() | (last_down > last_open))
     ).astype(bool)
@@ -224,28 +240,35 @@ def _nearest(
     return found.fillna(merged.set_index("row")["sign"])
 
 
-def _exclusions_seen(pods: pd.DataFrame) -> bool:
-    """Whether any pod in the export lets something else than the metadata server bypass its proxy."""
-    for rules in pods["redirect"].dropna().unique():
-        rules = json.loads(rules)
-        ranges = [entry for entry in rules.get("exclude_ranges") or [] if not entry.startswith(METADATA_SERVER)]
-        if ranges or rules.get("exclude_ports") or rules.get("include_ranges", "*") not in ("*", ["*"], None):
-            return True
-    return False
+def _assumption_holds(errors: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.Series:
+    """Whether nothing in the export speaks against the default redirection of a destination.
+
+    Against it speak: an exclusion in any pod's rules; a refusal of the same destination after the window; and,
+    where the pod's own address is unknown, that no other pod was refused there: it may be the pod itself.
+    """
+    key = errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].fillna(0).astype(int).astype(str)
+    excluded = any(_excludes(json.loads(rules)) for rules in pods["redirect"].dropna().unique())
+    refused_later = key.isin(key[errors["later"] & ~errors["explained"]])
+    shared = errors["start_id"].groupby(key).transform("nunique") > 1
+    own = ~errors["address_known"] & ~shared & (len(starts) > 1)
+    return ~refused_later & ~own & (not excluded)
+
+
+def _excludes(rules: dict) -> bool:
+    """Whether rules let something else than the metadata server bypass the proxy."""
+    ranges = [entry for entry in rules.get("exclude_ranges") or [] if not entry.startswith(METADATA_SERVER)]
+    return bool(ranges or rules.get("exclude_ports") or rules.get("include_ranges", "*") not in ("*", ["*"], None))
 
 
 def learned_bypass(errors: pd.DataFrame) -> pd.Series:
     """Errors to a destination that the same workload was refused by while its proxy was open.
 
-    Only where the pod's rules leave it open: such a destination is most likely excluded from the mesh. Texts
-    that name no destination count as one, by their spelling.
+    Only where the pod's rules leave it open: such a destination is most likely excluded from the mesh.
     """
     key = errors["namespace"].fillna("") + "/" + errors["workload"].fillna("") + " "
     key += errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].fillna(0).astype(int).astype(str)
-    unstated = errors["answer_reason"] == "destination_unstated"
-    key = key.where(~unstated, key + errors["value"].fillna(""))
-    guessed = errors["answer"].isin(["assumed", "unknown"])
-    told = guessed & errors["verdict"].isin(["upstream", "undetermined"]) & errors["settled"]
+    guessed = errors["answer"].isin(["assumed", "unknown"]) & (errors["answer_reason"] != "destination_unstated")
+    told = guessed & (errors["verdict"] == "upstream") & errors["settled"]
     return guessed & key.isin(key[told]) & ~errors["is_init"]
 
 
