@@ -281,6 +281,7 @@ class _Failure:
 
     def __init__(self, line: _Line):
         self.lines: list[_Line] = []
+        self.places: list[_Line] = []  # those that name a destination
         self.names: set[str] = set()  # exceptions that stand at the start of a line
         self.awaits = False  # a traceback began: its exception is still to come
         self.framed = False  # the last line was a frame of a stack
@@ -296,6 +297,8 @@ class _Failure:
             self.awaits = False
         self.framed = line.kind == "refused_context"
         self.lines.append(line)
+        if line.host or line.port:
+            self.places.append(line)
 
     @property
     def last(self) -> int:
@@ -307,9 +310,9 @@ class _Failure:
 
     def may_hold(self, line: _Line) -> bool:
         """Whether the line's destination may be this failure's."""
-        return all(_compatible(line, other) for other in self.lines)
+        return all(_compatible(line, other) for other in self.places)
 
-    def may_continue_with(self, line: _Line, name: str) -> bool:
+    def may_continue_with(self, name: str) -> bool:
         """Whether an exception at the start of a line is this failure's cause or wrapper, not the next failure."""
         if self.awaits or not self.names:
             return True
@@ -338,12 +341,18 @@ def _loopback(ip: str) -> bool:
 def _failures(lines: list[_Line]) -> list[list[_Line]]:
     """The lines of one container that lie close together, parted into failures."""
     done: list[_Failure] = []
+    latest: list[_Failure] = []  # those that may go on, last touched first
     for line in lines:
-        home = _home(line, [one for one in reversed(done) if line.stamp - one.last <= GAP])
+        latest = [one for one in latest if line.stamp - one.last <= GAP]
+        home = _home(line, latest)
         if home:
             home.add(line)
+            latest.remove(home)
         elif line.kind != "refused_context" or _begins(line):
-            done.append(_Failure(line))
+            home = _Failure(line)
+            done.append(home)
+        if home:
+            latest.insert(0, home)
     return [one.lines for one in done if one.failed and not _explained(one)]
 
 
@@ -369,7 +378,7 @@ def _home(line: _Line, near: list[_Failure]) -> _Failure | None:
         return near[0] if near else None
     named = _EXCEPTION.match(message)
     if named:
-        return next((one for one in near if one.may_continue_with(line, named["name"])), None)
+        return next((one for one in near if one.may_continue_with(named["name"])), None)
     return None
 
 
@@ -400,7 +409,8 @@ def _merged(rows: pd.DataFrame, failures: list[list[_Line]]) -> pd.DataFrame:
     telling = [_telling(lines) for lines in failures]
     late = np.array([max(line.late_s or 0.0 for line in lines) for lines in failures])
     where = [_destination(lines) for lines in failures]
-    ids = rows["insert_id"].astype(object).where(rows["insert_id"].notna(), None).tolist()
+    ids = rows["insert_ids"].fillna(rows["insert_id"]).fillna("").tolist()
+    entries = rows["entries"].fillna(1).tolist()
     lower = times.to_ns(first["time_upper"]) - (late * times.SECOND).astype("int64")
     return schema.conform(
         first.assign(
@@ -413,8 +423,8 @@ def _merged(rows: pd.DataFrame, failures: list[list[_Line]]) -> pd.DataFrame:
             late_s=late,
             suspected=pd.array([best.kind == "suspected" for best in telling], dtype="boolean"),
             message=_text([best.message for best in telling]),
-            entries=np.array([len(lines) for lines in failures], dtype="int64"),
-            insert_ids=_text([";".join(ids[line.at] for line in lines if ids[line.at]) or None for lines in failures]),
+            entries=np.array([sum(entries[line.at] for line in lines) for lines in failures], dtype="int64"),
+            insert_ids=_text([";".join(filter(None, (ids[line.at] for line in lines))) or None for lines in failures]),
         ),
         schema.EVIDENCE,
     )

@@ -1,19 +1,18 @@
-"""The compact text of log viewers and of Google's guide: one letter, a time, the container, the message.
-
-An event stands as `I TIME spec.containers{NAME} MESSAGE spec.containers{NAME}` and names no pod: it is
-taken for the one pod that the file's log lines name, if there is just one. A log line stands as
-`E TIME CONTAINER POD MESSAGE CONTAINER POD`. Wrapped lines are joined.
-"""
+"""Compact text of a log viewer, as troubleshooting guides print it: one letter, a time, whose, the message."""
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from meshlogs import times
-from meshlogs.formats import k8s_events
-from meshlogs.formats.documents import load
-from meshlogs.formats.shards import Collector, Shard
+from meshlogs.formats.k8s_events import container_of
+from meshlogs.formats.tables import Shard, Tables, moment, whole_second
 
-EXAMPLE = "W 2020-03-31T10:41:17Z spec.containers{istio-proxy} Readiness probe failed: …  spec.containers{istio-proxy}"
+EXAMPLE = """W 2020-03-31T10:41:17Z spec.containers{istio-proxy} Readiness probe failed: HTTP probe failed with \
+statuscode: 503  spec.containers{istio-proxy}
+E 2020-03-31T10:41:15.552128897Z web web-67d56cdd-g7fvb dial tcp 10.0.0.9:6379: connect: connection refused \
+web web-67d56cdd-g7fvb
+"""
 
 SEVERITIES = {
     "D": "DEBUG",
@@ -26,104 +25,124 @@ SEVERITIES = {
     "M": "EMERGENCY",
     "*": "DEFAULT",
 }
-_START = re.compile(r"^\s*([DINWECAM*])\s+(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)(?:\s+(.*))?$", re.S)
-_EVENT = re.compile(r"^(spec\.(?:c|initC|ephemeralC)ontainers\{[^}]+\})\s+(.*?)(?:\s+\1)?$", re.S)
-_LOG = re.compile(r"^(\S+)\s+(\S+)\s+(.*?)(?:\s+\1\s+\2)?$", re.S)
-# The texts of the kubelet, by the reason of their event.
-_REASONS = (
-    (r"^(?:Container image .* already present|Successfully pulled image)", "Pulled"),
-    (r"^[Pp]ulling image", "Pulling"),
-    (r"^(?:Created container|Container created)", "Created"),
-    (r"^(?:Started container|Container started)", "Started"),
-    (r"^(?:Readiness|Liveness|Startup) probe (?:failed|errored)", "Unhealthy"),
-    (r"^(?:Killing container|Stopping container|Container \S+ failed)", "Killing"),
-    (r"^Back-off", "BackOff"),
-    (r"PostStart", "FailedPostStartHook"),
-    (r"^Failed to pull image|^Error: (?:ErrImagePull|ImagePullBackOff)", "Failed"),
+
+# The kubelet's and scheduler's texts -> the reason of their event. (kubernetes pkg/kubelet/events)
+REASONS = (
+    ("Created", r"Created container|Container created$"),
+    ("Started", r"Started container|Container started$"),
+    ("Pulled", r"Container image .* already present on machine|Successfully pulled image"),
+    ("Pulling", r"[Pp]ulling image"),
+    ("Unhealthy", r"(?:Readiness|Liveness|Startup) probe (?:failed|errored)"),
+    ("Killing", r"Killing container|Stopping container|Container \S+ failed (?:liveness|startup) probe"),
+    ("BackOff", r"Back-off (?:restarting|pulling)"),
+    ("FailedPostStartHook", r"PostStartHook failed|Exec lifecycle hook .*PostStart"),
+    ("Failed", r"Failed to pull image|Error: (?:ErrImagePull|ImagePullBackOff|ErrImageNeverPull)"),
+    ("Scheduled", r"Successfully assigned "),
+    ("FailedScheduling", r"\d+/\d+ nodes are available"),
+)
+_REASONS = tuple((reason, re.compile(pattern)) for reason, pattern in REASONS)
+
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z"
+_START = re.compile(rf"\s*([DINWECAM*])\s+({_TIME})(?:\s+(.*))?", re.DOTALL)
+_EVENT = re.compile(r"(spec\.(?:c|initC|ephemeralC)ontainers\{[^{}]*\})(?:\s+(.*))?", re.DOTALL)
+_LOG = re.compile(r"([a-z0-9][a-z0-9.-]*)\s+([a-z0-9][a-z0-9.-]*)\s+(.*)", re.DOTALL)
+_SNIFF = re.compile(
+    rb"^[ \t]*[DINWECAM*][ \t]+\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z(?:[ \t]|\r?$)", re.MULTILINE
 )
 
 
 def sniff(head: bytes, _name: str) -> bool:
-    """Whether most of these first lines are in the compact form."""
-    lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip()][:20]
-    return any(_START.match(line) for line in lines[:8])
+    """Whether any of these first lines is a record of this form."""
+    return b"\x00" not in head and bool(_SNIFF.search(head))
 
 
-def read(path: Path, source: str) -> Shard:
-    """The log entries and events of a file; lines that belong to no record are rejects."""
-    data, damage = load(path)
-    collector = Collector("compact", source)
-    events = []
-    for line, text in _records(collector, data.decode("utf-8", "replace")):
-        severity, stamp, rest = _START.match(text).groups()
-        event, log = _EVENT.match(rest or ""), _LOG.match(rest or "")
-        if event:
-            events.append((line, _event(severity, stamp, event)))
+def read(file: BinaryIO, source: str) -> Shard:
+    """Events and log entries of one file; lines that belong to no record are rejects.
+
+    An event names no pod: it is taken to be of the one pod that the file's log lines name, if it is one.
+    """
+    tables = Tables(source)
+    events, pods = [], set()
+    for line, text in _records(tables, file):
+        letter, written, rest = _START.fullmatch(text).groups()
+        event, log = _EVENT.fullmatch(rest or ""), _LOG.fullmatch(rest or "")
+        if moment(written) is None:
+            tables.reject(line, "timestamp is not a time", text)
+        elif event:
+            events.append(_event_row(letter, written, event[1], event[2] or "") | {"line": line})
         elif log:
-            collector.add("log_entries", line, _entry(severity, stamp, log))
+            tables.entry(_entry(line, letter, written, *log.groups()))
+            pods.add(log[2])
         else:
-            collector.reject(line, "no container and pod behind the time", text)
-    pods = {row["pod"] for row in collector.rows("log_entries")}
-    for line, event in events:
-        collector.add("events", line, event | {"pod": next(iter(pods)) if len(pods) == 1 else None})
-    if damage:
-        collector.reject(data.count(b"\n") + 1, damage)
-    return collector.shard()
+            tables.reject(line, "neither container and pod nor a field path follow the time", text)
+    pod = pods.pop() if len(pods) == 1 else None
+    for row in events:
+        tables.event(row | {"pod": pod})
+    return tables.shard("compact")
 
 
-def _records(collector: Collector, text: str):
-    """(line, text) of each record, its wrapped lines joined by one blank."""
+def _records(tables: Tables, file: BinaryIO) -> Iterator[tuple[int, str]]:
+    """(line, text) of each record with its wrapped lines joined; other lines become rejects.
+
+    A record goes on until the next record, a blank line, or until it ends with whose it is, as it began.
+    """
     start, parts = 0, []
-    for number, line in enumerate(text.splitlines(), 1):
-        if _START.match(line):
-            if parts:
-                yield start, " ".join(parts)
-            collector.records += 1
-            start, parts = number, [line.strip()]
-        elif not line.strip():
-            if parts:
-                yield start, " ".join(parts)
+    for number, data in enumerate(file, 1):
+        text = data.decode("utf-8", "replace").strip()
+        begins = _START.fullmatch(text)
+        if parts and (begins or not text or _is_closed(" ".join(parts))):
+            yield start, " ".join(parts)
             parts = []
-        elif parts:
-            parts.append(line.strip())
-        else:
-            collector.records += 1
-            collector.reject(number, "not a line of the compact form", line)
+        if begins or parts:
+            if begins:
+                start = number
+                tables.records += 1
+            parts.append(text)
+        elif text:
+            tables.records += 1
+            tables.reject(number, "not a line of this form", text)
     if parts:
         yield start, " ".join(parts)
 
 
-def _event(severity: str, stamp: str, match: re.Match) -> dict:
-    container, kind = k8s_events.container_of(match.group(1))
-    message = match.group(2).strip()
-    lower, upper = _bounds(stamp)
+def _is_closed(text: str) -> bool:
+    rest = _START.fullmatch(text)[3] or ""
+    words = rest.split()
+    if _EVENT.fullmatch(rest):
+        return len(words) > 1 and words[-1] == words[0]
+    return len(words) > 3 and words[-2:] == words[:2]
+
+
+def _event_row(letter: str, written: str, path: str, message: str) -> dict:
+    message = message.removesuffix(path).strip()
+    container, container_kind = container_of(path)
+    lower, upper = whole_second(written)
+    if moment(written) != lower:
+        lower = upper = moment(written)
     return {
         "time_lower": lower,
         "time_upper": upper,
         "time_source": "entry",
-        "reason": next((reason for pattern, reason in _REASONS if re.search(pattern, message)), None),
-        "type": "Warning" if severity == "W" else "Normal",
+        "reason": next((reason for reason, pattern in _REASONS if pattern.match(message)), None),
+        "type": "Warning" if letter in "WECAM" else "Normal",
         "message": message,
         "kind": "Pod",
         "container": container,
-        "container_kind": kind,
+        "container_kind": container_kind,
         "component": "kubelet",
     }
 
 
-def _entry(severity: str, stamp: str, match: re.Match) -> dict:
-    container, pod, message = match.groups()
-    return {
-        "time": times.parse_ns(stamp),
-        "time_granularity": times.granularity(stamp),
-        "severity": SEVERITIES[severity],
+def _entry(line: int, letter: str, written: str, container: str, pod: str, message: str) -> tuple:
+    message = re.sub(rf"\s+{re.escape(container)}\s+{re.escape(pod)}$", "", message)
+    row = {
+        "time": moment(written),
+        "time_granularity": times.granularity(written),
+        "severity": SEVERITIES[letter],
         "resource_type": "k8s_container",
         "pod": pod,
         "container": container,
-        "message": message.strip(),
+        "message": message,
+        "line": line,
     }
-
-
-def _bounds(stamp: str) -> tuple[int, int]:
-    ns = times.parse_ns(stamp)
-    return (ns, ns) if ns % times.SECOND else times.second_interval(ns)
+    return tuple(row.get(name) for name in Tables.ENTRY)

@@ -1,12 +1,17 @@
-"""Kubernetes events: from kubectl, from captured streams, and inside log entries."""
+"""Kubernetes events: core/v1 and events.k8s.io/v1, from an API dump or inside a log entry.
+
+Times. An event is one row, `time_*` its last occurrence, `first_*` its first. The API floors times to
+seconds; client-go ends an event's name in the hexadecimal UnixNano of its first occurrence (kubernetes/
+client-go `tools/record/event.go`), which is used where it lies in the second the event itself states.
+Log entries lack `count` and `firstTimestamp` (GoogleCloudPlatform/k8s-stackdriver `event-exporter`).
+"""
 
 import re
 
 from meshlogs import times
+from meshlogs.formats.tables import get, integer, moment, stamp, text_of, whole_second
 
-EXAMPLE = '{"kind": "EventList", "items": [{"metadata": {"name": "web-1.16f4…"}, "reason": "Started", …}]}'
-
-# events.k8s.io/v1 -> core/v1. (k8s.io/api: core/v1/types.go, events/v1/types.go)
+# events.k8s.io/v1 name -> core/v1 name. (k8s.io/api core/v1, events/v1 types.go)
 NAMES = {
     "regarding": "involvedObject",
     "note": "message",
@@ -16,120 +21,139 @@ NAMES = {
     "deprecatedCount": "count",
     "reportingController": "reportingComponent",
 }
-_FIELD_PATH = re.compile(r"spec\.(c|initC|ephemeralC)ontainers\{([^}]*)\}")
-_KINDS = {"c": "regular", "initC": "init", "ephemeralC": "ephemeral"}
-_HEX = re.compile(r"[0-9a-f]{15,16}")
+
+FIELD_PATH = re.compile(r"spec\.(containers|initContainers|ephemeralContainers)\{([^{}]*)\}")
+KINDS = {"containers": "regular", "initContainers": "init", "ephemeralContainers": "ephemeral"}
+
+_HEX_NAME = re.compile(r".*\.([0-9a-f]{15,16})", re.DOTALL)
 
 
-def is_event(value: dict) -> bool:
-    """Whether an object is a core/v1 or events.k8s.io/v1 Event."""
-    about = value.get("involvedObject") or value.get("regarding")
-    return isinstance(about, dict) and ("reason" in value or value.get("kind") == "Event")
+def is_event(value) -> bool:
+    """Whether a decoded JSON or YAML value is an event, even where its kind was left out."""
+    if not isinstance(value, dict) or value.get("kind") not in (None, "Event"):
+        return False
+    return isinstance(value.get("involvedObject", value.get("regarding")), dict)
 
 
-def row(value: dict, where: dict | None = None, entry_time: int = times.NAT) -> dict | None:
-    """One row of `schema.EVENTS`; None if no time of the event can be told.
+def event_row(event: dict, entry_time: str | None = None) -> dict:
+    """A row of `schema.EVENTS` (place and origin left out) of an event object.
 
-    `where` overrides the identity (of the log entry that carries the event), `entry_time` is that entry's time.
+    `entry_time` is the text of the log entry's timestamp, None for an API dump.
     """
-    event = {NAMES.get(key, key): item for key, item in value.items()}
-    about, meta = event.get("involvedObject") or {}, event.get("metadata") or {}
-    name = _text(meta.get("name"))
-    last, first, source = _occurrence(event, name, entry_time)
-    if last is None:
-        return None
-    container, container_kind = container_of(about.get("fieldPath"))
-    is_pod = about.get("kind") == "Pod"
-    emitter = event.get("source") or {}
-    emitter = emitter if isinstance(emitter, dict) else {}
-    return {
-        "namespace": _text(about.get("namespace") or meta.get("namespace")),
-        "pod": _text(about.get("name")) if is_pod else None,
-        "pod_uid": _text(about.get("uid")) if is_pod else None,
-        **(where or {}),
-        "time_lower": last[0],
-        "time_upper": last[1],
-        "time_source": source,
-        "first_lower": first[0],
-        "first_upper": first[1],
-        "count": _count(event),
-        "reason": _text(event.get("reason")),
-        "type": _text(event.get("type")),
-        "message": _text(event.get("message")),
-        "kind": _text(about.get("kind")),
+    core = {NAMES.get(key, key): value for key, value in event.items()}
+    about = core.get("involvedObject")
+    kind = text_of(get(about, "kind"))
+    is_pod = kind == "Pod"
+    component = text_of(get(core, "source", "component")) or text_of(core.get("reportingComponent"))
+    host = text_of(get(core, "source", "host"))
+    if host is None and component == "kubelet":
+        host = text_of(core.get("reportingInstance"))
+    container, container_kind = container_of(get(about, "fieldPath"))
+    return event_times(core, entry_time) | {
+        "count": integer(core.get("count")) or integer(get(core, "series", "count")),
+        "reason": text_of(core.get("reason")),
+        "type": text_of(core.get("type")),
+        "message": text_of(core.get("message")),
+        "kind": kind,
         "container": container,
         "container_kind": container_kind,
-        "node": _text(emitter.get("host")) or _text(event.get("reportingInstance")) or None,
-        "component": _text(emitter.get("component")) or _text(event.get("reportingComponent")) or None,
-        "event_uid": _text(meta.get("uid")),
-        "event_name": name,
+        "namespace": text_of(get(about, "namespace")) or text_of(get(core, "metadata", "namespace")),
+        "pod": text_of(get(about, "name")) if is_pod else None,
+        "pod_uid": text_of(get(about, "uid")) if is_pod else None,
+        "node": host,
+        "component": component,
+        "event_uid": text_of(get(core, "metadata", "uid")),
+        "event_name": text_of(get(core, "metadata", "name")),
     }
 
 
 def container_of(field_path) -> tuple[str | None, str | None]:
-    """(container, kind) that an event's field path names.
+    """Container and its kind that a field path names; (None, None) for the pod itself.
 
     >>> container_of("spec.initContainers{istio-init}")
     ('istio-init', 'init')
     """
-    match = _FIELD_PATH.fullmatch(field_path) if isinstance(field_path, str) else None
-    return (match.group(2), _KINDS[match.group(1)]) if match else (None, None)
+    match = FIELD_PATH.fullmatch(field_path) if isinstance(field_path, str) else None
+    return (match[2], KINDS[match[1]]) if match else (None, None)
 
 
-Bounds = tuple[int, int]
+def event_times(core: dict, entry_time: str | None = None) -> dict:
+    """`time_lower, time_upper, time_source, first_lower, first_upper` in ns; None where unknown."""
+    name = named_time(get(core, "metadata", "name"))
+    first = _first(core, name)
+    lower, upper, source = _last(core, name, entry_time)
+    if source == "name" and first == (None, None):
+        first = (lower, upper)  # a name that agrees is the time of the first occurrence
+    return {
+        "time_lower": lower,
+        "time_upper": upper,
+        "time_source": source,
+        "first_lower": first[0],
+        "first_upper": first[1],
+    }
 
 
-def _occurrence(event: dict, name: str | None, entry_time: int) -> tuple[Bounds | None, Bounds, str | None]:
-    """(last, first, source): the bounds of the last and the first occurrence, and where the last comes from.
+def named_time(name) -> int | None:
+    """Nanoseconds in the hexadecimal end of an event's name, None if it has none.
 
-    client-go ends an event's name in the hexadecimal nanoseconds of its first occurrence, from the same
-    clock reading that it floors into firstTimestamp: exact wherever the two agree. A later event re-uses
-    the name, so a name of another second says nothing. (client-go: tools/record/event.go)
+    >>> times.text(named_time("kube-dns-56494768b7-544n6.16f48436899e3f4a"))
+    '2022-06-01T14:05:32.923764554Z'
     """
-    series = event.get("series") if isinstance(event.get("series"), dict) else {}
-    last = times.parse_ns(event.get("lastTimestamp"))
-    first = times.parse_ns(event.get("firstTimestamp"))
-    micro = times.parse_ns(event.get("eventTime"))
-    observed = times.parse_ns(series.get("lastObservedTime"))
-    named = _named(name)
-    exact_first = _agreeing(named, first if first != times.NAT else micro)
-    if first == times.NAT:
-        first_bounds = (exact_first or micro, exact_first or micro) if micro != times.NAT else (times.NAT, times.NAT)
-    else:
-        first_bounds = (exact_first, exact_first) if exact_first else times.second_interval(first)
-    stamp = last if last != times.NAT else entry_time
-    if observed != times.NAT:
-        return (observed, observed), first_bounds, "event_time"
-    if last == times.NAT and micro != times.NAT:
-        return (micro, micro), first_bounds, "event_time"
-    if stamp == times.NAT:
-        return (first_bounds, first_bounds, "name") if first_bounds[0] != times.NAT else (None, first_bounds, None)
-    exact = _agreeing(named, stamp)
-    repeated = (_count(event) or 1) > 1 and first != times.NAT and first == last
-    if exact and not repeated:
-        return (exact, exact), first_bounds if first_bounds[0] != times.NAT else (exact, exact), "name"
-    if stamp % times.SECOND:
-        return (stamp, stamp), first_bounds, "last_timestamp" if last != times.NAT else "entry"
-    return times.second_interval(stamp), first_bounds, "last_timestamp" if last != times.NAT else "entry"
+    match = _HEX_NAME.fullmatch(name) if isinstance(name, str) else None
+    ns = int(match[1], 16) if match else None
+    return ns if ns is not None and ns < 2**63 else None
 
 
-def _named(name: str | None) -> int | None:
-    suffix = (name or "").rpartition(".")[2]
-    return int(suffix, 16) if _HEX.fullmatch(suffix) else None
+def _first(core: dict, name: int | None) -> tuple[int | None, int | None]:
+    lower, upper = whole_second(core.get("firstTimestamp"))
+    if lower is None:
+        lower = upper = moment(core.get("eventTime"))
+    if lower is not None and _within(name, lower - lower % times.SECOND):
+        return name, name
+    return lower, upper
 
 
-def _agreeing(named: int | None, stamp: int) -> int | None:
-    same = named is not None and stamp != times.NAT and named // times.SECOND == stamp // times.SECOND
-    return named if same else None
+def _last(core: dict, name: int | None, entry_time: str | None) -> tuple[int | None, int | None, str | None]:
+    """Bounds and source of the last occurrence."""
+    lower, upper = whole_second(core.get("lastTimestamp"))
+    if lower is not None:
+        return _stated(core, name, lower, upper)
+    observed = moment(get(core, "series", "lastObservedTime"))
+    if observed is not None:
+        return observed, observed, "event_time"
+    entered, entered_upper = whole_second(entry_time)
+    exact = moment(core.get("eventTime"))
+    for second in (entered, exact):
+        if second is not None and _within(name, second - second % times.SECOND):
+            return name, name, "name"
+    if exact is not None:
+        return exact, exact, "event_time"
+    lower, upper = whole_second(core.get("firstTimestamp"))
+    if lower is not None:
+        return (name, name, "name") if _within(name, lower) else (lower, upper, "last_timestamp")
+    return _entered(entry_time, entered, entered_upper)
 
 
-def _count(event: dict) -> int | None:
-    series = event.get("series") if isinstance(event.get("series"), dict) else {}
-    for value in (event.get("count"), series.get("count")):
-        if isinstance(value, int | float | str) and str(value).isdigit():
-            return int(value)
-    return None
+def _stated(core: dict, name: int | None, lower: int, upper: int) -> tuple[int, int, str]:
+    """Bounds from `lastTimestamp`; the name may sharpen them."""
+    if not _within(name, lower):
+        return lower, upper, "last_timestamp"
+    if (integer(core.get("count")) or 1) > 1:  # repeated within one second: the last came after the first
+        return name, upper, "last_timestamp"
+    return name, name, "name"
 
 
-def _text(value) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _entered(entry_time: str | None, lower: int | None, upper: int | None):
+    """Bounds from the log entry's own time.
+
+    The exporter copies whole seconds from the event; an entry time with a fraction was set when the
+    entry was received, and is only an upper bound.
+    """
+    if lower is None:
+        return None, None, None
+    exact = stamp(entry_time)
+    return (lower, upper, "entry") if exact == lower else (None, exact, "entry")
+
+
+def _within(name: int | None, second: int) -> bool:
+    return name is not None and second <= name < second + times.SECOND

@@ -1,78 +1,90 @@
-"""Kubernetes objects as kubectl prints them in JSON: lists of events and pods, single ones, mixed lists.
-
-Objects of other kinds (ReplicaSets, Nodes …) count as records and are left out knowingly.
-"""
+"""Kubernetes events and pods as JSON: `kubectl get events|pods -o json`, API lists, single objects."""
 
 import re
-from pathlib import Path
+from typing import BinaryIO
 
-from meshlogs.formats import k8s_events, k8s_pods, log_entries
-from meshlogs.formats.documents import Broken, json_documents, load
-from meshlogs.formats.shards import Collector, Shard
+import msgspec
 
-EXAMPLE = '{"apiVersion": "v1", "kind": "List", "items": [{"kind": "Pod", …}]}'
+from meshlogs.formats import entry, envelopes
+from meshlogs.formats.k8s_events import event_row, is_event
+from meshlogs.formats.k8s_pods import is_pod, pod_row
+from meshlogs.formats.tables import Shard, Tables, excerpt, get, tidy
 
-_KEYS = re.compile(rb'"(?:apiVersion|kind|items|involvedObject|metadata)"\s*:')
+EXAMPLE = (
+    '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Event","reason":"Started",'
+    '"involvedObject":{"kind":"Pod","name":"web-67d56cdd-g7fvb","fieldPath":"spec.containers{web}"},'
+    '"firstTimestamp":"2020-03-31T10:41:15Z","lastTimestamp":"2020-03-31T10:41:15Z","count":1}]}'
+)
+
+# Kind of a list -> kind of its items, which the API leaves out of them.
+LISTS = {"EventList": "Event", "PodList": "Pod"}
+
+_OBJECT = re.compile(rb'\s*\{\s*"')
+_OURS = re.compile(rb'(?<!\\)"(?:apiVersion|kind)"\s*:\s*"')
+_PARTS = re.compile(rb'(?<!\\)"(?:items|metadata|involvedObject|regarding|spec)"\s*:')
+_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def sniff(head: bytes, _name: str) -> bool:
-    """Whether these first bytes look like a Kubernetes object."""
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") and bool(_KEYS.search(head))
+    """Whether these first bytes look like a Kubernetes object or list in JSON."""
+    return bool(_OBJECT.match(head) and _OURS.search(head) and _PARTS.search(head))
 
 
-def read(path: Path, source: str) -> Shard:
-    """The events and pods of a file."""
-    data, damage = load(path)
-    collector = Collector("k8s_objects", source)
-    for line, value in json_documents(data):
-        add(collector, line, value)
-    if damage:
-        collector.reject(data.count(b"\n") + 1, damage)
-    log_entries.join_split(collector)
-    return collector.shard()
+def read(file: BinaryIO, source: str) -> Shard:
+    """Events and pods of one file; objects of other kinds count as records and are otherwise ignored."""
+    tables = Tables(source)
+    for found in envelopes.records(file.read()):
+        if isinstance(found, envelopes.Damage):
+            tables.records += 1
+            tables.reject(found.line, found.reason, found.data)
+            continue
+        value, reason = _decoded(found.data)
+        if reason is None:
+            add(tables, value, found.line, LISTS.get(found.kind))
+        else:
+            tables.records += 1
+            tables.reject(found.line, reason, found.data)
+    return tables.shard("k8s_objects")
 
 
-def add(collector: Collector, line: int, value, kind: str | None = None) -> None:
-    """Sort one object into the collector; `kind` is that of the list it came in."""
-    if isinstance(value, Broken):
-        collector.records += 1
-        collector.broken(line, value)
-    elif isinstance(value, list):
-        for item in value:
-            add(collector, line, item)
-    elif isinstance(value, dict) and isinstance(value.get("items"), list):
-        inner = str(value.get("kind", "")).removesuffix("List") or None
+def _decoded(data: bytes) -> tuple[object, str | None]:
+    """The value of a JSON text, or why there is none."""
+    try:
+        return msgspec.json.decode(data), None
+    except _STRICT:
+        pass  # try again without strictness
+    try:
+        return tidy(envelopes.parse(data.decode("utf-8", "replace"))), None
+    except RecursionError:
+        return None, "nested too deeply"
+    except ValueError as error:
+        return None, f"not JSON: {excerpt(str(error), 80)}"
+
+
+def add(tables: Tables, value, line: int | None, kind: str | None = None) -> None:
+    """Add a decoded object: event, pod, list of them, or log entry; other kinds only count.
+
+    `kind` is that of the items of the list it stood in. What is no object is a reject.
+    """
+    if isinstance(value, dict) and kind and "kind" not in value:
+        value = {**value, "kind": kind}
+    if isinstance(value, dict) and isinstance(value.get("items"), list):
         for item in value["items"]:
-            add(collector, line, item, inner)
-    elif isinstance(value, dict) and value.get("items", 0) is None:
-        return  # an empty list
-    elif log_entries.is_entry(value) and "kind" not in value:
-        log_entries.add(collector, line, value)
-    else:
-        collector.records += 1
-        _object(collector, line, value, kind)
-
-
-def _object(collector: Collector, line: int, value, kind: str | None) -> None:
-    if not isinstance(value, dict):
-        collector.reject(line, f"not a Kubernetes object but {type(value).__name__}", str(value))
+            add(tables, item, line, LISTS.get(value.get("kind")))
         return
-    kind = value.get("kind") or kind
-    if kind == "Event" or (kind is None and k8s_events.is_event(value)):
-        event = k8s_events.row(value) if k8s_events.is_event(value) else None
-        if event is None:
-            collector.reject(line, "an event without an object or without a time", _named(value))
-        else:
-            collector.add("events", line, event)
-    elif kind == "Pod" or (kind is None and k8s_pods.is_pod(value)):
-        if k8s_pods.is_pod(value):
-            collector.add("pods", line, k8s_pods.row(value))
-        else:
-            collector.reject(line, "a pod without metadata or containers", _named(value))
-    elif kind is None:
-        collector.reject(line, "no kind: not a Kubernetes object", ", ".join(map(str, list(value)[:8])))
+    tables.records += 1
+    if is_event(value):
+        tables.event(event_row(value) | {"line": line})
+    elif is_pod(value) and isinstance(get(value, "metadata", "name"), str):
+        tables.pod(pod_row(value) | {"line": line})
+    elif isinstance(value, dict) and ("logName" in value or "insertId" in value):
+        entry.add(tables, entry.loosely(value), line, excerpt(str(value)))
+    elif not isinstance(value, dict) or value.get("kind") in ("Event", "Pod"):
+        tables.reject(line, "not a Kubernetes object with what its kind needs", _shown(value))
+    elif not isinstance(value.get("kind"), str) or "apiVersion" not in value and "metadata" not in value:
+        tables.reject(line, "no kind of Kubernetes object, no log entry", _shown(value))
 
 
-def _named(value: dict) -> str:
-    meta = value.get("metadata")
-    return str(meta.get("name", "")) if isinstance(meta, dict) else ""
+def _shown(value) -> str:
+    """The keys of an object, for a reject; values may be secrets."""
+    return "{" + ", ".join(map(str, value)) + "}" if isinstance(value, dict) else excerpt(str(value))

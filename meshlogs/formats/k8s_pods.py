@@ -1,248 +1,225 @@
-"""Pod objects: containers in order, injection, hook, redirection, status; never the values of environments.
+"""Kubernetes pods: containers in order, injection, redirection, hold hook, conditions, container states.
 
-The JSON columns of a row (`schema.PODS`) hold:
+JSON columns of `schema.PODS`:
 
-| column | JSON |
-|---|---|
-| redirect | from (istio-init, istio-validation, annotations, defaults), cni, mode, {in,ex}clude_{ranges,ports} |
-| conditions | list of type, status, reason, message, time |
-| container_states | list of name, kind, ready, started, restart_count, state, last_state |
-| spec | containers (list, see `_brief`), restart_policy, host_network |
+- `conditions`: list of {type, status, reason, message, time}.
+- `container_states`: list of {name, kind (regular|init|ephemeral), ready, started, restart_count,
+  state, last_state}; states as in the object: {running: {startedAt}}, {terminated: {startedAt,
+  finishedAt, exitCode, reason}}, {waiting: {reason}}. Times are the object's text, floored to seconds.
+- `spec`: {containers, restart_policy, host_network, security}; each container {name, kind, image,
+  run_as_user, run_as_group (its own, else the pod's), restart_policy, post_start (command text),
+  readiness, startup, ports}. Environment variables are never kept: they hold secrets.
+- `annotations`: without kubectl's copy of the whole manifest, for the same reason.
+
+A row tells the object as it was when it was captured: for a dump that is the time of the dump, for an
+audit entry the time of the entry. A row from a status patch holds only what the patch held: identity,
+conditions and container states; its conditions lack what did not change.
 """
 
-import json
-import re
-
-from meshlogs import times
 from meshlogs.formats.names import workload_of
+from meshlogs.formats.redirect import PROXY, redirect_of
+from meshlogs.formats.tables import compact, get, integer, items_of, moment, text_of, texts_of
 
-EXAMPLE = '{"kind": "PodList", "items": [{"metadata": {"name": "web-1"}, "spec": {"containers": […]}, …}]}'
-
-PROXY = "istio-proxy"
-REDIRECTORS = ("istio-init", "istio-validation")
-
-# Flags of istio-iptables. (istio/istio: tools/istio-iptables/pkg/cmd and constants)
-FLAGS = {
-    "-i": "include_ranges",
-    "--istio-service-cidr": "include_ranges",
-    "-x": "exclude_ranges",
-    "--istio-service-exclude-cidr": "exclude_ranges",
-    "-q": "include_ports",
-    "--istio-outbound-ports": "include_ports",
-    "-o": "exclude_ports",
-    "--istio-local-exclude-ports-outbound": "exclude_ports",
-    "--istio-local-outbound-ports-exclude": "exclude_ports",
-    "-d": "inbound_exclude_ports",
-    "--istio-local-exclude-ports": "inbound_exclude_ports",
-    "-u": "proxy_uid",
-    "--proxy-uid": "proxy_uid",
-    "-m": "mode",
-    "--istio-inbound-interception-mode": "mode",
+# Part of the spec -> kind, and where the states of each kind are. The order within a list matters.
+CONTAINERS = {"initContainers": "init", "containers": "regular", "ephemeralContainers": "ephemeral"}
+STATUSES = {
+    "initContainerStatuses": "init",
+    "containerStatuses": "regular",
+    "ephemeralContainerStatuses": "ephemeral",
 }
-_LISTS = {"include_ranges", "exclude_ranges", "include_ports", "exclude_ports", "inbound_exclude_ports"}
-ANNOTATIONS = {
-    "traffic.sidecar.istio.io/includeOutboundIPRanges": "include_ranges",
-    "traffic.sidecar.istio.io/excludeOutboundIPRanges": "exclude_ranges",
-    "traffic.sidecar.istio.io/includeOutboundPorts": "include_ports",
-    "traffic.sidecar.istio.io/excludeOutboundPorts": "exclude_ports",
-    "traffic.sidecar.istio.io/excludeInboundPorts": "inbound_exclude_ports",
-    "sidecar.istio.io/interceptionMode": "mode",
+CONDITION = {
+    "type": "type",
+    "status": "status",
+    "reason": "reason",
+    "message": "message",
+    "lastTransitionTime": "time",
 }
+PROBE = {
+    "periodSeconds": "period",
+    "initialDelaySeconds": "initialDelay",
+    "timeoutSeconds": "timeout",
+    "failureThreshold": "failureThreshold",
+}
+_STATE = ("startedAt", "finishedAt", "exitCode", "signal", "reason")
+_MANIFEST_COPY = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def is_pod(value: dict) -> bool:
-    """Whether an object is a Pod (or, without a kind, looks like one)."""
-    if value.get("kind") not in (None, "Pod"):
+def is_pod(value) -> bool:
+    """Whether a decoded JSON or YAML value is a pod, even where its kind was left out."""
+    if not isinstance(value, dict) or value.get("kind") not in (None, "Pod"):
         return False
-    spec = value.get("spec")
-    return (
-        isinstance(value.get("metadata"), dict) and isinstance(spec, dict) and isinstance(spec.get("containers"), list)
-    )
+    return value.get("kind") == "Pod" or bool(items_of(get(value, "spec", "containers")))
 
 
-def row(pod: dict, where: dict | None = None) -> dict:
-    """One row of `schema.PODS` from a Pod object; `where` gives project, location and cluster where known."""
-    meta, spec, status = _dict(pod.get("metadata")), _dict(pod.get("spec")), _dict(pod.get("status"))
-    labels, annotations = _dict(meta.get("labels")), _dict(meta.get("annotations"))
-    regular, init = _containers(spec, "containers"), _containers(spec, "initContainers")
-    injection = _injection(regular, init)
-    name, controller, revision = workload_of(_text(meta.get("name")), _owner(meta), labels)
-    return {
-        **(where or {}),
-        "namespace": _text(meta.get("namespace")),
-        "pod": _text(meta.get("name")),
-        "pod_uid": _text(meta.get("uid")),
-        "workload": name,
-        "controller": controller,
-        "revision": revision or _text(labels.get("pod-template-hash")),
-        "node": _text(spec.get("nodeName")),
+def pod_row(pod: dict) -> dict:
+    """A row of `schema.PODS` (place and origin left out) of a pod object."""
+    metadata, spec = get(pod, "metadata"), get(pod, "spec")
+    row = status_row(pod)
+    if not items_of(get(spec, "containers")):
+        return row
+    labels, annotations = texts_of(get(metadata, "labels")), texts_of(get(metadata, "annotations"))
+    annotations.pop(_MANIFEST_COPY, None)
+    injection = _injection(spec)
+    owner = workload_of(row["pod"], _owner(metadata), labels)
+    return row | {
+        "workload": owner.workload,
+        "controller": owner.controller,
+        "revision": owner.revision,
+        "node": text_of(spec.get("nodeName")),
         "injection": injection,
-        "containers": [container.get("name") or "" for container in regular],
-        "init_containers": [container.get("name") or "" for container in init],
-        "hold_hook": _holds(regular) if injection == "sidecar" else None,
-        "redirect": _json(_redirect(init, annotations)) if injection != "none" else None,
-        "annotations": _json(annotations),
-        "labels": _json(labels),
-        "pod_ip": _text(status.get("podIP")),
-        "phase": _text(status.get("phase")),
-        "created": _time(meta.get("creationTimestamp")),
-        "deleted": _time(meta.get("deletionTimestamp")),
-        "spec": _json(
-            {
-                "containers": [_brief(c, "regular") for c in regular] + [_brief(c, "init") for c in init],
-                "restart_policy": spec.get("restartPolicy"),
-                "host_network": bool(spec.get("hostNetwork")),
-            }
-        ),
-        **status_columns(status),
+        "containers": _names(spec, "containers"),
+        "init_containers": _names(spec, "initContainers"),
+        "hold_hook": _hold_hook(spec) if injection == "sidecar" else None,
+        "redirect": None if injection == "none" else compact(redirect_of(spec, annotations)),
+        "annotations": compact(annotations),
+        "labels": compact(labels),
+        "spec": compact(_spec(spec)),
     }
 
 
-def status_columns(status: dict) -> dict:
-    """The columns `conditions` and `container_states` of a pod's status."""
-    states = []
-    for key, kind in (
-        ("initContainerStatuses", "init"),
-        ("containerStatuses", "regular"),
-        ("ephemeralContainerStatuses", "ephemeral"),
-    ):
-        for item in _dicts(status.get(key)):
-            states.append(
-                {
-                    "name": _text(item.get("name")),
-                    "kind": kind,
-                    "ready": item.get("ready"),
-                    "started": item.get("started"),
-                    "restart_count": _int(item.get("restartCount")),
-                    "state": _dict(item.get("state")),
-                    "last_state": _dict(item.get("lastState")),
-                }
-            )
-    conditions = [
-        {
-            "type": item.get("type"),
-            "status": item.get("status"),
-            "reason": item.get("reason"),
-            "message": item.get("message"),
-            "time": item.get("lastTransitionTime"),
-        }
-        for item in _dicts(status.get("conditions"))
-    ]
-    return {"conditions": _json(conditions), "container_states": _json(states)}
-
-
-def _containers(spec: dict, key: str) -> list[dict]:
-    return _dicts(spec.get(key))
-
-
-def _injection(regular: list[dict], init: list[dict]) -> str:
-    if any(c.get("name") == PROXY and c.get("restartPolicy") == "Always" for c in init):
-        return "native_sidecar"
-    return "sidecar" if any(c.get("name") == PROXY for c in regular) else "none"
-
-
-def _holds(regular: list[dict]) -> bool:
-    """Whether the proxy comes before every other container and its hook waits for Envoy."""
-    return bool(regular) and regular[0].get("name") == PROXY and "pilot-agent wait" in (_post_start(regular[0]) or "")
-
-
-def _post_start(container: dict) -> str | None:
-    hook = _dict(_dict(container.get("lifecycle")).get("postStart"))
-    command = _dict(hook.get("exec")).get("command")
-    if isinstance(command, list):
-        return " ".join(map(str, command))
-    return _json(hook) if hook else None
-
-
-def _redirect(init: list[dict], annotations: dict) -> dict:
-    """What the pod's own rules redirect: by the arguments of the container that sets them, else by annotations."""
-    rules: dict = {"include_ranges": "*", "exclude_ranges": [], "include_ports": [], "exclude_ports": []}
-    setter = next((container for container in init if container.get("name") in REDIRECTORS), None)
-    found = {}
-    if setter:
-        arguments = [str(word) for key in ("command", "args") for word in setter.get(key) or []]
-        found = _parsed(arguments)
-    noted = {ANNOTATIONS[key]: value for key, value in annotations.items() if key in ANNOTATIONS}
-    noted = {key: _listed(str(value)) if key in _LISTS else str(value) for key, value in noted.items()}
-    told_by = setter["name"] if found else "annotations" if noted else "defaults"
-    cni = bool(setter) and setter["name"] == "istio-validation"
-    return rules | (found or noted) | {"from": told_by, "cni": cni}
-
-
-def _parsed(arguments: list[str]) -> dict:
-    """The flags of istio-iptables among these arguments: `-x a,b`, `-x=a,b`, `--flag value`."""
-    found = {}
-    words = iter(arguments)
-    for word in words:
-        flag, equals, value = word.partition("=")
-        if flag not in FLAGS:
-            continue
-        value = value if equals else next(words, "")
-        name = FLAGS[flag]
-        found[name] = _listed(value) if name in _LISTS else value
-    return found
-
-
-def _listed(value: str):
-    parts = [part.strip() for part in re.split(r"[,\s]+", value.strip()) if part.strip()]
-    return "*" if parts == ["*"] else parts
-
-
-def _brief(container: dict, kind: str) -> dict:
-    security = _dict(container.get("securityContext"))
+def status_row(pod: dict) -> dict:
+    """A row of `schema.PODS` with identity, conditions and container states only."""
+    metadata, status = get(pod, "metadata"), get(pod, "status")
+    conditions, states = _conditions(status), _states(status)
     return {
-        "name": container.get("name"),
-        "kind": kind,
-        "image": container.get("image"),
-        "run_as_user": security.get("runAsUser"),
-        "run_as_group": security.get("runAsGroup"),
-        "restart_policy": container.get("restartPolicy"),
-        "post_start": _post_start(container),
-        "readiness": _probe(container.get("readinessProbe")),
-        "startup": _probe(container.get("startupProbe")),
+        "namespace": text_of(get(metadata, "namespace")),
+        "pod": text_of(get(metadata, "name")),
+        "pod_uid": text_of(get(metadata, "uid")),
+        "conditions": compact(conditions) if conditions else None,
+        "container_states": compact(states) if states else None,
+        "pod_ip": text_of(get(status, "podIP")),
+        "phase": text_of(get(status, "phase")),
+        "created": moment(get(metadata, "creationTimestamp")),
+        "deleted": moment(get(metadata, "deletionTimestamp")),
     }
+
+
+def _owner(metadata) -> dict | None:
+    owners = items_of(get(metadata, "ownerReferences"))
+    controlling = (owner for owner in owners if owner.get("controller") is True)
+    return next(controlling, owners[0] if owners else None)
+
+
+def _names(spec: dict, part: str) -> list[str]:
+    return [name for item in items_of(spec.get(part)) if (name := text_of(item.get("name")))]
+
+
+def _injection(spec: dict) -> str:
+    """sidecar, native_sidecar or none. A pod of the ambient mesh has no proxy of its own: none."""
+    for item in items_of(spec.get("initContainers")):
+        if item.get("name") == PROXY and item.get("restartPolicy") == "Always":
+            return "native_sidecar"
+    return "sidecar" if PROXY in _names(spec, "containers") else "none"
+
+
+def _hold_hook(spec: dict) -> bool:
+    """Whether the proxy comes before every other container and its hook waits for Envoy.
+
+    The kubelet starts containers in their order and waits for each one's postStart hook.
+    """
+    first = items_of(spec.get("containers"))[0]
+    words = _command(get(first, "lifecycle", "postStart", "exec", "command"))
+    return first.get("name") == PROXY and "pilot-agent" in words and "wait" in words.split()
+
+
+def _conditions(status) -> list[dict]:
+    found = [
+        {ours: item[key] for key, ours in CONDITION.items() if isinstance(item.get(key), str)}
+        for item in items_of(get(status, "conditions"))
+    ]
+    return [condition for condition in found if "type" in condition]
+
+
+def _states(status) -> list[dict]:
+    return [
+        {
+            "name": item["name"],
+            "kind": kind,
+            "ready": _flag(item.get("ready")),
+            "started": _flag(item.get("started")),
+            "restart_count": integer(item.get("restartCount")) or 0,
+            "state": _state(item.get("state")),
+            "last_state": _state(item.get("lastState")),
+        }
+        for part, kind in STATUSES.items()
+        for item in items_of(get(status, part))
+        if text_of(item.get("name"))
+    ]
+
+
+def _state(value) -> dict:
+    """The state without messages and ids: {running|terminated|waiting: {...}}."""
+    state = {}
+    for word in ("running", "terminated", "waiting"):
+        part = get(value, word)
+        if isinstance(part, dict):
+            state[word] = {key: part[key] for key in _STATE if isinstance(part.get(key), str | int)}
+    return state
+
+
+def _flag(value) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _spec(spec: dict) -> dict:
+    security = spec.get("securityContext")
+    return {
+        "containers": [
+            _container(item, kind, security) for part, kind in CONTAINERS.items() for item in items_of(spec.get(part))
+        ],
+        "restart_policy": text_of(spec.get("restartPolicy")),
+        "host_network": spec.get("hostNetwork") is True,
+        "security": {
+            "run_as_user": integer(get(security, "runAsUser")),
+            "run_as_group": integer(get(security, "runAsGroup")),
+        },
+    }
+
+
+def _container(item: dict, kind: str, pod_security) -> dict:
+    own = item.get("securityContext")
+    return {
+        "name": text_of(item.get("name")),
+        "kind": kind,
+        "image": text_of(item.get("image")),
+        "run_as_user": _first_integer(get(own, "runAsUser"), get(pod_security, "runAsUser")),
+        "run_as_group": _first_integer(get(own, "runAsGroup"), get(pod_security, "runAsGroup")),
+        "restart_policy": text_of(item.get("restartPolicy")),
+        "post_start": _hook(get(item, "lifecycle", "postStart")),
+        "readiness": _probe(item.get("readinessProbe")),
+        "startup": _probe(item.get("startupProbe")),
+        "ports": [
+            port for entry in items_of(item.get("ports")) if (port := integer(entry.get("containerPort"))) is not None
+        ],
+    }
+
+
+def _first_integer(*values) -> int | None:
+    return next((number for value in values if (number := integer(value)) is not None), None)
+
+
+def _hook(hook) -> str | None:
+    """The hook's command as text, or the kind of a hook that has none, such as httpGet."""
+    if not isinstance(hook, dict) or not hook:
+        return None
+    return _command(get(hook, "exec", "command")) or next(iter(hook))
+
+
+def _command(words) -> str:
+    return " ".join(word for word in words if isinstance(word, str)) if isinstance(words, list) else ""
 
 
 def _probe(probe) -> dict | None:
+    """{path, port, period, initialDelay, timeout, failureThreshold}, absent where not stated; None: no probe."""
     if not isinstance(probe, dict):
         return None
-    http = _dict(probe.get("httpGet"))
-    names = {
-        "initialDelaySeconds": "initial_delay_s",
-        "periodSeconds": "period_s",
-        "timeoutSeconds": "timeout_s",
-        "failureThreshold": "failure_threshold",
-    }
-    return {"path": http.get("path"), "port": http.get("port")} | {new: probe.get(old) for old, new in names.items()}
-
-
-def _owner(meta: dict) -> tuple[str, str] | None:
-    owners = _dicts(meta.get("ownerReferences"))
-    owners = sorted(owners, key=lambda owner: not owner.get("controller"))
-    named = [(_text(owner.get("kind")), _text(owner.get("name"))) for owner in owners]
-    return next(((kind, name) for kind, name in named if kind and name), None)
-
-
-def _time(value) -> int | None:
-    stamp = times.parse_ns(value)
-    return None if stamp == times.NAT else stamp
-
-
-def _int(value) -> int:
-    return int(value) if isinstance(value, int | str) and str(value).isdigit() else 0
-
-
-def _dict(value) -> dict:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value) -> list[dict]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _text(value) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _json(value) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    found = {ours: number for key, ours in PROBE.items() if (number := integer(probe.get(key))) is not None}
+    for how in ("httpGet", "tcpSocket", "grpc"):
+        port, path = get(probe, how, "port"), text_of(get(probe, how, "path"))
+        if port is not None:
+            found["port"] = integer(port) if integer(port) is not None else text_of(port)
+        if path:
+            found["path"] = path
+    if isinstance(probe.get("exec"), dict):
+        found["exec"] = True  # its command may hold secrets and decides nothing
+    return found

@@ -1,0 +1,243 @@
+"""The rows found in one file, gathered column by column, and small readers of untrusted values."""
+
+import json
+import re
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from meshlogs import schema, times
+
+EXCERPT = 200
+INT64 = 2**63
+
+# By the number of decimals a time was written with.
+_SCALE = [10 ** (9 - digits) for digits in range(10)]
+_GRANULARITY = ["s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns"]
+
+
+class Shard(NamedTuple):
+    """What one file held: tables that conform to `schema`, and how many records were found in it.
+
+    `records` counts log entries, events, pods, ignored objects and rejects; the parts of a split
+    entry count each.
+    """
+
+    form: str
+    log_entries: pd.DataFrame
+    events: pd.DataFrame
+    pods: pd.DataFrame
+    rejects: pd.DataFrame
+    records: int
+
+    def with_reject(self, line: int | None, reason: str, what: str | bytes, source: str) -> "Shard":
+        """The shard with one more reject."""
+        more = schema.conform([_reject(source, line, reason, what)], schema.REJECTS, "rejects")
+        rejects = pd.concat([self.rejects, more], ignore_index=True) if len(self.rejects) else more
+        return self._replace(rejects=rejects, records=self.records + 1)
+
+
+class Tables:
+    """Rows of one file so far. `entry` takes a tuple in the order of `ENTRY`, the others dictionaries."""
+
+    ENTRY = tuple(name for name in schema.LOG_ENTRIES.names if name != "source")
+
+    def __init__(self, source: str):
+        self.source = source
+        self.records = 0
+        self._entries: list[tuple] = []
+        self._batches: list[pa.Table] = []
+        self._events: list[dict] = []
+        self._pods: list[dict] = []
+        self._rejects: list[dict] = []
+        self._parts: dict[str, list[tuple[int, int, str]]] = {}  # split.uid -> index, row, text
+
+    def entry(self, values: tuple) -> None:
+        """Add a log entry: times in ns (or None), the rest as in the schema."""
+        self._entries.append(values)
+        if len(self._entries) >= 20_000 and not self._parts:
+            self._batches.append(self._flush())
+
+    def part(self, uid: str, index: int, text: str, values: tuple) -> None:
+        """Add one part of a split log entry."""
+        self._parts.setdefault(uid, []).append((index, len(self._entries), text))
+        self._entries.append(values)
+
+    def event(self, row: dict) -> None:
+        """Add a row of `schema.EVENTS`."""
+        self._events.append(row | {"source": self.source})
+
+    def pod(self, row: dict) -> None:
+        """Add a row of `schema.PODS`."""
+        self._pods.append(row | {"source": self.source})
+
+    def reject(self, line: int | None, reason: str, what: str | bytes) -> None:
+        """Add a record that could not be read."""
+        self._rejects.append(_reject(self.source, line, reason, what))
+
+    def shard(self, form: str) -> Shard:
+        """The tables, with the parts of split entries joined."""
+        self._join_parts()
+        batches = [*self._batches, self._flush()]
+        return Shard(
+            form,
+            schema.conform(pa.concat_tables(batches), schema.LOG_ENTRIES, "log_entries"),
+            schema.conform(self._events, schema.EVENTS, "events"),
+            schema.conform(self._pods, schema.PODS, "pods"),
+            schema.conform(self._rejects, schema.REJECTS, "rejects"),
+            self.records,
+        )
+
+    def _flush(self) -> pa.Table:
+        columns = list(zip(*self._entries, strict=True)) or [()] * len(self.ENTRY)
+        arrays = {
+            name: pa.array(values, schema.LOG_ENTRIES.field(name).type)
+            for name, values in zip(self.ENTRY, columns, strict=True)
+        }
+        arrays["source"] = pa.array([self.source] * len(self._entries), pa.string())
+        self._entries = []
+        return pa.table(arrays)
+
+    def _join_parts(self) -> None:
+        """Each split entry becomes its first part, with the text of all parts in the order of their index."""
+        message = self.ENTRY.index("message")
+        gone = set()
+        for parts in self._parts.values():
+            parts.sort()
+            rows = [row for _, row, _ in parts]
+            text = without_newline("".join(text for _, _, text in parts))
+            first = self._entries[rows[0]]
+            self._entries[rows[0]] = (*first[:message], text, *first[message + 1 :])
+            gone.update(rows[1:])
+        if gone:
+            self._entries = [values for row, values in enumerate(self._entries) if row not in gone]
+
+
+def _reject(source: str, line: int | None, reason: str, what: str | bytes) -> dict:
+    return {"source": source, "line": line, "reason": reason, "excerpt": excerpt(what)}
+
+
+def excerpt(what: str | bytes, limit: int = EXCERPT) -> str:
+    """The first characters of a text on one line, control characters made visible.
+
+    >>> excerpt(bytes([97, 27, 98])) == "a" + ascii(chr(27)).strip("'") + "b"
+    True
+    """
+    text = what[: 4 * limit].decode("utf-8", "replace") if isinstance(what, bytes) else what[:limit]
+    shown = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode()
+        for letter in text[:limit]
+    )
+    return shown[:limit]
+
+
+def without_newline(text: str) -> str:
+    """The text without its one trailing newline, which agents leave at the end of a line."""
+    return text[:-1] if text.endswith("\n") else text
+
+
+def dated(text: Any) -> tuple[int, str | None]:
+    """`times.parse_ns` and `times.granularity` of a text, quick for the `…Z` of logs.
+
+    >>> dated("2020-09-07T14:36:48.03093257Z"), dated(None) == (times.NAT, None)
+    ((1599489408030932570, 'ns'), True)
+    """
+    if isinstance(text, str) and text[-1:] == "Z" and text.isascii():
+        start, fraction = _second(text[:19]), text[20:-1]
+        if start is not None:
+            if len(text) == 20:
+                return start, "s"
+            if text[19] == "." and len(fraction) < 10 and fraction.isdigit():
+                return start + int(fraction) * _SCALE[len(fraction)], _GRANULARITY[len(fraction)]
+    return times.parse_ns(text), times.granularity(text)
+
+
+def stamp(text: Any) -> int:
+    """`times.parse_ns`, quick for the `…Z` of logs."""
+    return dated(text)[0]
+
+
+@lru_cache(maxsize=4096)
+def _second(text: str) -> int | None:
+    # The last nanosecond of the second must fit, too: near the ends of int64 the slow road decides.
+    start, end = times.parse_ns(text + "Z"), times.parse_ns(text + ".999999999Z")
+    return None if len(text) < 19 or times.NAT in (start, end) else start
+
+
+def moment(text: Any) -> int | None:
+    """Nanoseconds of a time's text, None if it is none."""
+    ns = stamp(text)
+    return None if ns == times.NAT else ns
+
+
+def whole_second(text: Any) -> tuple[int | None, int | None]:
+    """Closed bounds of a time that was floored to the second its text names; (None, None) if it is none."""
+    ns = moment(text)
+    if ns is None:
+        return None, None
+    ns -= ns % times.SECOND
+    # Near the end of int64 there is no next second.
+    return ns, min(ns + times.SECOND - 1, INT64 - 1)
+
+
+def get(value: Any, *path: str) -> Any:
+    """What lies at a path of keys in nested dictionaries, None if anything on the way is missing.
+
+    >>> get({"a": {"b": 1}}, "a", "b"), get({"a": []}, "a", "b")
+    (1, None)
+    """
+    for key in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def text_of(value: Any) -> str | None:
+    """The value if it is a text that is not empty, else None."""
+    return value if isinstance(value, str) and value else None
+
+
+def integer(value: Any) -> int | None:
+    """A whole number given as number or text, None if it is none or larger than 64 bits.
+
+    >>> integer("7"), integer(7.0), integer(True), integer("x")
+    (7, 7, None, None)
+    """
+    if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and -INT64 <= value < INT64 else None
+
+
+def items_of(value: Any) -> list[dict]:
+    """The dictionaries in a list; an empty list for anything else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def texts_of(value: Any) -> dict[str, str]:
+    """The string values of a dictionary (labels, annotations); an empty one for anything else."""
+    pairs = value.items() if isinstance(value, dict) else ()
+    return {key: item for key, item in pairs if isinstance(key, str) and isinstance(item, str)}
+
+
+def compact(value: Any) -> str:
+    """JSON text without blanks, keys in their order."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def tidy(value: Any) -> Any:
+    """The same value with lone surrogates, which no file or table can hold, as U+FFFD."""
+    if isinstance(value, str):
+        if value.isascii():
+            return value
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {tidy(key): tidy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [tidy(item) for item in value]
+    return value
