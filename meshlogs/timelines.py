@@ -376,6 +376,7 @@ def _without_later_lives(closed: pd.DataFrame, ended: pd.Series) -> pd.DataFrame
     """
     closed = closed[ended.isna() | (closed["closed_at"] < ended)].sort_values(["start_id", "closed_at"])
     pause = closed.groupby("start_id")["closed_at"].diff() > pd.Timedelta(PAUSE, "ns")
+    pause &= closed["kind"] != "hold_failed"  # silent by nature
     later = pause.groupby(closed["start_id"]).cummax()
     return closed[~(later & ended.reindex(closed.index).notna())]
 
@@ -405,7 +406,8 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     refused_probe = probe & (placed["value"] == "refused")
     answered = probe & (placed["value"] == "503") & answers_itself
     proxy = placed["container"] == PROXY
-    lines = placed["kind"].isin(["proxy_process", "proxy_closed"])
+    # The hook waited for readiness until it failed.
+    lines = placed["kind"].isin(["proxy_process", "proxy_closed", "hold_failed"])
     born = placed["kind"].isin(["container_created", "container_started"]) & proxy
     refused = _refused_by_redirect(starts, placed, specs)
     slack = np.select([refused, refused_probe | answered], [REFUSED_SLACK, PROBE_SLACK], 0)

@@ -75,33 +75,34 @@ def extract(log_entries: pd.DataFrame) -> pd.DataFrame:
     Only entries of containers count, the mesh's own left out but for its access log of outbound requests.
     `time_lower` lies before `time_upper`, the entry's time, by what the client says it had tried (`late_s`).
     """
-    rows = log_entries[
-        (log_entries["resource_type"] == "k8s_container") & log_entries["pod"].notna() & log_entries["time"].notna()
-    ]
-    mesh = rows["container"].isin(_MESH)
-    text = _strings(rows["payload"].where(rows["payload"].notna(), rows["message"]))
-    message = _strings(rows["message"])
-    told = _hits(text, TRIGGER) & ~mesh.to_numpy(bool)
-    context = _hits(message, _CONTEXT) & ~mesh.to_numpy(bool)
-    access = (rows["container"] == PROXY).to_numpy(bool)
-    access = access & _hits(text, _ENVOY) if access.any() else access
-    if access.any():
-        access &= _hits(text, _OUTBOUND)
-    chosen = np.flatnonzero(told | context | access)
+    readable = (
+        log_entries["resource_type"].eq("k8s_container") & log_entries["pod"].notna() & log_entries["time"].notna()
+    )
+    readable = readable.to_numpy(bool, na_value=False)
+    app = readable & ~log_entries["container"].isin(_MESH).to_numpy(bool)
+    by_proxy = readable & log_entries["container"].eq(PROXY).to_numpy(bool, na_value=False)
+    message, payload = _strings(log_entries["message"]), _strings(log_entries["payload"])
+    text = pc.coalesce(payload, message)
+    told = app & _hits(text, TRIGGER)
+    context = app & _hits(message, _CONTEXT)
+    if by_proxy.any():
+        by_proxy &= _hits(text, _ENVOY) & _hits(text, _OUTBOUND)
+    chosen = np.flatnonzero(told | context | by_proxy)
     if not len(chosen):
         return schema.empty(schema.EVIDENCE)
-    rows, told, access = rows.iloc[chosen], told[chosen], access[chosen]
+    rows, told, access = log_entries.iloc[chosen], told[chosen], by_proxy[chosen]
     texts, messages = text.take(chosen).to_pylist(), message.take(chosen).to_pylist()
     stamps = times.to_ns(rows["time"])
     found = [
-        _of_access(text, stamp) if by_proxy else _of_line(line or "", text or "", tell)
-        for text, line, tell, by_proxy, stamp in zip(texts, messages, told, access, stamps, strict=True)
+        _of_access(text, stamp) if envoy else _of_line(line or "", text or "", tell)
+        for text, line, tell, envoy, stamp in zip(texts, messages, told, access, stamps, strict=True)
     ]
     return _evidence(rows, found)
 
 
 def _strings(series: pd.Series) -> pa.Array:
-    array = pa.array(series, pa.string(), from_pandas=True)
+    # Offsets of 64 bits: a column of a large export holds more than 2 GiB of text.
+    array = pa.array(series, pa.large_string(), from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
@@ -112,6 +113,7 @@ def _hits(text: pa.Array, pattern: str) -> np.ndarray:
 
 def _of_line(message: str, text: str, tell: bool) -> _Found | None:
     """What one entry of an application says; None if it says nothing of a connection."""
+    message = message[:_LONGEST_MESSAGE]
     if _OBJECT.match(message):
         part = _PART.match(message)
         where = Destination(part["host"], ip_of(part["host"]), _port(part["port"])) if part else Destination()

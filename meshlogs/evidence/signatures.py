@@ -544,7 +544,7 @@ SIGNATURES = (
     Signature(
         "java_connect_bare",
         "java",
-        r"\bjava\.net\.ConnectException(?=\s*(?:$|\n|[\]})]|: null\b))",
+        r"\bjava\.net\.ConnectException(?![.\w$])(?!\s*:\s*(?!null\b)\S)",
         "java.net.ConnectException",
         "recorded",
         suspected=True,
@@ -860,7 +860,7 @@ VETOES = (
     ),
     Veto(
         rf"{_STATES}(?:[_ ](?:errors?|count(?:er)?|total|rate))*[\"']?\s*[:=]\s*0\b(?![.:x])|{_STATES}"
-        rf"[_ ](?:errors?[_ ])?(?:count|total)\b|\{{[^}}\n]*{_STATES}[^}}\n]*\}}\s+\d+",
+        rf"[_ ](?:errors?[_ ])?(?:count|total)\b|\{{[^{{}}\n]{{0,300}}{_STATES}[^}}\n]{{0,300}}\}}\s+\d+",
         'client_errors{reason="connection_refused"} 3',
         "a counter",
     ),
@@ -869,7 +869,12 @@ VETOES = (
 # Only where no destination is named: prose has none.
 WEAK_VETOES = (
     Veto(
-        r"(?:^|\n)[\s*\-•#>]*(?:(?:feat|fix|chore|docs|test|refactor)(?:\([^)\n]*\))?!?: *)?(?:also )?(?:add(?:s|ed|ing)?"
+        rf"\bhandl(?:e|es|ed|ing)(?: of)? (?:\w+ ){{0,2}}[\"'`]?{_STATES}",
+        "[web] improved handling of ECONNREFUSED",
+        "a change note",
+    ),
+    Veto(
+        r"^[ \t*\-•#>]*(?:(?:feat|fix|chore|docs|test|refactor)(?:\([^)\n]*\))?!?: *)?(?:also )?(?:add(?:s|ed|ing)?"
         r"|fix(?:es|ed|ing)?|handl(?:e|es|ed|ing)|improv(?:e|es|ed)|support(?:s|ed)?|remov(?:e|es|ed)|document(?:s|ed)?"
         r"|rescu(?:e|es|ed|ing)|ignor(?:e|es|ed|ing)|prevent(?:s|ed)?|avoid(?:s|ed)?|treat(?:s|ed)?|in addition to"
         r"|note that|see also|examples?|usage|tip|hint|description|troubleshooting|faq|how to|what does)\b"
@@ -888,7 +893,7 @@ WEAK_VETOES = (
         "a test's name",
     ),
     Veto(
-        rf"(?:^|\n)\s*(?://|# |/\*|\* |<!--)[^\n]*{_STATES}",
+        rf"^[ \t]*(?://|# |/\*|\* |<!--)[^\n]*{_STATES}",
         "# connection refused: try the next one",
         "a comment",
     ),
@@ -953,8 +958,8 @@ DESTINATIONS = tuple(
         rf"\bipv[46]:(?P<addr>{_A})",
         r"broker at \[(?P<host>[\w.\-]+)\]:(?P<port>\d+)",
         r"Connecting to (?P<host>[\w.\-]+)(?: \([^)\n]*\))?\|(?P<ip>[^|\s]+)\|:(?P<port>\d+)",
-        r"(?:\(UNKNOWN\)|(?P<host>[\w.\-]+)) \[(?P<ip>[0-9A-Fa-f.:]+)\] (?P<port>\d+) \(",
-        r"\bH=(?P<host>\S+) \[(?P<ip>[^\]\s]+)\](?::(?P<port>\d+))?[^\n]*(?P<smtp>refused)",
+        r"(?:\(UNKNOWN\)|(?P<host>[\w.\-]{1,253})) \[(?P<ip>[0-9A-Fa-f.:]+)\] (?P<port>\d+) \(",
+        r"\bH=(?P<host>\S{1,253}) \[(?P<ip>[^\]\s]+)\](?::(?P<port>\d+))?[^\n]*(?P<smtp>refused)",
         r"connect to (?P<host>[\w.\-]+)\[(?P<ip>[^\]\s]+)\]:(?P<port>\d+)",
         r"/dev/tcp/(?P<host>[^/\s]+)/(?P<port>\d+)",
         rf"Call From \S+ to (?P<addr>{_A}) failed",
@@ -980,7 +985,7 @@ _DIALLED = re.compile(
     r"|addr|address|target|dest|destination|dst|upstream|backend|redis|database|db|instance|bootstrap|connect|connection|dial"
     rf")[\"']?\s*[=:]?>?\s*[\"'`\[({{]*){_USER}(?P<addr>{_A})"
 )
-_BEFORE_PHRASE = re.compile(rf"(?P<addr>{_A})[\"'`\])]*[\s:,\-–(]{{1,4}}(?:[\w\[\] ()]{{0,40}}[:\s(]+)?$")
+_BEFORE_PHRASE = re.compile(rf"(?P<addr>{_A})[\"'`\])]*[\s:,(]{{1,4}}(?:[\w\[\] ()]{{0,40}}[:\s(]+)?$")
 _DIALLED_IP = re.compile(r"(?i:\b(?:to|at|host|server|reach)\s+)(?P<host>\d{1,3}(?:\.\d{1,3}){3})\b")
 # Links to explanations, which are no destinations.
 _DOCUMENTATION = re.compile(
@@ -999,13 +1004,13 @@ _FILE = re.compile(
 _SCHEME_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_ESCAPE = re.compile(r"\\+(?:[\"'/ntr]|u00[0-7][0-9a-fA-F])")
-_LONGEST = 40_000
+_ESCAPE = re.compile(r"\\+(?:[\"'/ntr]|u[0-9a-fA-F]{4})")
+_LONGEST = 20_000
 _WINDOW = 8_000
 
 _TRIGGER = re.compile(TRIGGER)
 _VETOES = tuple((re.compile(veto.pattern, re.IGNORECASE | re.MULTILINE), veto.echoes) for veto in VETOES)
-_WEAK = tuple(re.compile(veto.pattern, re.IGNORECASE) for veto in WEAK_VETOES)
+_WEAK = tuple(re.compile(veto.pattern, re.IGNORECASE | re.MULTILINE) for veto in WEAK_VETOES)
 _COMPILED = tuple((row, re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)) for row in SIGNATURES)
 _UPSTREAM = tuple(pair for pair in _COMPILED if pair[0].upstream)
 _REFUSED = tuple(pair for pair in _COMPILED if not pair[0].suspected and not pair[0].upstream)
@@ -1212,8 +1217,10 @@ def _completed(where: Destination, text: str) -> Destination:
 def plain(text: str) -> str:
     """The text as a person would read it: JSON as its strings, one a line; no escapes; of very long texts a part."""
     if len(text) > _LONGEST:
-        found = _TRIGGER.search(text)
-        middle = found.start() if found else 0
+        middle = text.lower().find("refused")
+        if middle < 0:
+            found = _TRIGGER.search(text)
+            middle = found.start() if found else 0
         text = text[max(0, middle - _WINDOW) : middle + _WINDOW]
     text = _ANSI.sub("", text) if "\x1b" in text else text
     if text.lstrip()[:1] in ("{", "["):
@@ -1224,7 +1231,7 @@ def plain(text: str) -> str:
         text = _ESCAPE.sub(_unescaped, text)
     if "%5B" in text:
         text = text.replace("%5B", "[").replace("%5D", "]")
-    return text.replace("\x00", " ")
+    return (_ANSI.sub("", text) if "\x1b" in text else text).replace("\x00", " ")
 
 
 def _unescaped(found: re.Match) -> str:
@@ -1240,6 +1247,7 @@ def _decoded(text: str) -> Any:
     return value if isinstance(value, dict | list) else None
 
 
+_LINK = re.compile(r"\s*[a-z][a-z0-9+.\-]*://\S+\s*$", re.IGNORECASE)
 _FIRST = ("message", "msg", "error", "err", "exception", "reason", "cause")
 _SETTINGS = re.compile(r"retry.?on|retryable|^help$|usage|documentation|description", re.IGNORECASE)
 _PLACES = ("address", "host", "hostname", "addr", "endpoint", "target", "broker", "server", "upstream", "url", "uri")
@@ -1249,7 +1257,10 @@ def _strings(value: Any, depth: int = 0) -> Iterator[str]:
     """The strings in a JSON value, what people read first; addresses with their keys."""
     if isinstance(value, str):
         inner = _decoded(value) if depth < 8 and value[:1] in ("{", "[") and _TRIGGER.search(value) else None
-        yield from [value] if inner is None else _strings(inner, depth + 1)
+        if inner is not None:
+            yield from _strings(inner, depth + 1)
+        elif not _LINK.match(value):  # such as a Referer
+            yield value
     elif isinstance(value, list) and depth < 20:
         for item in value:
             yield from _strings(item, depth + 1)
@@ -1262,7 +1273,7 @@ def _strings(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def _places(value: dict, depth: int) -> Iterator[str]:
-    port = next((value[key] for key in value if key.lower() == "port"), None)
+    port = next((value[key] for key in value if key.lower() == "port" and isinstance(value[key], int | str)), None)
     for key in sorted(value, key=lambda key: _PLACES.index(key.lower()) if key.lower() in _PLACES else 99):
         if key.lower() not in _PLACES:
             return

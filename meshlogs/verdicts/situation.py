@@ -133,10 +133,12 @@ def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFra
     closed = errors["proxy_ready_lower"]
     dated = errors["proxy_started_upper"].notna() | closed.notna()
     ended = schema.lookup(errors["start_id"], first_deaths(placed, starts))
-    opened = _opened(errors, ended)
+    errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
+    # A hook that had its whole time-out waited for a proxy that was not ready: its long life is no sign.
+    waiting = errors["hold"].eq(True).fillna(False).astype(bool) & ~errors["gated"]
+    opened = _opened(errors, ended.where(~waiting))
     errors["opened"] = opened
     errors["opened_seen"] = opened.notna() & (opened == errors["proxy_ready_upper"])
-    errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
     last_closed = pd.concat([closed, errors["proxy_started_upper"]], axis=1).max(axis=1)
     never = opened.isna() & dated & (end <= last_closed + SETTLED)
     app_later = errors["app_started_lower"] > opened

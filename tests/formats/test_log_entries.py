@@ -373,7 +373,7 @@ LINES = st.one_of(
 def test_every_line_is_in_one_of_the_tables(lines):
     data = b"\n".join([json.dumps(entry()).encode(), *lines])
     shard = read(data)
-    filled = {number for number, line in enumerate(data.split(b"\n"), 1) if line.strip()}
+    filled = {number for number, line in enumerate(data.split(b"\n"), 1) if line.strip(b", \t\r")}
     rows = shard.log_entries["line"].tolist() + shard.rejects["line"].tolist()
     values = _values(lines)
     assert set(rows) | values["split or empty"] >= filled
@@ -428,7 +428,9 @@ def test_a_gzip_file_cut_anywhere_keeps_what_came_before(tmp_path_factory, cut, 
     shard = formats.read(path, form="log_entries")
     whole = cut == 0
     assert len(shard.log_entries) == 4 or not whole
-    assert shard.rejects["reason"].str.contains("gzip").any() != whole or len(shard.log_entries) == 4
+    # a cut between two members leaves good gzip and a broken line
+    told = shard.rejects["reason"].str.contains("gzip|not JSON").any()
+    assert told != whole or len(shard.log_entries) == 4
 
 
 def test_damaged_gzip_is_told(tmp_path):
