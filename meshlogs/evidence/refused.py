@@ -411,8 +411,7 @@ def _merged(rows: pd.DataFrame, failures: list[list[_Line]]) -> pd.DataFrame:
     telling = [_telling(lines) for lines in failures]
     late = np.array([max(line.late_s or 0.0 for line in lines) for lines in failures])
     where = [_destination(lines) for lines in failures]
-    ids = rows["insert_ids"].fillna(rows["insert_id"]).fillna("").tolist()
-    entries = rows["entries"].fillna(1).tolist()
+    ids = rows["insert_id"].fillna("").tolist()
     lower = times.to_ns(first["time_upper"]) - (late * times.SECOND).astype("int64")
     return schema.conform(
         first.assign(
@@ -425,7 +424,7 @@ def _merged(rows: pd.DataFrame, failures: list[list[_Line]]) -> pd.DataFrame:
             late_s=late,
             suspected=pd.array([best.kind == "suspected" for best in telling], dtype="boolean"),
             message=_text([best.message for best in telling]),
-            entries=np.array([sum(entries[line.at] for line in lines) for lines in failures], dtype="int64"),
+            entries=np.array([len(lines) for lines in failures], dtype="int64"),
             insert_ids=_text([";".join(filter(None, (ids[line.at] for line in lines))) or None for lines in failures]),
         ),
         schema.EVIDENCE,

@@ -561,7 +561,7 @@ SIGNATURES = (
     Signature(
         "node_fetch_bare",
         "node-undici",
-        r"\bTypeError: fetch failed|^\s*fetch failed\s*$",
+        r"\bTypeError: fetch failed|^[ \t]*fetch failed[ \t]*$",
         "TypeError: fetch failed",
         "recorded",
         suspected=True,
@@ -777,7 +777,7 @@ VETOES = (
         "another cause, same words",
     ),
     Veto(
-        r"connection[ _]refused?\s*[:,;.-]*\s*(?:not authori[sz]ed|bad user|unacceptable|identifier|server unavailable"
+        r"connection[ _]refused?\s*[:,;.-]*\s*(?:not authori[sz]ed|bad user|unacceptable|(?:incorrect|invalid) |identifier|server unavailable"
         r"|broker unavailable|reason code|client identifier|too many|max(?:imum)?\b|access denied|unauthori[sz]ed"
         r"|authentication|forbidden|quota|not allowed|by (?:the )?(?:acl|policy|firewall|administrator)\b)",
         "5 - 0x05 Connection Refused, not authorized - The Client is not authorized to connect",
@@ -836,6 +836,7 @@ VETOES = (
     ),
     Veto(r"--retry-connrefused[^\n]*", " --retry-connrefused  Retry on connection refused", "a command's help"),
     Veto(
+        rf"\b(?:raise|throw|new|errors\.New)[ (][\w.]*\(?[\"'`]{_STATES}|"
         r"(?:(?<!\w)(?:except|rescue|catch|raise[sd]?|throws?|case|instanceof|grep|assert\w*|#define)[ (]+"
         r"|isinstance\(\w+, *|errors\.Is\([^)\n]*|[cC]ontains\([^\n]{0,80}?|includes\(|syscall\.|\berrno\.|===? ?|!==? ?|=~ ?"
         rf"|import (?:\w+, *)*)[\"'`/:(]*(?:\w+(?:\.|::|, *))*{_STATES}",
@@ -869,7 +870,7 @@ VETOES = (
 # Only where no destination is named: prose has none.
 WEAK_VETOES = (
     Veto(
-        rf"\bhandl(?:e|es|ed|ing)(?: of)? (?:\w+ ){{0,2}}[\"'`]?{_STATES}",
+        rf"\bhandl(?:e|es|ed|ing)(?: of)? (?:\w+ ){{0,2}}[\"'`]?{_STATES}|{_STATES} error code\b",
         "[web] improved handling of ECONNREFUSED",
         "a change note",
     ),
@@ -893,7 +894,7 @@ WEAK_VETOES = (
         "a test's name",
     ),
     Veto(
-        rf"^[ \t]*(?://|# |/\*|\* |<!--)[^\n]*{_STATES}",
+        rf"^[ \t]*(?://|#+ |/\*|\* |<!--)[^\n]*{_STATES}",
         "# connection refused: try the next one",
         "a comment",
     ),
@@ -998,6 +999,7 @@ _DOCUMENTATION = re.compile(
 # Of a proxied request nginx names the client, the server and the Host header, too; only the upstream was dialled.
 _NGINX = re.compile(r"\b(?:client|server|request|host|referrer): (?:\"[^\"\n]*\"|[^,\s]+)")
 
+_AUTHORITY = re.compile(r"(?:[^/?#]*@)?(\[[^\]]*\](?::\d+)?|[^/?#)\]}]*)")
 _FILE = re.compile(
     r"\.(?:py|js|jsx|ts|tsx|mjs|cjs|go|java|rb|php|c|cc|cpp|h|rs|ex|exs|erl|pm|scala|kt|cs|lua|html|log)$"
 )
@@ -1005,6 +1007,7 @@ _SCHEME_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _ESCAPE = re.compile(r"\\+(?:[\"'/ntr]|u[0-9a-fA-F]{4})")
+_SHORT = 1_000
 _LONGEST = 20_000
 _WINDOW = 8_000
 
@@ -1027,7 +1030,6 @@ class Destination(NamedTuple):
     port: int | None = None
 
 
-@lru_cache(maxsize=4096)
 def match(text: str) -> Refusal | None:
     """The refused (or, suspected, failed) connection that a text reports; None if it reports none.
 
@@ -1038,6 +1040,11 @@ def match(text: str) -> Refusal | None:
     >>> match("will retry if connection refused") is None
     True
     """
+    # Clients repeat themselves; long texts are not worth the memory.
+    return _remembered(text) if len(text) <= _SHORT else _matched(text)
+
+
+def _matched(text: str) -> Refusal | None:
     text = plain(text)
     if not _TRIGGER.search(text) or _NEVER.search(text):
         return None
@@ -1058,6 +1065,9 @@ def match(text: str) -> Refusal | None:
         if found and not OTHER_CAUSE.search(text):
             return _refusal(row, destination(kept, found.end()), text)
     return None
+
+
+_remembered = lru_cache(maxsize=4096)(_matched)
 
 
 def _without_vetoed(text: str) -> tuple[str, bool]:
@@ -1145,12 +1155,12 @@ def address(text: str) -> Destination | None:
     >>> address("https://api.example.net/v1"), address("<unresolved>")
     (Destination(host='api.example.net', ip=None, port=443), None)
     """
-    scheme, found, rest = text.rstrip(".,;:)]}'\"").rpartition("://")
+    text = text.rstrip(".,;:)]}'\"")
+    scheme, found, rest = text.partition("://")
+    rest = rest if found else text
     name = ""
     if found:
-        rest = re.split(
-            r"[/?#\\)\]}]+(?=[^:]*$)|/", rest.rpartition("@")[2] if "@" in rest.partition("/")[0] else rest
-        )[0]
+        rest = _AUTHORITY.match(rest).group(1)
     elif "/" in rest:
         name, rest = rest.split("/", 1)
     bracket = re.fullmatch(r"\[([^\]]+)\](?::(\d+))?", rest)

@@ -42,6 +42,30 @@ MIX = {
     "local": 3,
     "pull_failed": 2,
 }
+# Who is who: a service for each client; pods that are built otherwise belong to a variant of it.
+SERVICES = {
+    "go": "checkout",
+    "go_json": "cart",
+    "python_redis": "recommender",
+    "python_requests": "reviews",
+    "node": "storefront",
+    "ioredis": "session",
+    "java_netty": "inventory",
+    "java_http": "billing",
+    "ruby": "mailer",
+    "php": "catalog",
+    "dotnet": "shipping",
+    "rust": "search",
+    "psql_old": "exporter",
+    "curl": "prober",
+}
+VARIANTS = {
+    "-held": ("held", "hold_failed"),
+    "-native": ("native",),
+    "-vault": ("vault_behind", "vault_before", "vault_cni"),
+    "-plain": ("unmeshed",),
+    "-db": ("upstream", "upstream_early"),
+}
 SOURCES = ("app_logs", "proxy_logs", "events", "pod_specs")
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -145,7 +169,7 @@ def _hash(name: str) -> str:
 
 def _workload(scenario: str, client: str, version: str, stateful: bool, rng: np.random.Generator) -> Workload:
     namespace = str(rng.choice(["shop", "pay"]))
-    name = f"{scenario.replace('_', '-')}-{client.replace('_', '-')}"
+    name = SERVICES[client] + next((suffix for suffix, told in VARIANTS.items() if scenario in told), "")
     targets = (REDIS, WEB) if scenario in ("upstream", "upstream_early") else (REDIS, DB, WEB)
     controller = "StatefulSet" if stateful else "Deployment"
     return Workload(namespace, name, controller, str(rng.choice(["blue", "green"])), client, version, targets)

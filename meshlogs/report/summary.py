@@ -1,0 +1,137 @@
+"""The counts of a fleet, the finding in one sentence, and the table for a terminal."""
+
+import pandas as pd
+
+from meshlogs.incidence import incidence_by
+
+_VERDICTS = (
+    "startup_race", "init_race", "proxy_outage", "shutdown_race", "upstream", "local", "no_sidecar", "undetermined",
+)  # fmt: skip
+
+
+def summary(fleet) -> dict:
+    """The counts as plain numbers and words, ready for JSON.
+
+    Keys: starts, meshed, at_risk, harmed, exposed, safe, init_stalled, undetermined, not_meshed, errors
+    (verdict → count), suspected, share_lower, share_upper, ci_lower, ci_upper, rejects, finding.
+    """
+    starts, errors = fleet.starts, fleet.errors
+    total = incidence_by(starts.assign(all="all"), ["all"])
+    row = total.iloc[0] if len(total) else {}
+    names = ("starts", "meshed", "at_risk", "harmed", "exposed", "safe", "init_stalled", "undetermined")
+    counts: dict = {name: int(row[name]) if len(row) else 0 for name in names}
+    counts["not_meshed"] = int((starts["outcome"] == "not_meshed").sum())
+    by_verdict = errors["verdict"].value_counts()
+    counts["errors"] = {name: int(by_verdict.get(name, 0)) for name in _VERDICTS}
+    counts["suspected"] = int(errors["suspected"].fillna(False).sum())
+    for name in ("share_lower", "share_upper", "ci_lower", "ci_upper"):
+        counts[name] = float(row[name]) if len(row) and not pd.isna(row[name]) else None
+    counts["rejects"] = len(fleet.rejects)
+    counts["finding"] = finding(fleet, counts)
+    return counts
+
+
+def finding(fleet, counts: dict) -> str:
+    """The answer in a sentence or two: how many, of how many, where, what to do."""
+    starts = fleet.starts
+    if not counts["starts"]:
+        return "No pod start was found in this export: nothing can be said about refused connections."
+    if not counts["at_risk"]:
+        stalled = _stalled(counts)
+        refused = _plural(len(fleet.errors), "refused connection")
+        return (
+            f"No start at risk was found among {_plural(counts['starts'], 'pod start')}.{stalled} {refused} reported."
+        )
+    if not counts["harmed"]:
+        sentence = f"No start was harmed by the start-up race, of {counts['at_risk']} at risk"
+        sentence += f"; {counts['exposed']} ran before their proxy was ready" if counts["exposed"] else ""
+        return sentence + f".{_open(counts)}{_stalled(counts)}{_others(counts)}"
+    low, high = counts["ci_lower"] * 100, counts["ci_upper"] * 100
+    share = counts["share_lower"] * 100
+    where = _where(starts[starts["outcome"] == "harmed"], counts["harmed"])
+    return (
+        f"{counts['harmed']} of {_plural(counts['at_risk'], 'start')} at risk {_were(counts['harmed'])} harmed "
+        f"({share:.0f} %, 95 % CI {low:.0f} to {high:.0f} %): {_were_refused(counts)} because the proxy did not yet "
+        f"listen{where}.{_open(counts)}{_stalled(counts)}{_others(counts)} {_advice(fleet)}"
+    )
+
+
+def _were_refused(counts: dict) -> str:
+    count = counts["errors"]["startup_race"]
+    return f"{_plural(count, 'connection')} {_were(count)} refused"
+
+
+def _where(harmed: pd.DataFrame, total: int) -> str:
+    by = harmed.groupby(["namespace", "workload"], dropna=False).size().sort_values(ascending=False, kind="stable")
+    names = "/".join(str(part) for part in by.index[0] if isinstance(part, str))
+    if len(by) == 1:
+        return f", all of them in {names}" if total > 1 else f", in {names}"
+    return f", most in {names} ({by.iloc[0]}), in {len(by)} workloads"
+
+
+def _open(counts: dict) -> str:
+    return f" {_plural(counts['undetermined'], 'start')} cannot be told." if counts["undetermined"] else ""
+
+
+def _stalled(counts: dict) -> str:
+    count = counts["init_stalled"]
+    return (
+        f" {_plural(count, 'pod')} {'stalls' if count == 1 else 'stall'} in Init behind the redirection."
+        if count
+        else ""
+    )
+
+
+def _others(counts: dict) -> str:
+    names = {
+        "proxy_outage": "proxy outages",
+        "shutdown_race": "pods being stopped",
+        "upstream": "the destination itself",
+    }
+    told = [f"{counts['errors'][key]} by {name}" for key, name in names.items() if counts["errors"][key]]
+    return f" Refused otherwise: {', '.join(told)}." if told else ""
+
+
+def _advice(fleet) -> str:
+    applies = fleet.remedies[fleet.remedies["applies"].fillna(False).astype(bool)]
+    if len(applies):
+        return (
+            f"Hold the application until its proxy is ready: patches for {_plural(len(applies), 'workload')} are ready."
+        )
+    blocked = fleet.remedies["blocked_by"].dropna()
+    return f"Holding the application is blocked: {blocked.iloc[0]}." if len(blocked) else ""
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def terminal_table(fleet, most: int = 12) -> str:
+    """The finding and a short table by workload, as plain text; control characters are made visible."""
+    from meshlogs.walkthrough import clean
+
+    counts = summary(fleet)
+    table = fleet.incidence(["namespace", "workload"])
+    lines = [clean(counts["finding"], 1_000), ""]
+    header = ("namespace", "workload", "starts", "at risk", "harmed", "exposed", "safe", "undet.", "errors")
+    rows = [header]
+    for row in table.head(most).itertuples():
+        numbers = (row.starts, row.at_risk, row.harmed, row.exposed, row.safe, row.undetermined, row.errors)
+        rows.append((clean(row.namespace, 24), clean(row.workload, 40), *(f"{number:,}" for number in numbers)))
+    widths = [max(len(row[at]) for row in rows) for at in range(len(header))]
+    for row in rows:
+        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        lines.append("  ".join([*left, *right]).rstrip())
+    if len(table) > most:
+        lines.append(f"… and {len(table) - most} more workloads, in tables/incidence.parquet")
+    told = [f"{name} {count:,}" for name, count in counts["errors"].items() if count]
+    lines += ["", f"refused connections: {', '.join(told) or 'none'}; suspected among them: {counts['suspected']:,}"]
+    lines += (
+        [f"could not be read: {counts['rejects']:,} records, see tables/rejects.parquet"] if counts["rejects"] else []
+    )
+    return "\n".join(lines)
