@@ -15,7 +15,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 report: $(VENV)/.ready
-	$(BIN)/meshlogs report sample_data/guide sample_data/fleet/export --out $(OUT)
+	$(BIN)/meshlogs report sample_data/fleet --out $(OUT)
 
 test: $(VENV)/.ready
 	$(BIN)/ruff check .
