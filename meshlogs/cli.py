@@ -26,7 +26,7 @@ class _Main(click.Group):
 
 
 def _plain(error: Exception) -> str:
-    from meshlogs.walkthrough import clean
+    from meshlogs.text import clean
 
     return clean(str(error), 2_000)
 

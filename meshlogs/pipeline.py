@@ -30,7 +30,7 @@ class Export:
     @cached_property
     def _shards(self) -> list[formats.Shard]:
         shards = [_read(path, source, strict=path in self._named) for path, source in self._files]
-        if not any(len(shard.log_entries) + len(shard.events) + len(shard.pods) + shard.records for shard in shards):
+        if all(shard.form in ("unknown", "empty") for shard in shards):
             raise InputError(
                 ", ".join(sorted({source for _, source in self._files})[:3]),
                 "no log entry, event or pod found in any file",

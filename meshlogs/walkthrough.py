@@ -5,6 +5,7 @@ import pandas as pd
 
 from meshlogs import times, verdicts
 from meshlogs.pipeline import Fleet
+from meshlogs.text import clean
 from meshlogs.verdicts import outcome as outcomes
 
 _OUTCOMES = {
@@ -140,18 +141,3 @@ def _remedy(fleet: Fleet, start: pd.Series) -> list[str]:
         if isinstance(row.patch, str):
             lines += ["", *(f"    {clean(line, 300)}" for line in row.patch.splitlines())]
     return lines
-
-
-def clean(value, limit: int = 200) -> str:
-    r"""The text on one line with control and direction characters made visible, cut to `limit` characters.
-
-    >>> clean("a" + chr(27) + "[31mred" + chr(10) + "b")
-    'a\\x1b[31mred\\nb'
-    """
-    if not isinstance(value, str):
-        return "–"
-    text = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode()
-        for letter in value[: limit + 1]
-    )
-    return text if len(text) <= limit else text[:limit] + "…"

@@ -83,7 +83,8 @@ def extract(log_entries: pd.DataFrame) -> pd.DataFrame:
     by_proxy = readable & log_entries["container"].eq(PROXY).to_numpy(bool, na_value=False)
     message, payload = _strings(log_entries["message"]), _strings(log_entries["payload"])
     text = pc.coalesce(payload, message)
-    told = app & _hits(text, TRIGGER)
+    # The message shows letters that JSON may have written as escapes.
+    told = app & (_hits(payload, TRIGGER) | _hits(message, TRIGGER))
     context = app & _hits(message, _CONTEXT)
     if by_proxy.any():
         by_proxy &= _hits(text, _ENVOY) & _hits(text, _OUTBOUND)
@@ -203,15 +204,6 @@ _HALF = re.compile(r"dial tcp[46]? \S+:\s*connect:\s*$")
 
 _IDENTITY = ["project", "location", "cluster", "namespace", "pod", "pod_uid", "container", "log_name"]
 _READ = ["kind", "value", "message", "host", "ip", "port", "late_s"]
-
-
-def grouped(evidence: pd.DataFrame) -> pd.DataFrame:
-    """The evidence with the lines of each failed connection as one row; other kinds as they were."""
-    mine = evidence["kind"].isin(KINDS)
-    failures = group(evidence[mine])
-    others = evidence[~mine]
-    parts = [part for part in (others, failures) if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else schema.empty(schema.EVIDENCE)
 
 
 def group(evidence: pd.DataFrame) -> pd.DataFrame:

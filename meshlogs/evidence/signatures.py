@@ -3,7 +3,7 @@
 `match` reads one text. What states a refusal is general (`STATED`, minus `VETOES`); a row of `SIGNATURES`
 gives it a name, tells how late it is reported, or recognises a text that says only that connecting failed.
 To teach a new spelling, add a row: its example is a test. `DESTINATIONS` are tried in their order.
-Sources are public issues (`owner/repo#n`), the program's own source, or lines we recorded ourselves.
+Sources are public issues (`owner/repo#n`), the project that prints the text, or lines we recorded ourselves.
 """
 
 import ipaddress
@@ -148,7 +148,7 @@ SIGNATURES = (
         "node-mongodb",
         r"(?:MongooseS|MongoS)erverSelectionError",
         "MongooseServerSelectionError: connect ECONNREFUSED 127.0.0.1:27017",
-        "Automattic/mongoose#9687",
+        "Automattic/mongoose",
         late_s=30.0,
     ),
     Signature(
@@ -185,7 +185,7 @@ SIGNATURES = (
         "node-undici",
         r"fetch failed|\[cause\]|request to \S+ failed, reason",
         "FetchError: request to http://localhost:3000/ failed, reason: connect ECONNREFUSED 127.0.0.1:3000",
-        "node-fetch/node-fetch#1624",
+        "node-fetch/node-fetch",
     ),
     Signature(
         "node_aggregate",
@@ -213,7 +213,7 @@ SIGNATURES = (
         "chromium",
         r"net::ERR_CONNECTION_REFUSED",
         "Error: net::ERR_CONNECTION_REFUSED at http://localhost:3000/",
-        "puppeteer/puppeteer#3460",
+        "puppeteer/puppeteer",
     ),
     # Python
     Signature(
@@ -372,7 +372,7 @@ SIGNATURES = (
         "dotnet",
         r"System\.Net\.|SocketException|HttpRequestException|actively refused",
         "System.Net.Http.HttpRequestException: Connection refused (localhost:5000)",
-        "dotnet/runtime#26629",
+        "dotnet/runtime",
     ),
     # Rust, Elixir, Erlang, Ruby, PHP, Perl, C++
     Signature(
@@ -588,7 +588,7 @@ SIGNATURES = (
         "grpc",
         r"failed to connect to all addresses|14 UNAVAILABLE: (?:No connection established|Connect Failed)",
         'status = StatusCode.UNAVAILABLE details = "failed to connect to all addresses"',
-        "grpc/grpc#25149",
+        "grpc/grpc",
         suspected=True,
     ),
     Signature(
@@ -604,7 +604,7 @@ SIGNATURES = (
         "python-httpx",
         r"All connection attempts failed",
         "httpx.ConnectError: All connection attempts failed",
-        "encode/httpx#1363",
+        "encode/httpx",
         suspected=True,
     ),
     Signature(
@@ -662,7 +662,7 @@ SIGNATURES = (
         "python-kafka",
         r"\bNoBrokersAvailable\b",
         "kafka.errors.NoBrokersAvailable: NoBrokersAvailable",
-        "dpkp/kafka-python#1308",
+        "dpkp/kafka-python",
         suspected=True,
     ),
     Signature(
@@ -936,7 +936,7 @@ DESTINATIONS = tuple(
         rf"dial tcp[46]?\s+(?:[^\s>]{{1,90}}->)?(?P<addr>{_A})",
         rf"ECONNREFUSED\s+(?P<addr>{_A})",
         rf"[Cc]onnection to (?P<addr>{_A}) failed",
-        # Dart prints the port of its own end of the socket. (dart-lang/sdk#12693)
+        # Dart prints the port of its own end of the socket.
         r"OS Error: [^\n]{0,80}address = (?P<host>[^,\s]+), port = \d+",
         r"[\"']?\baddress[\"']?\s*[:=]\s*[\"']?(?P<host>[\w.\-:]{1,253}?)[\"']?[,\s}]{1,40}"
         r"[\"']?port[\"']?\s*[:=]\s*[\"']?(?P<port>\d+)",

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from meshlogs import schema, times
+from meshlogs.text import clean
 
 EXCERPT = 200
 INT64 = 2**63
@@ -126,11 +127,7 @@ def excerpt(what: str | bytes, limit: int = EXCERPT) -> str:
     True
     """
     text = what[: 4 * limit].decode("utf-8", "replace") if isinstance(what, bytes) else what[:limit]
-    shown = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode()
-        for letter in text[:limit]
-    )
-    return shown[:limit]
+    return clean(text[:limit], limit)[:limit]
 
 
 def without_newline(text: str) -> str:

@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 from meshlogs import times, verdicts
 from meshlogs.plots import plot_incidence, plot_pod, plot_windows
 from meshlogs.report.summary import summary
+from meshlogs.text import clean
 from meshlogs.verdicts import outcome as outcomes
-from meshlogs.walkthrough import clean
 
 MOST_ROWS = 50
 WORST = 5

@@ -112,7 +112,7 @@ def _plural(count: int, noun: str) -> str:
 
 def terminal_table(fleet, most: int = 12) -> str:
     """The finding and a short table by workload, as plain text; control characters are made visible."""
-    from meshlogs.walkthrough import clean
+    from meshlogs.text import clean
 
     counts = summary(fleet)
     table = fleet.incidence(["namespace", "workload"])

@@ -245,15 +245,29 @@ def _nearest(
 def _assumption_holds(errors: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.Series:
     """Whether nothing in the export speaks against the default redirection of a destination.
 
-    Against it speak: an exclusion in any pod's rules; a refusal of the same destination after the window; and,
-    where the pod's own address is unknown, that no other pod was refused there: it may be the pod itself.
+    Against it speak: an exclusion in the rules of any pod of its cluster; a refusal of the same destination after
+    the window; and, where the pod's own address is unknown, that no other pod of several was refused there: it may
+    be the pod itself.
     """
     key = errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].fillna(0).astype(int).astype(str)
-    excluded = any(_excludes(json.loads(rules)) for rules in pods["redirect"].dropna().unique())
+    cluster = errors["cluster"].fillna("")
+    excluding = _excluding_clusters(starts, pods)
+    excluded = cluster.isin(excluding) | (None in excluding)
     refused_later = key.isin(key[errors["later"] & ~errors["explained"]])
     shared = errors["start_id"].groupby(key).transform("nunique") > 1
-    own = ~errors["address_known"] & ~shared & (len(starts) > 1)
-    return ~refused_later & ~own & (not excluded)
+    alone = cluster.map(starts["cluster"].fillna("").value_counts()).fillna(0) <= 1
+    own = ~errors["address_known"] & ~shared & ~alone
+    return ~refused_later & ~own & ~excluded
+
+
+def _excluding_clusters(starts: pd.DataFrame, pods: pd.DataFrame) -> set:
+    """The clusters in which a pod's rules exclude something; None stands for a pod whose cluster is unknown."""
+    rules = pods["redirect"].dropna().map(lambda text: _excludes(json.loads(text))).astype(bool)
+    excluding = pods.loc[rules.index[rules], ["namespace", "pod", "cluster"]]
+    sites = starts[["namespace", "pod", "cluster"]].drop_duplicates(["namespace", "pod"])
+    found = excluding.merge(sites, on=["namespace", "pod"], how="left", suffixes=("", "_seen"))
+    clusters = found["cluster"].fillna(found["cluster_seen"])
+    return {name if isinstance(name, str) else None for name in clusters}
 
 
 def _excludes(rules: dict) -> bool:

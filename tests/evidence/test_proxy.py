@@ -81,6 +81,8 @@ def test_probe_answers():
         "(Client.Timeout exceeded while awaiting headers)": ("timeout", 15021),
     }
     found = proxy.from_events(schema.conform([event(text) for text in texts], schema.EVENTS))
+    assert set(found.loc[found["kind"] == "pod_address", "value"]) == {"10.0.0.5"}
+    found = found[found["kind"] == "probe_failed"]
     assert found["value"].tolist() == [answer for answer, _ in texts.values()]
     assert found["port"].astype(object).where(found["port"].notna(), None).tolist() == [
         port for _, port in texts.values()

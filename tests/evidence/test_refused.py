@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshlogs import schema, times
-from meshlogs.evidence import refused
+from meshlogs.evidence import grouped, refused
 
 T = times.parse_ns("2026-03-02T09:00:10Z")
 MS = times.MILLISECOND
@@ -195,7 +195,7 @@ def test_hostile_messages_stay_data():
 def test_empty_tables():
     assert refused.extract(schema.empty(schema.LOG_ENTRIES)).empty
     assert refused.group(schema.empty(schema.EVIDENCE)).empty
-    assert refused.grouped(schema.empty(schema.EVIDENCE)).columns.tolist() == schema.EVIDENCE.names
+    assert grouped(schema.empty(schema.EVIDENCE)).columns.tolist() == schema.EVIDENCE.names
     assert refused.extract(written("all is well")).columns.tolist() == schema.EVIDENCE.names
 
 
@@ -215,7 +215,7 @@ def test_recorded_errors_are_found():
 
 def test_recorded_trouble_behind_a_ready_proxy_is_no_refusal():
     rows = [row for row in RECORDED if row["phase"] in ("p3", "p4a", "p4b", "p4c", "p4e")]
-    found = refused.grouped(refused.extract(recorded(rows)))
+    found = grouped(refused.extract(recorded(rows)))
     assert set(found["kind"]) == {"upstream_refused"}
     assert set(found["container"]) == {"envoy istio-proxy"} or found.empty
 
@@ -492,7 +492,7 @@ def test_many_lines_in_one_entry_are_one_failure():
 def test_other_evidence_passes_untouched():
     facts = refused.extract(written(*NODE))
     other = facts.head(1).assign(kind="proxy_open")
-    found = refused.grouped(pd.concat([facts, other], ignore_index=True))
+    found = grouped(pd.concat([facts, other], ignore_index=True))
     assert sorted(found["kind"]) == ["proxy_open", "refused"]
 
 

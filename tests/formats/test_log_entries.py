@@ -373,7 +373,7 @@ LINES = st.one_of(
 def test_every_line_is_in_one_of_the_tables(lines):
     data = b"\n".join([json.dumps(entry()).encode(), *lines])
     shard = read(data)
-    filled = {number for number, line in enumerate(data.split(b"\n"), 1) if line.strip(b", \t\r")}
+    filled = {number for number, line in enumerate(data.split(b"\n"), 1) if line.replace(b",", b" ").strip()}
     rows = shard.log_entries["line"].tolist() + shard.rejects["line"].tolist()
     values = _values(lines)
     assert set(rows) | values["split or empty"] >= filled

@@ -1,0 +1,67 @@
+"""The page: no network, well nested, plain findings, an honest empty fleet."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+import meshlogs as ml
+from meshlogs.report import summary, terminal_table
+
+VOID = {"meta", "img", "br", "input", "link", "hr"}
+
+
+class Nesting(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.loads, self.ids = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("src", "href", "srcset", "action"):
+                self.loads.append(value)
+            if name == "id":
+                self.ids.append(value)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def page(fleet, tmp_path_factory):
+    return ml.write_report(fleet, tmp_path_factory.mktemp("page")).read_text()
+
+
+def test_the_page_is_well_nested_and_loads_nothing(page):
+    parser = Nesting()
+    parser.feed(page)
+    assert parser.open == []
+    assert all(value.startswith(("#", "data:image/png;base64,")) for value in parser.loads)
+    assert len(parser.ids) == len(set(parser.ids))
+    assert all(value[1:] in parser.ids for value in parser.loads if value.startswith("#"))
+    assert 'http-equiv="Content-Security-Policy" content="default-src \'none\'' in page
+    assert not re.search(r"url\(|@import|<link", page)
+
+
+def test_the_page_opens_with_the_finding(page):
+    assert "21 of 37 starts at risk were harmed (57 %, 95 % CI 41 to 71 %)" in page
+    assert page.index("21 of 37") < page.index('<h2 id="incidence-title">')
+    assert "42.4" in page or "≥" in page
+
+
+def test_the_summary_counts_everything(fleet):
+    counts = summary(fleet)
+    outcomes = ("harmed", "exposed", "safe", "init_stalled", "undetermined", "not_meshed")
+    assert sum(counts[name] for name in outcomes) == counts["starts"] == 41
+    assert sum(counts["errors"].values()) == len(fleet.errors) == 381
+
+
+def test_an_export_without_pods_says_so(tmp_path):
+    entry = '{"logName": "projects/p/logs/x", "timestamp": "2026-03-02T09:00:00Z", "textPayload": "hello"}\n'
+    (tmp_path / "x.json").write_text(entry)
+    fleet = ml.analyse(tmp_path)
+    assert "No pod start was found" in summary(fleet)["finding"]
+    assert "No pod start was found" in ml.write_report(fleet, tmp_path / "out").read_text()
+    assert "none" in terminal_table(fleet)

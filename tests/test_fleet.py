@@ -1,0 +1,115 @@
+"""Labelled fleets: the verdicts against the truth that the simulator wrote before any analysis."""
+
+import gzip
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+import meshlogs as ml
+from meshlogs import times
+
+FROM_ELSEWHERE = ["source", "line"]
+
+
+def test_the_sample_fleet_has_the_counts_of_its_readme(fleet, samples):
+    truth = json.loads((samples / "truth/summary.json").read_text())
+    guide = fleet.starts["cluster"] == "guide"
+    assert fleet.starts[~guide]["outcome"].value_counts().to_dict() == truth["outcomes"]
+    assert fleet.errors[fleet.errors["cluster"] != "guide"]["verdict"].value_counts().to_dict() == truth["verdicts"]
+    assert fleet.rejects.empty
+
+
+def compare(export, truth) -> tuple[pd.DataFrame, pd.DataFrame, ml.Fleet]:
+    """(truth's errors beside ours, truth's starts beside ours, the fleet)."""
+    found = ml.analyse(export)
+    errors, starts = pd.read_csv(truth / "errors.csv"), pd.read_csv(truth / "starts.csv")
+    entry_of = {one: row.insert_id for row in errors.itertuples() for one in row.insert_ids.split(";")}
+    ours = found.errors.assign(insert_id=found.errors["insert_id"].map(lambda one: entry_of.get(one, one)))
+    beside = errors.merge(ours, on="insert_id", how="outer", suffixes=("_true", ""), validate="one_to_one")
+    told = found.starts.dropna(subset=["pod_uid"])
+    known = starts.merge(told, on="pod_uid", how="left", suffixes=("_true", ""), validate="one_to_one")
+    return beside, known, found
+
+
+SETTINGS = {
+    # name: options of the simulator, least share right, most share wrong
+    "everything": ({}, 0.97, 0.005),
+    "no proxy logs": ({"without": ["proxy_logs"]}, 0.95, 0.01),
+    "no events": ({"without": ["events"]}, 0.95, 0.01),
+    "no pod specs": ({"without": ["pod_specs"]}, 0.95, 0.01),
+    "legacy resources": ({"legacy": True}, 0.97, 0.005),
+    "newest kubelet": ({"kubelet": "1.35"}, 0.97, 0.005),
+    "a fifth of the events lost": ({"lost_events": 0.2}, 0.97, 0.005),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_verdicts_hold_the_truth(name, tmp_path):
+    options, least_right, most_wrong = SETTINGS[name]
+    ml.simulate_fleet(tmp_path, pods=150, seed=23, **options)
+    beside, starts, _ = compare(tmp_path / "export", tmp_path / "truth")
+    assert beside["verdict_true"].notna().all(), "a line that is no refused connection became an error"
+    assert beside["verdict"].notna().all(), "a refused connection was not found"
+    right = beside["verdict"] == beside["verdict_true"]
+    wrong = ~right & (beside["verdict"] != "undetermined")
+    assert not (wrong & (beside["certainty"] == "proven")).any(), "a proven verdict was wrong"
+    assert right.mean() >= least_right
+    assert wrong.mean() <= most_wrong
+    ready = starts["proxy_ready_ns"]
+    lower, upper = times.to_ns(starts["proxy_ready_lower"]), times.to_ns(starts["proxy_ready_upper"])
+    late = (lower != times.NAT) & (lower > ready)
+    early = (upper != times.NAT) & (upper < ready)
+    assert not (ready.notna() & (late | early)).any(), "a readiness interval does not hold the truth"
+
+
+def test_application_logs_alone_decide_almost_nothing(tmp_path):
+    ml.simulate_fleet(tmp_path, pods=60, seed=5, without=["proxy_logs", "events", "pod_specs"])
+    beside, _, found = compare(tmp_path / "export", tmp_path / "truth")
+    decided = beside[beside["verdict"] != "undetermined"]
+    assert (decided["verdict"] == decided["verdict_true"]).all()
+    assert found.errors.loc[found.errors["verdict"] == "undetermined", "reason"].notna().all()
+    missing = found.coverage.dropna(subset=["missing"])
+    assert set(missing["kind"]) == {"proxy_logs", "events", "pods"}
+    assert missing["query"].notna().all()
+
+
+def tables(found):
+    """Tables that must not depend on how the export was cut into files."""
+    drop = {"starts": [], "errors": FROM_ELSEWHERE, "coverage": [], "remedies": []}
+    return {name: getattr(found, name).drop(columns=columns) for name, columns in drop.items()} | {
+        "incidence": found.incidence(["workload"])
+    }
+
+
+def test_one_shard_seven_shards_and_any_order_give_the_same_tables(tmp_path):
+    ml.simulate_fleet(tmp_path / "one", pods=60, seed=3, duplicates=0.05)
+    one = tables(ml.analyse(tmp_path / "one/export"))
+    lines, pods = [], tmp_path / "one/export/pods.json"
+    for path in sorted((tmp_path / "one/export").rglob("*.json")):
+        lines += path.read_bytes().splitlines(keepends=True) if path != pods else []
+    seven = tmp_path / "seven"
+    seven.mkdir()
+    shutil.copy(pods, seven / "a-pods.json")
+    for part in range(7):
+        # dealt out in reverse, each shard in another order, one compressed, one delivered twice
+        text = b"".join(reversed(lines[part::7]))
+        (seven / f"z{7 - part}.json").write_bytes(gzip.compress(text) if part == 3 else text)
+    other = tables(ml.analyse(seven))
+    for name in one:
+        assert_frame_equal(one[name], other[name], obj=name)
+
+
+def test_the_same_files_twice_are_one(tmp_path, samples):
+    for copy in ("first", "second"):
+        shutil.copytree(samples / "guide", tmp_path / copy)
+    twice = ml.analyse(tmp_path)
+    assert len(twice.errors) == 1
+    assert twice.coverage["duplicates"].sum() == 10
+
+
+def test_a_dump_of_kubectl_joins_the_logs_of_its_cluster(fleet):
+    assert fleet.starts["cluster"].notna().all()
+    assert fleet.starts["has_pod_spec"].sum() == 40
