@@ -206,14 +206,17 @@ def _stop(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
     proxy = placed["container"] == PROXY
     stop = placed["kind"].isin(["pod_stopping", "proxy_draining"])
     stop |= (placed["kind"] == "container_killing") & (placed["value"] == "stop")
+    # A proxy ends with exit code 0 (or 143, SIGTERM) only when it was told to.
+    graceful = (placed["kind"] == "container_died") & proxy & placed["value"].fillna("").str.contains(r"\b(?:0|143)$")
     births = placed[(placed["kind"] == "proxy_process") | ((placed["kind"] == "container_started") & proxy)]
     reborn = schema.lookup(placed["start_id"], births.groupby("start_id")["time_lower"].max())
-    final = placed[stop & (reborn.isna() | (reborn < placed["time_upper"]))]
+    final = placed[(stop | graceful) & (reborn.isna() | (reborn < placed["time_upper"]))]
+    told = errors["start_id"].isin(final.loc[stop.reindex(final.index), "start_id"])
     since = schema.lookup(errors["start_id"], final.groupby("start_id")["time_lower"].min())
     errors["stopping"] = (since.notna() & (since <= errors["time_upper"])).astype(bool)
     gone = placed[(placed["kind"] == "proxy_exited") | ((placed["kind"] == "container_died") & proxy)]
     last_exit = _nearest(errors, errors["time_upper"], gone, "time_lower", "backward")
-    errors["exited_by_stop"] = (last_exit.notna() & since.notna() & (last_exit >= since)).astype(bool)
+    errors["exited_by_stop"] = (told & last_exit.notna() & since.notna() & (last_exit >= since)).astype(bool)
 
 
 def _nearest(
