@@ -38,6 +38,8 @@ FAILURES = ["refused", "suspected", "upstream_refused"]
 REPORT_SLACK = pd.Timedelta(2 * times.SECOND, "ns")
 # A crashed proxy is restarted after at most the kubelet's largest back-off of 300 s, and starts.
 COMES_BACK = pd.Timedelta(600 * times.SECOND, "ns")
+# Refusals of one destination that go on for so long, the proxy being open, are no outage.
+LASTING = 30 * times.SECOND
 # Later than this after the proxy opened, a refusal is not a late report of the first window.
 SETTLED = pd.Timedelta(10 * times.SECOND, "ns")
 
@@ -183,9 +185,9 @@ def _signs(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
     down = placed[placed["kind"].isin(_DOWN) | ends | refused_probe]
     opens = placed[placed["kind"] == "proxy_open"]
     begin, end = errors["time_lower"], errors["time_upper"]
-    last_open = _nearest(errors, begin, opens, "time_lower", "backward")
+    last_open = _nearest(errors, begin, opens, "time_upper", "backward")
     last_down = _nearest(errors, end, down, "time_lower", "backward")
-    next_open = _nearest(errors, end, opens, "time_lower", "forward", strictly=True)
+    next_open = _nearest(errors, end, opens, "time_upper", "forward", strictly=True)
     next_down = _nearest(errors, end, down, "time_lower", "forward", strictly=True)
     opened = errors["opened"]
     errors["down_before"] = (
@@ -287,8 +289,12 @@ def learned_bypass(errors: pd.DataFrame) -> pd.Series:
     key = errors["namespace"].fillna("") + "/" + errors["workload"].fillna("") + " "
     key += errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].fillna(0).astype(int).astype(str)
     guessed = errors["answer"].isin(["assumed", "unknown"]) & (errors["answer_reason"] != "destination_unstated")
-    told = guessed & (errors["verdict"] == "upstream") & errors["settled"]
-    return guessed & key.isin(key[told]) & ~errors["is_init"]
+    told = errors[guessed & (errors["verdict"] == "upstream") & errors["settled"]]
+    by_key = told.groupby(key[told.index])
+    # Without the proxy's log, once may be an outage that nobody saw; an exclusion goes on, or is met by other pods.
+    lasting = by_key["time_upper"].max() - by_key["time_upper"].min() >= pd.Timedelta(LASTING, "ns")
+    shared = by_key["start_id"].nunique() > 1
+    return guessed & key.isin(lasting.index[lasting | shared | by_key["has_proxy_logs"].any()]) & ~errors["is_init"]
 
 
 def unexplained(errors: pd.DataFrame) -> pd.Series:
