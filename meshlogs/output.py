@@ -22,6 +22,7 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False) ->
     tables = {
         "errors": (fleet.errors, schema.ERRORS),
         "starts": (fleet.starts, schema.STARTS),
+        "evidence": (fleet.evidence, schema.EVIDENCE),
         "incidence": (fleet.incidence(by), schema.incidence(by)),
         "remedies": (fleet.remedies, schema.REMEDIES),
         "coverage": (fleet.coverage, schema.COVERAGE),

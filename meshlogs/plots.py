@@ -46,11 +46,29 @@ def plot_pod(fleet, pod: str, ax=None):
         return None if pd.isna(stamp) else (stamp - epoch) / pd.Timedelta(1, "s")
 
     last = second(end)
-    _life(ax, 2, second(start["app_started_lower"]), second(start["app_started_upper"]), last, BLUE)
-    _life(ax, 1, second(start["proxy_started_lower"]), second(start["proxy_started_upper"]), last, GREY)
-    _life(ax, 1, second(start["proxy_ready_lower"]), second(start["proxy_ready_upper"]), last, GREEN)
+    _life(ax, 2, second(start["app_started_lower"]), second(start["app_started_upper"]), last, BLUE, "application runs")
+    _life(
+        ax,
+        1,
+        second(start["proxy_started_lower"]),
+        second(start["proxy_started_upper"]),
+        last,
+        GREY,
+        "proxy runs, closed",
+    )
+    _life(
+        ax,
+        1,
+        second(start["proxy_ready_lower"]),
+        second(start["proxy_ready_upper"]),
+        last,
+        GREEN,
+        "proxy open (hatched: not sure)",
+    )
     _window(ax, start, second, last)
-    closed = evidence[evidence["kind"].isin(_CLOSED)]
+    of_proxy = evidence[evidence["container"] == "istio-proxy"]
+    _down(ax, of_proxy, second, last)
+    closed = of_proxy[of_proxy["kind"].isin(_CLOSED)]
     ticks = [second(stamp) for stamp in closed["time_lower"] if not pd.isna(stamp)]
     ax.plot(ticks, [1] * len(ticks), "|", color="black", markersize=12, label="proof of a closed proxy")
     for verdict, rows in errors.groupby("verdict", sort=True):
@@ -81,18 +99,30 @@ def _span(start: pd.Series, evidence: pd.DataFrame, errors: pd.DataFrame):
     return epoch, end + max((end - epoch) * 0.12, pd.Timedelta(1, "s"))
 
 
-def _life(ax, row: float, lower, upper, last: float, color: str) -> None:
+def _life(ax, row: float, lower, upper, last: float, color: str, label: str) -> None:
     """A bar from a beginning that is known to an interval to the end of the picture."""
     if lower is None and upper is None:
         return
     lower = upper if lower is None else lower
+    unsure = {"height": 0.36, "facecolor": "none", "edgecolor": color, "hatch": "////", "linewidth": 0.8}
     if upper is None:
-        ax.barh(
-            row, last - lower, left=lower, height=0.36, facecolor="none", edgecolor=color, hatch="////", linewidth=0.8
-        )
+        ax.barh(row, last - lower, left=lower, label=label, **unsure)
         return
-    ax.barh(row, last - upper, left=upper, height=0.36, color=color, alpha=0.85)
-    ax.barh(row, upper - lower, left=lower, height=0.36, facecolor="none", edgecolor=color, hatch="////", linewidth=0.8)
+    ax.barh(row, last - upper, left=upper, height=0.36, color=color, alpha=0.85, label=label)
+    ax.barh(row, upper - lower, left=lower, **unsure)
+
+
+def _down(ax, of_proxy: pd.DataFrame, second, last: float) -> None:
+    """The times between an end of the proxy and its next opening, in grey over its bar."""
+    ends = of_proxy.loc[of_proxy["kind"].isin(["proxy_exited", "container_died"]), "time_lower"].dropna().sort_values()
+    opens = of_proxy.loc[of_proxy["kind"] == "proxy_open", "time_upper"].dropna().sort_values()
+    until = None
+    for end in ends:
+        if until is not None and second(end) < until:
+            continue
+        after = opens[opens > end]
+        until = second(after.iloc[0]) if len(after) else last
+        ax.barh(1, until - second(end), left=second(end), height=0.36, color=GREY)
 
 
 def _window(ax, start: pd.Series, second, last: float) -> None:
@@ -174,7 +204,7 @@ def plot_windows(starts: pd.DataFrame, ax=None):
     ax.set(xlabel="race window [s]", ylabel="starts at risk [%]", ylim=(0, 103))
     ax.set_xlim(left=0)
     ax.set_title(
-        f"Race windows of {total} starts" + (f"; {never} proxies never seen ready" if never else ""),
+        f"Race windows of {total} starts" + (f"; {never} never seen ready" if never else ""),
         loc="left",
         fontsize=10,
     )

@@ -26,7 +26,7 @@ def out(tmp_path_factory, samples):
 
 
 def test_report_writes_what_the_contract_says(out):
-    for name in ("errors", "starts", "incidence", "remedies", "coverage", "rejects"):
+    for name in ("errors", "starts", "incidence", "remedies", "coverage", "rejects", "evidence"):
         table = pq.read_table(out / "tables" / f"{name}.parquet")
         assert len(pd.read_csv(out / "tables" / f"{name}.csv")) == len(table)
     errors = pq.read_table(out / "tables/errors.parquet")

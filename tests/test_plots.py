@@ -40,7 +40,7 @@ def test_the_pods_window_is_shaded_from_app_start_to_last_closed(guide):
 
 def test_windows_count_what_was_never_seen_ready(guide):
     ax = ml.plot_windows(guide.starts)
-    assert "1 proxies never seen ready" in ax.get_title(loc="left") or "never seen ready" in ax.get_title(loc="left")
+    assert "1 never seen ready" in ax.get_title(loc="left")
 
 
 def test_hours_prints_the_counts(fleet):

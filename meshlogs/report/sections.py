@@ -113,7 +113,9 @@ def _bounds(low: float, high: float) -> str:
 def _worst(fleet, _by) -> Section:
     starts = fleet.starts
     worst = starts[starts["outcome"].isin(["harmed", "init_stalled"])]
-    worst = worst.sort_values(["refused", "window_lower_s", "start_id"], ascending=[False, False, True], kind="stable")
+    raced = fleet.errors[fleet.errors["verdict"].isin(["startup_race", "init_race"])].groupby("start_id").size()
+    worst = worst.assign(raced=raced.reindex(worst["start_id"]).fillna(0).to_numpy())
+    worst = worst.sort_values(["raced", "window_lower_s", "start_id"], ascending=[False, False, True], kind="stable")
     if worst.empty:
         return Section("pods", "The worst pods", "<p>No pod was harmed or stalled.</p>")
     html = "".join(_pod(fleet, start) for _, start in worst.head(WORST).iterrows())
@@ -141,7 +143,7 @@ def _pod(fleet, start: pd.Series) -> str:
     columns = {"time_lower": ("from (UTC)", stamp), "time_upper": ("to (UTC)", stamp), "container": ("container", text),
                "kind": ("what", text), "value": ("value", text), "message": ("evidence", text), "source": ("file", text),
                "line": ("line", number)}  # fmt: skip
-    listed = table(facts.head(30), columns, "errors", len(facts))
+    listed = table(facts.head(30), columns, "evidence", len(facts))
     picture = figure(
         plot_pod(fleet, start["start_id"]), f"Timeline of pod {start['pod']}: {len(errors)} refused connections"
     )
@@ -293,7 +295,7 @@ def table(rows: pd.DataFrame, columns: dict[str, tuple[str, Callable]], name: st
     for row in rows.head(MOST_ROWS)[list(columns)].itertuples(index=False):
         cells = zip(row, columns.values(), strict=True)
         body.append("<tr>" + "".join(f"<td{_side(form)}>{form(cell)}</td>" for cell, (_, form) in cells) + "</tr>")
-    left = (total or len(rows)) - min(len(rows), MOST_ROWS)
+    left = (len(rows) if total is None else total) - min(len(rows), MOST_ROWS)
     more = f"<p><small>{left:,} more rows in tables/{name}.parquet</small></p>" if left > 0 else ""
     return (
         f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table></div>{more}'
