@@ -167,7 +167,6 @@ _NO_SPEC = {
     "spec_controller": None,
     "spec_revision": None,
     "spec_node": None,
-    "restart_policy": None,
 }
 
 
@@ -195,7 +194,6 @@ def _spec(pod: pd.Series) -> dict:
         "spec_controller": text["controller"],
         "spec_revision": text["revision"],
         "spec_node": text["node"],
-        "restart_policy": spec.get("restart_policy"),
     }
 
 

@@ -21,7 +21,6 @@ class Workload:
     at_risk: int
     errors: int
     oldest_version: tuple[int, int] | None
-    newest_version: str | None
     hold: bool | None  # the hook is in its pods: True in any, False in all that are known
     restart_policy: str | None
     proxy_config: str | None  # existing annotation proxy.istio.io/config
@@ -55,7 +54,6 @@ def workloads(starts: pd.DataFrame, errors: pd.DataFrame, pods: pd.DataFrame) ->
                 at_risk=int(group["at_risk"].sum()),
                 errors=int(raced["start_id"].isin(group["start_id"]).sum()),
                 oldest_version=min(versions, default=None),
-                newest_version=next(iter(group["proxy_version"].dropna()), None),
                 hold=bool(holds.any()) if len(holds) else None,
                 restart_policy=_first(specs, lambda spec, _: spec.get("restart_policy"), "spec"),
                 proxy_config=_first(specs, lambda notes, _: notes.get("proxy.istio.io/config"), "annotations"),

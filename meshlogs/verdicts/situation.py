@@ -8,11 +8,17 @@ The rules read these columns and nothing else:
 | answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
 | redirectable | the pod is meshed and the destination may have been redirected |
 | is_init | an init container made the connection |
-| behind_redirect | for init containers: does the redirection stand before it, without a proxy: yes, no, unknown |
+| behind_redirect | for init containers: does the redirection stand before it: yes, no, proxied (and a proxy), unknown |
 | gated | the application was held, or its native sidecar came first: no first window |
 | in_first_window | the connect may lie before the proxy was first open |
 | in_closed_part | the whole connect lies before the last proof that it was closed |
 | first_life_sure | the proxy's log shows one unbroken first start around the connect |
+| attempt_known | the text tells when it was refused, not only by when |
+| opened, opened_seen | when the proxy was open by; whether that was seen or follows from its long life |
+| settled, later | well after the opening; or after the window, where no opening is known |
+| only_local | no destination is stated and the pod's rules redirect everything: only the pod itself is left |
+| address_known | the pod's own address is known |
+| window_reason | why a claim for the first window is only likely |
 | after_open | the connect lies after the first proof that the proxy was open |
 | down_before, down_after_soon | the last sign before (next sign after) is one of a closed or ended proxy |
 | stopping, exited_by_stop | the pod was being stopped; its proxy had ended |
@@ -122,7 +128,7 @@ def _behind(container: str, init_names: tuple[str, ...], after_proxy: tuple[str,
     if container not in init_names:
         return "unknown"
     if container in after_proxy:
-        return "no"
+        return "proxied"
     if "istio-validation" in init_names:
         return "yes"
     if "istio-init" not in init_names:
@@ -150,7 +156,6 @@ def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFra
     errors["after_open"] = (opened.notna() & (begin > opened)).astype(bool)
     errors["settled"] = (opened.notna() & (begin > opened + SETTLED)).astype(bool)
     errors["later"] = errors["settled"] | (opened.isna() & dated & ~never)
-    errors["dated"] = dated
     late = errors["late_s"].fillna(0) > 0
     errors["attempt_known"] = ~late
     told_open = placed[placed["kind"] == "proxy_open"].groupby("start_id")["time_upper"].min()

@@ -137,6 +137,12 @@ def test_an_init_container_behind_istio_init():
     assert verdict(facts, [excluded])[:2] == ("upstream", "proven")
 
 
+def test_an_init_container_behind_a_native_sidecar_is_proxied():
+    native = pod(init=("istio-init", "istio-proxy", "vault-agent-init"), injection="native_sidecar", hold_hook=None)
+    facts = [*start(), READY, vault(8.0)]
+    assert verdict(facts, [native]) == ("undetermined", None, "contradiction")
+
+
 # proxy_outage, shutdown_race, contradiction
 
 
