@@ -6,7 +6,7 @@ OUT ?= report
 # Recordings of other people's clusters, where a maintainer has them; the tests say so when they are absent.
 RECORDINGS := $(abspath $(firstword $(MESHLOGS_RECORDINGS) $(wildcard ../shared/real)))
 
-.PHONY: report test notebooks constraints clean
+.PHONY: report test accuracy notebooks constraints clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "meshlogs needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -23,6 +23,9 @@ test: $(VENV)/.ready
 	$(BIN)/lint-imports --no-cache
 	MESHLOGS_RECORDINGS='$(RECORDINGS)' $(BIN)/python -m pytest --quiet -n 2 -rs
 	$(BIN)/python -m pytest --quiet --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks
+
+accuracy: $(VENV)/.ready  ## how often verdicts and intervals are right: docs/ACCURACY.md
+	$(BIN)/python benchmarks/accuracy.py
 
 notebooks: $(VENV)/.ready  ## run the notebooks anew and keep what they print
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
