@@ -28,7 +28,7 @@ SETTINGS = {
     "20 % of events lost": {"lost_events": 0.2},
     "legacy resources": {"legacy": True},
     "newest kubelet texts": {"kubelet": "1.35"},
-    "native sidecars only": {"mix": {"native": 1, "upstream_reported": 1, "local": 1}},
+    "native sidecars, local and reported refusals": {"mix": {"native": 1, "upstream_reported": 1, "local": 1}},
 }
 PODS, SEEDS = 200, range(500, 505)
 

@@ -125,6 +125,7 @@ def _fleet(count: int, mix: dict[str, float], start: int, rng: np.random.Generat
     for number in range(count):
         scenario = scenarios[number] or str(drawn[number])
         pod = _pod(scenario, clients[number % len(clients)], start + ns(rng.uniform(0, 3000)), rng)
+        _name_apart(pod, fleet)
         live(pod, rng)
         fleet.append(pod)
         if pod.workload.controller == "StatefulSet" and scenario == "race":
@@ -132,6 +133,14 @@ def _fleet(count: int, mix: dict[str, float], start: int, rng: np.random.Generat
             live(again, rng)
             fleet.append(again)
     return fleet
+
+
+def _name_apart(pod: Pod, fleet: list[Pod]) -> None:
+    """Give a StatefulSet's pod the next free ordinal: no two pods of a name live at a time."""
+    taken = {other.name for other in fleet if other.workload.controller == "StatefulSet"}
+    while pod.name in taken:
+        stem, _, ordinal = pod.name.rpartition("-")
+        pod.name = f"{stem}-{int(ordinal) + 1}"
 
 
 def _pod(scenario: str, client: str, created: int, rng: np.random.Generator, before: Pod | None = None) -> Pod:
