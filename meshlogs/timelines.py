@@ -133,13 +133,13 @@ def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
 def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """What the pod objects say of each start: index start_id, null where there is no spec.
 
-    A start finds its pod object by uid, else by namespace and name. The newest object that holds a
-    spec counts.
+    A start finds its pod object by uid; one whose uid is unknown by namespace and name, if only one pod has
+    them. The newest object that holds a spec counts.
     """
     full = pods[pods["spec"].notna()].sort_values(["created", "pod_uid", "source"], kind="stable")
     by_uid = full.dropna(subset=["pod_uid"]).drop_duplicates("pod_uid", keep="last").set_index("pod_uid")
-    by_name = full[full["pod_uid"].isna()].drop_duplicates(["namespace", "pod"], keep="last")
-    by_name = by_name.set_index(["namespace", "pod"])
+    one_each = full.drop_duplicates(["cluster", "namespace", "pod", "pod_uid"], keep="last")
+    by_name = one_each[~one_each.duplicated(["namespace", "pod"], keep=False)].set_index(["namespace", "pod"])
     records = {}
     for start in starts.itertuples():
         if isinstance(start.pod_uid, str):

@@ -89,6 +89,7 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> p
 
 def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> None:
     told = placed[placed["kind"] == "pod_address"].drop_duplicates("start_id").set_index("start_id")["value"]
+    errors["ip"] = errors["ip"].fillna(_resolved(errors))
     answers = []
     for row in errors[["start_id", "container", "host", "ip", "port"]].itertuples(index=False):
         spec = specs.loc[row.start_id]
@@ -106,6 +107,17 @@ def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame
     ).astype(bool)
     may = errors["answer"].isin(["yes", "assumed", "unknown"]) & (errors["kind"] != "upstream_refused")
     errors["redirectable"] = may & (errors["meshed"] == "yes")
+
+
+def _resolved(errors: pd.DataFrame) -> pd.Series:
+    """The address of each destination that is only named, where other errors of its cluster give just one."""
+    cluster = errors["cluster"].fillna("")
+    both = errors["ip"].notna() & errors["host"].notna() & (errors["host"] != errors["ip"])
+    known = errors.loc[both, ["host", "ip"]].assign(cluster=cluster[both]).drop_duplicates()
+    known = known[~known.duplicated(["cluster", "host"], keep=False)]
+    asked = pd.DataFrame({"cluster": cluster, "host": errors["host"]})
+    found = asked.merge(known, on=["cluster", "host"], how="left", validate="many_to_one")["ip"]
+    return found.set_axis(errors.index)
 
 
 def _init(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> None:

@@ -143,6 +143,15 @@ def test_an_init_container_behind_a_native_sidecar_is_proxied():
     assert verdict(facts, [native]) == ("undetermined", None, "contradiction")
 
 
+def test_a_name_has_the_address_that_other_errors_give_it():
+    excluded = pod({"exclude_ranges": ["10.9.0.0/16"]})
+    named = refused(1.0) | {"host": "db", "ip": None}
+    facts = [*app(), *start(), CLOSED, READY, named]
+    assert verdict(facts, [excluded]) == ("startup_race", "likely", "destination_unresolved")
+    told = refused(2.0) | {"host": "db", "ip": "10.9.0.3"}
+    assert verdict([*facts, told], [excluded])[:2] == ("upstream", "proven")
+
+
 # proxy_outage, shutdown_race, contradiction
 
 
@@ -185,6 +194,13 @@ def test_refused_redirected_and_proxy_up_is_a_contradiction():
         None,
         "contradiction",
     )
+
+
+def test_a_pod_object_is_found_by_name_where_no_line_tells_the_uid():
+    facts = [*app(), *start(), CLOSED, READY, refused(1.0, port=5432)]
+    assert verdict(facts, [pod({"exclude_ports": ["5432"]}, pod_uid="u1")])[:2] == ("upstream", "proven")
+    two = [pod(pod_uid="u1"), pod(pod_uid="u2", created=story.at(900))]
+    assert judged(facts, two)[0]["has_pod_spec"].tolist() == [False]
 
 
 # outcomes
