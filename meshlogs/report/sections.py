@@ -180,7 +180,7 @@ def _errors(fleet, _by) -> Section:
     where = where.sort_values(["errors", "host"], ascending=[False, True], kind="stable")
     places = {
         "host": ("destination", text),
-        "port": ("port", number),
+        "port": ("port", plain),
         "verdict": ("verdict", text),
         "errors": ("errors", number),
     }
@@ -303,7 +303,7 @@ def table(rows: pd.DataFrame, columns: dict[str, tuple[str, Callable]], name: st
 
 
 def _side(form: Callable) -> str:
-    return ' class="n"' if form is number else ""
+    return ' class="n"' if form in (number, plain) else ""
 
 
 def text(value, limit: int = 200, *, lines: bool = False) -> Markup:
@@ -318,6 +318,11 @@ def text(value, limit: int = 200, *, lines: bool = False) -> Markup:
 def number(value) -> str:
     """A count with thousands separated."""
     return "–" if pd.isna(value) else f"{int(value):,}"
+
+
+def plain(value) -> str:
+    """A number that is a name, such as a port."""
+    return "–" if pd.isna(value) else str(int(value))
 
 
 def stamp(value) -> str:
