@@ -29,6 +29,7 @@ PROBE_SLACK = 20 * times.MILLISECOND
 REFUSED_SLACK = 500 * times.MILLISECOND
 # A proxy that is probed every second or two and fails is heard of more often than this.
 PAUSE = 20 * times.SECOND
+LONG_PAUSE = 45 * times.SECOND
 # The hook that holds the application gives up after 60 s. (istio: pilot-agent wait, its default)
 HOLD_TIMEOUT = 60 * times.SECOND
 # Clocks of a node and of the API server are trusted to agree to this much.
@@ -121,7 +122,7 @@ def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     starts = placed.drop_duplicates("start_id")[["start_id", *WHERE, "namespace", "pod", "pod_uid"]]
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
     specs = specs_of(starts, pods)
-    starts = starts.join(specs[["hold_hook", "spec_injection", "app_first", "probed", "probe_port"]])
+    starts = starts.join(specs[["hold_hook", "spec_injection", "app_first", "probed"]])
     _describe(starts, specs, placed)
     containers = container_starts(placed, specs)
     _app(starts, placed, containers)
@@ -325,7 +326,7 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
     closed = closed_proofs(starts, placed, specs)
     limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
     closed = closed[limit.isna() | (closed["closed_at"] <= limit)]
-    ended = schema.lookup(closed["start_id"], first_deaths(placed, starts))
+    ended = schema.lookup(closed["start_id"], first_life_ends(starts, placed, specs))
     closed = _without_later_lives(closed, ended)
     # Without knowing when the proxy was first open, a refusal late in the pod's life may be another window.
     near = schema.lookup(closed["start_id"], starts["app_started_upper"]) + pd.Timedelta(HOLD_TIMEOUT, "ns")
@@ -367,6 +368,21 @@ def _hold_failed(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     return _any(starts, placed, placed["kind"] == "hold_failed")
 
 
+def first_life_ends(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.Series:
+    """When each start's proxy was first seen to have ended, or to be closed again: index start_id.
+
+    Without the proxy's log an end may leave no trace (Istio up to 1.3 restarts Envoy in place): after a long pause a
+    proof of a closed proxy is one of a later life.
+    """
+    deaths = first_deaths(placed, starts)
+    closed = closed_proofs(starts, placed, specs).sort_values(["start_id", "closed_at"])
+    silent = ~schema.lookup(closed["start_id"], starts["has_proxy_logs"]).astype(bool)
+    pause = closed.groupby("start_id")["closed_at"].diff() > pd.Timedelta(LONG_PAUSE, "ns")
+    again = closed[silent & pause & (closed["kind"] != "hold_failed")]
+    again = again.groupby("start_id")["closed_at"].min().reindex(starts.index).astype(times.COLUMN)
+    return pd.concat([deaths, again], axis=1).min(axis=1)
+
+
 def _without_later_lives(closed: pd.DataFrame, ended: pd.Series) -> pd.DataFrame:
     """The proofs of the proxy's first life, where a later one was seen.
 
@@ -398,7 +414,7 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     A refused connect to a redirected address is proof, too.
     """
     old, unknown = by_agent(starts)
-    port = schema.lookup(placed["start_id"], starts["probe_port"]).astype(str)
+    port = schema.lookup(placed["start_id"], specs["probe_port"]).astype(str)
     answers_itself = placed["start_id"].isin(old) | (placed["start_id"].isin(unknown) & (port == "15020"))
     probe = placed["kind"] == "probe_failed"
     refused_probe = probe & (placed["value"] == "refused")
@@ -427,7 +443,7 @@ def _refused_by_redirect(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.D
     """Refused connects of a regular container to an address that its pod's own rules redirect."""
     told = placed["kind"] == "refused"
     answers = pd.Series(False, index=placed.index)
-    meshed = starts["meshed"].eq(True)
+    meshed = starts["meshed"].eq(True).fillna(False).astype(bool)
     for at, row in placed[told].iterrows():
         spec = specs.loc[row["start_id"]]
         if not meshed[row["start_id"]] or row["container"] in spec["init_names"]:

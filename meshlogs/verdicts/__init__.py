@@ -50,7 +50,7 @@ def judge(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.
     errors = _decide(errors, claims)
     bypassing = situation.learned_bypass(errors)
     if bypassing.any():
-        errors = errors.assign(bypass=bypassing)
+        errors = errors.assign(bypass=errors["bypass"] | bypassing)
         errors = _decide(errors, {rule.VERDICT: rule.claims(errors) for rule in RULES})
     errors = errors.assign(destination_host=errors["host"].fillna(errors["ip"]), destination_ip=errors["ip"])
     errors = errors.rename(columns={"value": "signature", "port": "destination_port"})

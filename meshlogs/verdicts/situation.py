@@ -17,7 +17,6 @@ The rules read these columns and nothing else:
 | opened, opened_seen | when the proxy was open by; whether that was seen or follows from its long life |
 | settled, later | well after the opening; or after the window, where no opening is known |
 | only_local | no destination is stated and the pod's rules redirect everything: only the pod itself is left |
-| address_known | the pod's own address is known |
 | window_reason | why a claim for the first window is only likely |
 | after_open | the connect lies after the first proof that the proxy was open |
 | down_before, down_after_soon | the last sign before (next sign after) is one of a closed or ended proxy |
@@ -25,7 +24,7 @@ The rules read these columns and nothing else:
 | open_after | a later sign of an open proxy |
 | explained | an outage or a stop can explain the refusal |
 | bypass | the same destination was refused elsewhere while the proxy was open |
-| assumption_holds | no exclusion is seen anywhere in the export |
+| assumption_holds | the export is of one pod, and nothing in it speaks of an exclusion |
 """
 
 import json
@@ -36,7 +35,7 @@ import pandas as pd
 from meshlogs import schema, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER, redirected
-from meshlogs.timelines import container_starts, first_deaths, gated, specs_of
+from meshlogs.timelines import container_starts, first_life_ends, gated, specs_of
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
 
@@ -78,11 +77,12 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> p
     errors["has_proxy_logs"] = errors["has_proxy_logs"].fillna(False).astype(bool)
     _destination(errors, specs, placed)
     _init(errors, placed, specs)
-    _first_window(errors, placed, by_start)
+    _first_window(errors, placed, by_start, specs)
     _signs(errors, placed)
     _stop(errors, placed)
     errors["explained"] = errors["stopping"] | errors["down_before"] | errors["down_after_soon"]
-    errors["bypass"] = False
+    # Google's managed mesh excludes the metadata server, which refuses on new pods by itself.
+    errors["bypass"] = (errors["answer"] == "unknown") & (errors["answer_reason"] == "metadata_server")
     errors["assumption_holds"] = _assumption_holds(errors, starts, pods)
     return errors
 
@@ -102,9 +102,6 @@ def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame
     everything = specs["redirect"].map(lambda rules: rules is not None and not _excludes(json.loads(rules)))
     unstated = errors["answer_reason"] == "destination_unstated"
     errors["only_local"] = unstated & schema.lookup(errors["start_id"], everything).astype(bool)
-    errors["address_known"] = errors["start_id"].isin(told.index) | schema.lookup(
-        errors["start_id"], specs["pod_ip"].notna()
-    ).astype(bool)
     may = errors["answer"].isin(["yes", "assumed", "unknown"]) & (errors["kind"] != "upstream_refused")
     errors["redirectable"] = may & (errors["meshed"] == "yes")
 
@@ -148,11 +145,11 @@ def _behind(container: str, init_names: tuple[str, ...], after_proxy: tuple[str,
     return "yes" if init_names.index("istio-init") < init_names.index(container) else "no"
 
 
-def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFrame) -> None:
+def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFrame, specs: pd.DataFrame) -> None:
     begin, end = errors["time_lower"], errors["time_upper"]
     closed = errors["proxy_ready_lower"]
     dated = errors["proxy_started_upper"].notna() | closed.notna()
-    ended = schema.lookup(errors["start_id"], first_deaths(placed, starts))
+    ended = schema.lookup(errors["start_id"], first_life_ends(starts, placed, specs))
     errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
     # A hook that had its whole time-out waited for a proxy that was not ready: its long life is no sign.
     waiting = errors["hold"].eq(True).fillna(False).astype(bool) & ~errors["gated"]
@@ -267,19 +264,16 @@ def _nearest(
 def _assumption_holds(errors: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.Series:
     """Whether nothing in the export speaks against the default redirection of a destination.
 
-    Against it speak: an exclusion in the rules of any pod of its cluster; a refusal of the same destination after
-    the window; and, where the pod's own address is unknown, that no other pod of several was refused there: it may
-    be the pod itself.
+    Against it speak: an exclusion in the rules of any pod of its cluster, and a refusal of the same destination
+    after the window. In an export of several pods, whose specs someone left out, it is no more than an assumption.
     """
     key = errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].fillna(0).astype(int).astype(str)
     cluster = errors["cluster"].fillna("")
     excluding = _excluding_clusters(starts, pods)
     excluded = cluster.isin(excluding) | (None in excluding)
     refused_later = key.isin(key[errors["later"] & ~errors["explained"]])
-    shared = errors["start_id"].groupby(key).transform("nunique") > 1
     alone = cluster.map(starts["cluster"].fillna("").value_counts()).fillna(0) <= 1
-    own = ~errors["address_known"] & ~shared & ~alone
-    return ~refused_later & ~own & ~excluded
+    return alone & ~refused_later & ~excluded
 
 
 def _excluding_clusters(starts: pd.DataFrame, pods: pd.DataFrame) -> set:

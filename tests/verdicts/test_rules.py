@@ -79,6 +79,28 @@ def test_a_failed_hook_holds_nothing():
     assert verdict([*facts, refused(62.0)], [held])[:2] == ("startup_race", "proven")
 
 
+def test_without_specs_several_pods_are_an_assumption():
+    other = [row | {"pod": "web-6d5f7c9b4d-bbbbb"} for row in app()]
+    facts = [*app(), *start(), CLOSED, READY, refused(1.0), *other]
+    assert verdict(facts) == ("startup_race", "likely", "redirection_assumed")
+
+
+def test_the_metadata_server_is_no_race():
+    facts = [*app(), *start(), CLOSED, READY, refused(1.0, ip="169.254.169.254", port=80)]
+    assert verdict(facts) == ("upstream", "likely", "metadata_server")
+    assert verdict(facts, [pod()])[:2] == ("upstream", "proven")
+
+
+def test_a_proxy_closed_again_after_a_long_pause_had_been_ready():
+    started = proxy("container_started", 0.0, log="events", container_kind="regular")
+    ready = fact("pod_ready", 95.0, until=95.999, log="pods")
+    probes = [proxy("probe_failed", second, "refused", log="events") for second in (1.0, 2.0, 90.0, 91.0)]
+    facts = [*app(), started, *probes, ready, refused(89.5)]
+    assert verdict(facts, [pod()])[0] == "proxy_outage"
+    starts, _ = judged(facts, [pod()])
+    assert starts["proxy_ready_lower"].iloc[0] < pd.Timestamp(story.at(3), tz="UTC")
+
+
 # upstream, local, no_sidecar
 
 
