@@ -48,6 +48,7 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     rows = _fill_cluster(rows, pods)
     rows = _fill_uid(rows, pods)
     key = rows[[*WHERE, "namespace", "pod", "pod_uid"]].fillna("")
+    key["pod_uid"] = key["pod_uid"].where(key["pod_uid"] != "", _lives(rows))
     first = rows["time_upper"].groupby([key[name] for name in key], sort=False).transform("min")
     order = pd.DataFrame(key).assign(first=first).drop_duplicates()
     order = order.sort_values(["first", "pod_uid"])
@@ -56,6 +57,27 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     # Times first, then names: the same order whatever the files were called or in which order they came.
     keys = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id", "value", "message"]
     return rows.sort_values(keys, kind="stable", ignore_index=True)
+
+
+def _lives(rows: pd.DataFrame) -> pd.Series:
+    """For rows without a uid a word for the pod of that name they belong to: "" for the first, else a number.
+
+    A pod keeps its address for life, so another address told by its proxy is another pod. The change lies in the
+    longest silence between the last line that told the old address and the first that told the new.
+    """
+    nameless = rows[rows["pod_uid"].isna() & rows["time_upper"].notna()].sort_values("time_upper", kind="stable")
+    key = _joined(nameless, [*WHERE, "namespace", "pod"])
+    told = (nameless["kind"] == "pod_address") & nameless["log_name"].ne("pods")
+    several = nameless["value"].where(told).groupby(key).nunique() > 1
+    lives = pd.Series("", index=rows.index)
+    for _, pod in nameless[key.isin(several.index[several])].groupby(key):
+        address = pod["value"].where((pod["kind"] == "pod_address") & pod["log_name"].ne("pods")).dropna()
+        changes = address[address != address.shift()].index[1:]
+        for number, new in enumerate(changes, start=2):
+            at = address.index.get_loc(new)
+            between = pod.loc[address.index[at - 1] : new, "time_upper"]
+            lives[pod.loc[between.diff().idxmax() :].index] = str(number)
+    return lives
 
 
 def _start_ids(rows: pd.DataFrame) -> pd.Series:
@@ -329,7 +351,9 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
     ended = schema.lookup(closed["start_id"], first_life_ends(starts, placed, specs))
     closed = _without_later_lives(closed, ended)
     # Without knowing when the proxy was first open, a refusal late in the pod's life may be another window.
-    near = schema.lookup(closed["start_id"], starts["app_started_upper"]) + pd.Timedelta(HOLD_TIMEOUT, "ns")
+    narrow = starts["app_started_upper"] - starts["app_started_lower"] <= pd.Timedelta(HOLD_TIMEOUT, "ns")
+    known = starts["app_started_upper"].where(narrow)
+    near = schema.lookup(closed["start_id"], known) + pd.Timedelta(HOLD_TIMEOUT, "ns")
     closed = closed[~closed["refused_app"] | (closed["closed_at"] <= near)]
     lower = closed.groupby("start_id")["closed_at"].max()
     starts["proxy_ready_lower"] = lower.reindex(starts.index).astype(times.COLUMN)
@@ -350,6 +374,12 @@ def _opened_before_app(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFra
     return pd.DataFrame(
         {"start_id": starts.index[first], "time_upper": starts.loc[first, "app_started_upper"]}
     ).dropna()
+
+
+def start_in_export(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+    """Whether the application's or the proxy's start itself is in the export, not only later life, by start."""
+    kinds = ["container_created", "container_started", "scheduled", "proxy_process", "probe_failed"]
+    return _any(starts, placed, placed["kind"].isin(kinds))
 
 
 def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:

@@ -20,7 +20,7 @@ def out(tmp_path_factory, samples):
     folder = tmp_path_factory.mktemp("out")
     result = run("report", samples / "fleet", "--out", folder, "--csv")
     assert result.exit_code == 0, result.output
-    assert "21 of 37 starts at risk were harmed" in result.output
+    assert "24 of 37 starts at risk were harmed" in result.output
     assert str(folder / "report.html") in result.output
     return folder
 
@@ -31,7 +31,7 @@ def test_report_writes_what_the_contract_says(out):
         assert len(pd.read_csv(out / "tables" / f"{name}.csv")) == len(table)
     errors = pq.read_table(out / "tables/errors.parquet")
     assert str(errors.schema.field("time").type) == "timestamp[ns, tz=UTC]"
-    assert json.loads((out / "summary.json").read_text())["harmed"] == 21
+    assert json.loads((out / "summary.json").read_text())["harmed"] == 24
     notebook = json.loads((out / "report.ipynb").read_text())
     assert notebook["nbformat"] == 4 and len(notebook["cells"]) > 10
     patches = pq.read_table(out / "tables/remedies.parquet").to_pandas().dropna(subset=["patch_file"])

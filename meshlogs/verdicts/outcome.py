@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema
-from meshlogs.timelines import gated
+from meshlogs import schema, times
+from meshlogs.timelines import gated, start_in_export
 
 # Why a start is undetermined.
 REASONS = {
@@ -13,10 +13,12 @@ REASONS = {
     "start_not_in_export": "the pod started before the export begins, or its start is not in it",
     "no_proxy_evidence": "nothing in the export dates the proxy's readiness",
     "overlap": "the application's start and the proxy's readiness overlap within what the export can tell",
-    "no_app_logs": "the application ran before its proxy was ready, and its logs are not in the export",
+    "no_app_logs": "the application ran before its proxy was ready, and its logs of that time are not in the export",
     "undetermined_errors": "its refused connections are undetermined",
     "suspected_only": "its only failures do not state their cause",
 }
+# A program that starts writes its first line within this time.
+FIRST_LINE = pd.Timedelta(5 * times.SECOND, "ns")
 _NO_RACE = ("app_not_started", "start_not_in_export")
 
 
@@ -42,7 +44,7 @@ def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -
         | starts["proxy_ready_upper"].notna()
         | starts["proxy_ready_lower"].notna()
     )
-    begun = _start_in_export(starts, placed)
+    begun = start_in_export(starts, placed)
     lower, upper = starts["window_lower_s"], starts["window_upper_s"]
     choices = [
         (meshed.eq(False), "not_meshed", None),
@@ -56,7 +58,7 @@ def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
         (index.isin(open_question["start_id"]), "undetermined", "undetermined_errors"),
-        (lower.gt(0) & starts["has_app_logs"].astype(bool), "exposed", None),
+        (lower.gt(0) & starts["has_app_logs"].astype(bool) & _logs_reach_back(starts, placed), "exposed", None),
         (lower.gt(0), "undetermined", "no_app_logs"),
     ]
     masks = [
@@ -70,10 +72,12 @@ def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -
     return schema.conform(starts.reset_index(drop=True), schema.STARTS, "starts")
 
 
-def _start_in_export(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
-    """Whether the application's or the proxy's start itself is in the export, not only later life."""
-    kinds = ["container_created", "container_started", "scheduled", "proxy_process", "probe_failed"]
-    return starts["start_id"].isin(placed.loc[placed["kind"].isin(kinds), "start_id"])
+def _logs_reach_back(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+    """Whether the logs of a start's cluster, as exported, begin before its application could have been refused."""
+    logged = placed[placed["kind"] == "app_logged"]
+    first = logged["time_lower"].groupby(logged["cluster"].fillna("")).min()
+    begun = schema.lookup(starts["cluster"].fillna(""), first)
+    return begun <= starts["app_started_upper"] + FIRST_LINE
 
 
 def _app_ran(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:

@@ -13,10 +13,14 @@ The rules read these columns and nothing else:
 | in_first_window | the connect may lie before the proxy was first open |
 | in_closed_part | the whole connect lies before the last proof that it was closed |
 | first_life_sure | the proxy's log shows one unbroken first start around the connect |
+| start_seen | the start of the application or of the proxy is in the export |
 | attempt_known | the text tells when it was refused, not only by when |
 | opened, opened_seen | when the proxy was open by; whether that was seen or follows from its long life |
 | settled, later | well after the opening; or after the window, where no opening is known |
 | only_local | no destination is stated and the pod's rules redirect everything: only the pod itself is left |
+| excludes | the pod's rules let some destinations bypass the proxy |
+| goes_on | no destination is stated, and the same text goes on while the proxy is open |
+| alone | no redirected destination of the same pod was refused about then |
 | window_reason | why a claim for the first window is only likely |
 | after_open | the connect lies after the first proof that the proxy was open |
 | down_before, down_after_soon | the last sign before (next sign after) is one of a closed or ended proxy |
@@ -35,7 +39,7 @@ import pandas as pd
 from meshlogs import schema, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER, redirected
-from meshlogs.timelines import container_starts, first_life_ends, gated, specs_of
+from meshlogs.timelines import container_starts, first_life_ends, gated, specs_of, start_in_export
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
 
@@ -45,6 +49,10 @@ REPORT_SLACK = pd.Timedelta(2 * times.SECOND, "ns")
 COMES_BACK = pd.Timedelta(600 * times.SECOND, "ns")
 # Refusals of one destination that go on for so long, the proxy being open, are no outage.
 LASTING = 30 * times.SECOND
+# Clients that try again wait less than this between two attempts.
+BROKEN_OFF = pd.Timedelta(45 * times.SECOND, "ns")
+# A closed proxy refuses every redirected destination: two refusals this near belong to one cause.
+BURST = pd.Timedelta(5 * times.SECOND, "ns")
 # Later than this after the proxy opened, a refusal is not a late report of the first window.
 SETTLED = pd.Timedelta(10 * times.SECOND, "ns")
 
@@ -81,8 +89,11 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> p
     _signs(errors, placed)
     _stop(errors, placed)
     errors["explained"] = errors["stopping"] | errors["down_before"] | errors["down_after_soon"]
+    errors["alone"] = _alone(errors)
+    errors["goes_on"] = _goes_on(errors)
     # Google's managed mesh excludes the metadata server, which refuses on new pods by itself.
     errors["bypass"] = (errors["answer"] == "unknown") & (errors["answer_reason"] == "metadata_server")
+    errors["bypass"] |= _outlasts(errors)
     errors["assumption_holds"] = _assumption_holds(errors, starts, pods)
     return errors
 
@@ -99,9 +110,10 @@ def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame
         answers.append(redirected(_text(row.host), _text(row.ip), port, spec["redirect"], pod_ip, run_as))
     errors["answer"] = pd.Series([answer.answer for answer in answers], index=errors.index, dtype=object)
     errors["answer_reason"] = pd.Series([answer.reason for answer in answers], index=errors.index, dtype=object)
-    everything = specs["redirect"].map(lambda rules: rules is not None and not _excludes(json.loads(rules)))
-    unstated = errors["answer_reason"] == "destination_unstated"
-    errors["only_local"] = unstated & schema.lookup(errors["start_id"], everything).astype(bool)
+    excludes = specs["redirect"].map(lambda rules: rules is not None and _excludes(json.loads(rules))).astype(bool)
+    errors["excludes"] = schema.lookup(errors["start_id"], excludes).astype(bool)
+    known = schema.lookup(errors["start_id"], specs["redirect"].notna()).astype(bool)
+    errors["only_local"] = (errors["answer_reason"] == "destination_unstated") & known & ~errors["excludes"]
     may = errors["answer"].isin(["yes", "assumed", "unknown"]) & (errors["kind"] != "upstream_refused")
     errors["redirectable"] = may & (errors["meshed"] == "yes")
 
@@ -157,7 +169,8 @@ def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFra
     errors["opened"] = opened
     errors["opened_seen"] = opened.notna() & (opened == errors["proxy_ready_upper"])
     last_closed = pd.concat([closed, errors["proxy_started_upper"]], axis=1).max(axis=1)
-    never = opened.isna() & dated & (end <= last_closed + SETTLED)
+    errors["start_seen"] = schema.lookup(errors["start_id"], start_in_export(starts, placed)).astype(bool)
+    never = opened.isna() & dated & errors["start_seen"] & (end <= last_closed + SETTLED)
     app_later = errors["app_started_lower"] > opened
     before_open = opened.notna() & (begin <= opened + REPORT_SLACK) & ~app_later.fillna(False)
     errors["in_first_window"] = (before_open | never).astype(bool)
@@ -261,6 +274,58 @@ def _nearest(
     return found.fillna(merged.set_index("row")["sign"])
 
 
+def _alone(errors: pd.DataFrame) -> pd.Series:
+    """Whether no destination that was redirected for sure was refused in the same pod within `BURST`."""
+    known = errors.loc[errors["answer"] == "yes", ["start_id", "time_upper"]]
+    before = _nearest(errors, errors["time_upper"], known, "time_upper", "backward")
+    after = _nearest(errors, errors["time_upper"], known, "time_upper", "forward")
+    near = (errors["time_upper"] - before <= BURST) | (after - errors["time_upper"] <= BURST)
+    return ~near.astype(bool)
+
+
+def _outlasts(errors: pd.DataFrame) -> pd.Series:
+    """Errors to a destination that was refused long after all others had stopped to be, where no opening is known.
+
+    A closed proxy refuses all that it should carry: what alone goes on, after the last proof that the proxy was
+    closed, and for longer than the others waited between two attempts, is refused by somebody else.
+    """
+    guessed = errors["answer"].isin(["assumed", "unknown"]) & errors["redirectable"] & ~errors["is_init"]
+    rows = errors[guessed & errors["opened"].isna() & (errors["answer_reason"] != "destination_unstated")]
+    found = pd.Series(False, index=errors.index)
+    target = rows["host"].fillna(rows["ip"]).fillna("") + ":" + rows["port"].astype(str)
+    for _, start in rows.groupby(rows["start_id"]):
+        # After a long pause it is another story: a restart, a stop.
+        start = start[~(start["time_upper"].sort_values().diff() > BROKEN_OFF).cummax().reindex(start.index)]
+        stamps = start["time_upper"].groupby(target[start.index])
+        if stamps.ngroups < 2:
+            continue
+        last, waited = stamps.max(), stamps.apply(lambda times: times.sort_values().diff().max())
+        survivor = last.idxmax()
+        others = last.drop(survivor)
+        waits = waited.drop(survivor).max()
+        over = (others + 3 * waits).max() + SETTLED if pd.notna(waits) else pd.NaT
+        closed = start["proxy_ready_lower"].max()
+        mine = start[(target[start.index] == survivor) & ~start["stopping"]]
+        beyond = mine[(mine["time_upper"] > over) & ~(mine["time_upper"] <= closed + SETTLED)]
+        if len(beyond) >= 2:
+            found[mine.index] = True
+    return found
+
+
+def _goes_on(errors: pd.DataFrame) -> pd.Series:
+    """Whether a text without destination is as usual while the proxy is open as before, or half so.
+
+    Then it is not the race's alone, and which of its lines are cannot be told.
+    """
+    unstated = errors["answer_reason"] == "destination_unstated"
+    text = errors["message"].fillna("").str.replace(r"\d+", "0", regex=True)
+    key = [errors["start_id"], errors["container"].fillna(""), text]
+    later = unstated & errors["after_open"] & ~errors["explained"]
+    later &= (errors["time_lower"] > errors["opened"] + REPORT_SLACK).fillna(False)
+    first = unstated & errors["in_first_window"] & ~later
+    return unstated & (2 * later.groupby(key).transform("sum") >= first.groupby(key).transform("sum").clip(lower=1))
+
+
 def _assumption_holds(errors: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.Series:
     """Whether nothing in the export speaks against the default redirection of a destination.
 
@@ -300,17 +365,22 @@ def learned_bypass(errors: pd.DataFrame) -> pd.Series:
     key = errors["namespace"].fillna("") + "/" + errors["workload"].fillna("") + " "
     key += errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].fillna(0).astype(int).astype(str)
     guessed = errors["answer"].isin(["assumed", "unknown"]) & (errors["answer_reason"] != "destination_unstated")
-    told = errors[guessed & (errors["verdict"] == "upstream") & errors["settled"]]
+    clear = errors["after_open"] & errors["opened_seen"] & errors["attempt_known"] & errors["alone"]
+    clear &= (errors["time_lower"] > errors["opened"] + REPORT_SLACK).fillna(False)
+    told = errors[guessed & (errors["verdict"] == "upstream") & (errors["settled"] | clear)]
     by_key = told.groupby(key[told.index])
     # Without the proxy's log, once may be an outage that nobody saw; an exclusion goes on, or is met by other pods.
     lasting = by_key["time_upper"].max() - by_key["time_upper"].min() >= pd.Timedelta(LASTING, "ns")
     shared = by_key["start_id"].nunique() > 1
-    return guessed & key.isin(lasting.index[lasting | shared | by_key["has_proxy_logs"].any()]) & ~errors["is_init"]
+    excluded = by_key["excludes"].any() & by_key["alone"].any()
+    enough = lasting | shared | excluded | by_key["has_proxy_logs"].any()
+    return guessed & key.isin(lasting.index[enough]) & ~errors["is_init"]
 
 
 def unexplained(errors: pd.DataFrame) -> pd.Series:
     """Why an error that no rule claims is undetermined."""
     reason = pd.Series("no_proxy_evidence", index=errors.index, dtype=object)
+    reason = reason.mask(~errors["start_seen"], "start_not_in_export")
     reason = reason.mask(errors["after_open"] | errors["gated"], "contradiction")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
     return reason.mask(errors["meshed"] == "unknown", "mesh_unknown")

@@ -16,6 +16,7 @@ NEEDS = (
     "first_life_sure",
     "attempt_known",
     "bypass",
+    "goes_on",
     "assumption_holds",
 )
 
@@ -28,7 +29,7 @@ def claims(errors):
     Without the pod's spec, proven only if nothing in the export speaks of an exclusion.
     """
     mine = errors["redirectable"] & ~errors["is_init"] & ~errors["gated"] & errors["in_first_window"]
-    mine &= ~errors["bypass"]
+    mine &= ~errors["bypass"] & ~errors["goes_on"]
     sure_part = errors["in_closed_part"] | (errors["attempt_known"] & errors["first_life_sure"])
     known = (errors["answer"] == "yes") & sure_part
     assumed = (errors["answer"] == "assumed") & errors["in_closed_part"] & errors["assumption_holds"]

@@ -11,6 +11,7 @@ NEEDS = (
     "behind_redirect",
     "bypass",
     "after_open",
+    "excludes",
     "meshed",
     "explained",
 )
@@ -30,5 +31,8 @@ def claims(errors):
     unknown &= errors["answer_reason"] != "destination_unstated"  # it may as well be inside the pod
     proxy_up = unknown & errors["after_open"] & ~errors["explained"]
     learned = unknown & errors["bypass"]
+    # Refused while the proxy was open, so not redirected: of what a pod excludes rather than of itself.
+    unstated = meshed & (errors["answer_reason"] == "destination_unstated") & errors["excludes"] & ~errors["is_init"]
+    learned |= unstated & errors["after_open"] & ~errors["explained"]
     reason = errors["answer_reason"].where(errors["answer"] == "unknown", "redirection_assumed")
     return claim(errors, reported | bypasses | before_rules, proxy_up | learned, reason)
