@@ -64,6 +64,7 @@ _STATED = r"""
   | \bSocketException\s+\((?:111|10061)\) | \bsystem:111\b
   | \bserver\s+on\s+'[^'\n]{1,300}'\s*\((?:111|61|10061)\b
   | \bConnect\s+call\s+failed\s+\(
+  | \bconnect\s+attempt\s+returned\s+error\s+111\b
   | ORA-12541
   | conexi[oó]n\s+(?:rehusada|rechazada) | conex[aã]o\s+recusada | connexion\s+refus[eé]e
   | verbindungsaufbau\s+abgelehnt | connessione\s+rifiutata | в\s+соединении\s+отказано
@@ -76,7 +77,7 @@ _PHRASE = re.compile(r"(?:\w+::)?ECONNREFUSED|(?:\b(?:connection|actively|was)[\
 # The quick question put to every line first (Arrow's RE2): whatever `match` finds has one of these.
 TRIGGER = (
     r"(?i:refus|10061|errno\W{0,5}-?111|os error 111|system:111|\((?:111|61)\b|rror (?:111|61) conn|xception \(111"
-    r"|connect call failed|12541|rehusada|rechazada|recusada|abgelehnt|rifiutata|отказано|拒绝连接|积极拒绝|拒否"
+    r"|connect call failed|returned error 111|12541|rehusada|rechazada|recusada|abgelehnt|rifiutata|отказано|拒绝连接|积极拒绝|拒否"
     r"|delayed.connect.error|net\.connectexception|connect to (?:server|host |broker|the |instance|redis|all )"
     r"|could not be established|unabletoconnect|not possible to connect|fetch failed|all connection attempts"
     r"|servers available for connection|communications link failure|adapter could not establish"
@@ -531,6 +532,14 @@ SIGNATURES = (
         "Oracle Database Error Messages",
     ),
     Signature(
+        "kafka_python",
+        "python-kafka",
+        r"connect attempt returned error 111\b",
+        "<BrokerConnection node_id=bootstrap-0 host=kafka:9092 <connecting> [IPv4 ('10.0.0.3', 9092)]>: connect attempt "
+        "returned error 111. Disconnecting.",
+        "dpkp/kafka-python kafka/conn.py",
+    ),
+    Signature(
         "shell",
         "shell",
         r"/dev/tcp/|\b(?:nc|ncat|telnet|ssh|wget|redis-cli)\b: |failed: Connection refused\.|\(UNKNOWN\) \[",
@@ -870,6 +879,11 @@ VETOES = (
 # Only where no destination is named: prose has none.
 WEAK_VETOES = (
     Veto(
+        rf"{_STATES} (?:errors|exceptions) (?:will|are|were|can|may|should|must)\b",
+        "connection refused errors will be retried 3 times",
+        "it says what would be done",
+    ),
+    Veto(
         rf"\bhandl(?:e|es|ed|ing)(?: of)? (?:\w+ ){{0,2}}[\"'`]?{_STATES}|{_STATES} error code\b",
         "[web] improved handling of ECONNREFUSED",
         "a change note",
@@ -969,6 +983,8 @@ DESTINATIONS = tuple(
         rf"SendThread\((?P<addr>{_A})\)",
         rf"attempt to connect to (?P<addr>{_A})",
         r"`(?P<host>[\w.\-]+)`:`(?P<port>\d+)`",
+        rf"<BrokerConnection [^\n]{{0,80}}?\bhost=(?P<addr>{_A})",
+        r"host: Some\((?:Domain\(\"|Ipv4\(|Ipv6\()(?P<host>[\w.\-:]+)\"?\)\), port: Some\((?P<port>\d+)\)",
         r"outbound\|(?P<port>\d+)\|[^|\s]*\|(?P<host>[\w.\-]+)",
         rf"\bdst\.addr=(?P<addr>{_A})",
         rf"\baddress=(?P<addr>{_A})",
