@@ -144,6 +144,7 @@ STARTS = pa.schema(
         ("errors_first", TIME),
         ("meshed", BOOL),  # null: unknown
         ("at_risk", BOOL),
+        ("ambient", BOOL),  # no proxy of its own, but in the ambient mesh
     ]
 )
 

@@ -144,7 +144,7 @@ def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     starts = placed.drop_duplicates("start_id")[["start_id", *WHERE, "namespace", "pod", "pod_uid"]]
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
     specs = specs_of(starts, pods)
-    starts = starts.join(specs[["hold_hook", "spec_injection", "app_first", "probed"]])
+    starts = starts.join(specs[["hold_hook", "spec_injection", "app_first", "probed", "ambient"]])
     _describe(starts, specs, placed)
     containers = container_starts(placed, specs)
     _app(starts, placed, containers)
@@ -177,6 +177,7 @@ def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
 _NO_SPEC = {
     "has_spec": False,
     "spec_injection": None,
+    "ambient": False,
     "hold_hook": None,
     "redirect": None,
     "pod_ip": None,
@@ -204,6 +205,7 @@ def _spec(pod: pd.Series) -> dict:
     return {
         "has_spec": True,
         "spec_injection": text["injection"],
+        "ambient": _ambient(text),
         "hold_hook": None if pd.isna(pod["hold_hook"]) else bool(pod["hold_hook"]),
         "redirect": text["redirect"],
         "pod_ip": text["pod_ip"],
@@ -218,6 +220,15 @@ def _spec(pod: pd.Series) -> dict:
         "spec_revision": text["revision"],
         "spec_node": text["node"],
     }
+
+
+def _ambient(pod: dict) -> bool:
+    """Whether the pod's traffic goes to its node's ztunnel, by the annotation that Istio's CNI agent sets."""
+    annotations, labels = json.loads(pod["annotations"] or "{}"), json.loads(pod["labels"] or "{}")
+    return (
+        annotations.get("ambient.istio.io/redirection") == "enabled"
+        or labels.get("istio.io/dataplane-mode") == "ambient"
+    )
 
 
 def _names(value) -> list[str]:
@@ -342,7 +353,7 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
     starts["proxy_started_lower"] = own["lower"].reindex(starts.index)
     starts["proxy_started_upper"] = own["upper"].reindex(starts.index)
     starts["hold"] = starts["hold_hook"].where(~_hold_failed(starts, placed), True)
-    opened = pd.concat([_opened(starts, placed), _opened_before_app(starts, placed)])
+    opened = pd.concat([_opened(starts, placed, specs), _opened_before_app(starts, placed)])
     upper = opened.groupby("start_id")["time_upper"].min()
     starts["proxy_ready_upper"] = upper.reindex(starts.index).astype(times.COLUMN)
     closed = closed_proofs(starts, placed, specs)
@@ -361,10 +372,11 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
     starts.loc[unmeshed, ["proxy_ready_lower", "proxy_ready_upper"]] = pd.NaT
 
 
-def _opened(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
-    """Proofs that outbound connections were accepted, by lines of the proxy or readiness of the pod."""
+def _opened(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
+    """Proofs that outbound was open: lines of the proxy, readiness of the pod, a connect that worked."""
     probed = schema.lookup(placed["start_id"], starts["probed"]).astype(bool)
-    rows = placed[(placed["kind"] == "proxy_open") | ((placed["kind"] == "pod_ready") & probed)]
+    worked = _to_redirected(starts, placed, specs, "connected")
+    rows = placed[(placed["kind"] == "proxy_open") | ((placed["kind"] == "pod_ready") & probed) | worked]
     return rows[["start_id", "time_upper"]]
 
 
@@ -453,7 +465,7 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     # The hook waited for readiness until it failed.
     lines = placed["kind"].isin(["proxy_process", "proxy_closed", "hold_failed"])
     born = placed["kind"].isin(["container_created", "container_started"]) & proxy
-    refused = _refused_by_redirect(starts, placed, specs)
+    refused = _to_redirected(starts, placed, specs, "refused")
     slack = np.select([refused, refused_probe | answered], [REFUSED_SLACK, PROBE_SLACK], 0)
     # A time floored to its second is already early enough.
     exact = (placed["time_lower"] == placed["time_upper"]) | refused
@@ -469,9 +481,9 @@ def by_agent(starts: pd.DataFrame) -> tuple[list[str], list[str]]:
     return old, [start for start, version in versions.items() if version is None]
 
 
-def _refused_by_redirect(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.Series:
-    """Refused connects of a regular container to an address that its pod's own rules redirect."""
-    told = placed["kind"] == "refused"
+def _to_redirected(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame, kind: str) -> pd.Series:
+    """Evidence of this kind about connects of a regular container to an address that its pod's own rules redirect."""
+    told = placed["kind"] == kind
     answers = pd.Series(False, index=placed.index)
     meshed = starts["meshed"].eq(True).fillna(False).astype(bool)
     for at, row in placed[told].iterrows():

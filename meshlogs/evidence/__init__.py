@@ -8,7 +8,7 @@ one row at a time, so it works on one shard as on all of them; what it cannot kn
 import pandas as pd
 
 from meshlogs import schema
-from meshlogs.evidence import lifecycle, presence, proxy, refused
+from meshlogs.evidence import connected, lifecycle, presence, proxy, refused
 
 KINDS = {
     "scheduled": "the pod was bound to its node",
@@ -26,6 +26,7 @@ KINDS = {
     "hold_failed": "the hook that holds the application failed or timed out",
     "pod_ready": "the pod was Ready, which includes its proxy",
     "probe_failed": "a probe of the proxy failed; value: refused, 503, timeout or other",
+    "redirection_missing": "the check of the redirection failed: the CNI plug-in had not set it up",
     "pod_address": "the pod's own address; value is the address",
     "proxy_version": "the proxy stated its version, or its image did",
     "proxy_process": "the proxy's agent or Envoy was starting: outbound was closed",
@@ -35,13 +36,14 @@ KINDS = {
     "proxy_draining": "the proxy was told to stop",
     "proxy_exited": "Envoy had ended; value: normal, killed or error",
     "app_logged": "a container wrote a log line (first and last of each hour)",
+    "connected": "a program reported a connection that was made, and to where",
     "refused": "a program reported a refused connection",
     "suspected": "a program reported a failed connection without the cause",
     "upstream_refused": "the proxy reported that the destination refused it",
     "refused_context": "a line that may belong to a reported failure",
 }
 
-EXTRACTORS = (refused.extract, proxy.from_logs, presence.from_logs)
+EXTRACTORS = (refused.extract, connected.from_logs, proxy.from_logs, presence.from_logs)
 
 
 def extract(log_entries: pd.DataFrame, events: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:

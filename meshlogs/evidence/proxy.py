@@ -18,6 +18,7 @@ from meshlogs import schema, times
 from meshlogs.evidence.lifecycle import occurrences
 
 PROXY = "istio-proxy"
+VALIDATION = "istio-validation"
 
 # "starting workers" stood 0.1 to 1.7 ms before the first accepted connection in our recordings; the
 # listener can also open a little earlier than its line. Wide enough for a busy node.
@@ -149,10 +150,14 @@ _START_TIME = re.compile(r'(?:^\[|"start_time":\s*")(\d{4}-\d\d-\d\dT[\d:.]+Z)')
 _IMAGE = re.compile(r"[/\w.-]*proxyv2[\w-]*:(\d+\.\d+[\w.+-]*)")
 
 
+# What `istio-validation` writes when its test is not redirected. (istio: tools/istio-iptables/pkg/validation)
+_UNREDIRECTED = r"127\.0\.0\.6:\d+.*connection refused|\[::6\]:\d+.*connection refused|iptables validation failed"
+
+
 def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
-    """Evidence in the log lines of the proxy container."""
+    """Evidence in the log lines of the proxy container, and of the one that checks the redirection."""
     rows = log_entries[
-        (log_entries["container"] == PROXY)
+        log_entries["container"].isin([PROXY, VALIDATION])
         & (log_entries["resource_type"] == "k8s_container")
         & log_entries["pod"].notna()
         & log_entries["time"].notna()
@@ -160,9 +165,12 @@ def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         return schema.empty(schema.EVIDENCE)
     text = _searchable(rows)
-    phrases = _phrases(rows[_matches(text, _ANY)])
-    access = _access(rows[_matches(text, _ACCESS, _ACCESS_JSON) & _matches(text, _OUTBOUND)])
-    return pd.concat([phrases, access], ignore_index=True)
+    own = rows["container"] == PROXY
+    phrases = _phrases(rows[own & _matches(text, _ANY)])
+    access = _access(rows[own & _matches(text, _ACCESS, _ACCESS_JSON) & _matches(text, _OUTBOUND)])
+    unredirected = rows[~own & _matches(text, _UNREDIRECTED)]
+    checks = unredirected.assign(kind="redirection_missing", time_lower=rows["time"], time_upper=rows["time"])
+    return pd.concat([phrases, access, schema.conform(checks, schema.EVIDENCE)], ignore_index=True)
 
 
 def _searchable(rows: pd.DataFrame) -> pd.Series:

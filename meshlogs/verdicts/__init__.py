@@ -40,6 +40,7 @@ REASONS = {
     "stop_not_seen": "the pod was being stopped; when its proxy left is not in the export",
     "never_ready": "the proxy is nowhere seen ready in this export",
     "suspected": "the text says that connecting failed, not why",
+    "ambient": "a pod of the ambient mesh: no proxy of its own, its node's ztunnel carries its traffic",
     "no_pod_spec": "no pod spec in the export",
 }
 

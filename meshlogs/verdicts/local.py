@@ -3,7 +3,7 @@
 from meshlogs.verdicts.claims import claim
 
 VERDICT = "local"
-NEEDS = ("answer", "meshed", "only_local", "after_open", "explained")
+NEEDS = ("answer", "meshed", "only_local", "after_open", "explained", "alone")
 
 
 def claims(errors):
@@ -13,6 +13,6 @@ def claims(errors):
     redirect everything else: nothing but the pod itself is left.
     """
     inside = errors["answer"] == "local"
-    left = errors["only_local"] & errors["after_open"] & ~errors["explained"]
+    left = errors["only_local"] & errors["after_open"] & ~errors["explained"] & errors["alone"]
     reason = errors["meshed"].map({"yes": "destination_unstated"}).fillna("mesh_unknown")
     return claim(errors, inside & (errors["meshed"] == "yes"), inside | left, reason)

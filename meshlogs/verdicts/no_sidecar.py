@@ -3,10 +3,14 @@
 from meshlogs.verdicts.claims import claim
 
 VERDICT = "no_sidecar"
-NEEDS = ("meshed", "has_pod_spec")
+NEEDS = ("meshed", "has_pod_spec", "ambient")
 
 
 def claims(errors):
-    """Pods known to have no proxy: proven by their spec, likely by their events."""
+    """Pods known to have no proxy: proven by their spec, likely by their events.
+
+    In a pod of the ambient mesh only likely: its node's ztunnel may have been restarting.
+    """
     unmeshed = errors["meshed"] == "no"
-    return claim(errors, unmeshed & errors["has_pod_spec"], unmeshed, "no_pod_spec")
+    reason = errors["ambient"].map({True: "ambient", False: "no_pod_spec"})
+    return claim(errors, unmeshed & errors["has_pod_spec"] & ~errors["ambient"], unmeshed, reason)

@@ -4,22 +4,32 @@ import numpy as np
 import pandas as pd
 
 from meshlogs import schema, times
+from meshlogs.evidence.proxy import PROXY, VALIDATION
 from meshlogs.timelines import gated, start_in_export
 
-# Why a start is undetermined.
+# Why a start is undetermined; of a harmed or exposed one, what made its window.
 REASONS = {
     "mesh_unknown": "nothing in the export says whether the pod has a proxy",
-    "app_not_started": "no sign that the application ever ran (image pull, scheduling, init): nothing could race",
+    "app_not_started": "no sign that the application ever ran: nothing could race",
+    "image_pull": "the application never ran, an image could not be pulled: nothing could race",
+    "sandbox_failed": "the application never ran, the pod's network could not be made: nothing could race",
+    "cni_not_ready": "the application never ran, the CNI plug-in had not set the redirection up: nothing could race",
     "start_not_in_export": "the pod started before the export begins, or its start is not in it",
     "no_proxy_evidence": "nothing in the export dates the proxy's readiness",
     "overlap": "the application's start and the proxy's readiness overlap within what the export can tell",
     "no_app_logs": "the application ran before its proxy was ready, and its logs of that time are not in the export",
     "undetermined_errors": "its refused connections are undetermined",
     "suspected_only": "its only failures do not state their cause",
+    "proxy_image_pull": "the proxy's image was still being pulled while the application ran",
+    "hold_failed": "the hook that should hold the application failed or timed out",
+    "ambient": "a pod of the ambient mesh: its node's ztunnel carries its traffic",
 }
 # A program that starts writes its first line within this time.
 FIRST_LINE = pd.Timedelta(5 * times.SECOND, "ns")
-_NO_RACE = ("app_not_started", "start_not_in_export")
+_NOT_STARTED = ("app_not_started", "image_pull", "sandbox_failed", "cni_not_ready")
+_NO_RACE = (*_NOT_STARTED, "start_not_in_export")
+# A pull that takes longer than this is worth telling.
+_SLOW_PULL = pd.Timedelta(5 * times.SECOND, "ns")
 
 
 def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
@@ -66,10 +76,39 @@ def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -
     ]
     starts["outcome"] = np.select(masks, [outcome for _, outcome, _ in choices], "undetermined")
     reasons = np.select(masks, [reason or "" for *_, reason in choices], "overlap")
-    starts["reason"] = pd.Series(reasons, index=index, dtype=object).replace("", None)
+    reason = pd.Series(reasons, index=index, dtype=object).replace("", None)
+    reason = reason.mask(reason == "app_not_started", _why_not_started(starts, placed))
+    unprotected = starts["outcome"].isin(["harmed", "exposed"]) & reason.isna()
+    reason = reason.mask(unprotected, _what_made_the_window(starts, placed))
+    starts["reason"] = reason.mask((starts["outcome"] == "not_meshed") & starts["ambient"].astype(bool), "ambient")
     no_race = starts["outcome"].isin(["init_stalled", "not_meshed"]) | starts["reason"].isin(_NO_RACE)
     starts["at_risk"] = starts["meshed"].eq(True).fillna(False) & ~no_race
     return schema.conform(starts.reset_index(drop=True), schema.STARTS, "starts")
+
+
+def _why_not_started(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+    def told(mask):
+        return starts["start_id"].isin(placed.loc[mask, "start_id"])
+
+    ended = placed["kind"].isin(["container_died", "container_backoff"]) & (placed["container"] == VALIDATION)
+    failed_check = ended & ~placed["value"].fillna("").str.endswith(" 0")
+    choices = {
+        "cni_not_ready": told((placed["kind"] == "redirection_missing") | failed_check),
+        "sandbox_failed": told(placed["kind"] == "sandbox_failed"),
+        "image_pull": told(placed["kind"] == "pull_failed"),
+    }
+    return pd.Series(np.select(list(choices.values()), list(choices), "app_not_started"), starts.index, dtype=object)
+
+
+def _what_made_the_window(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+    proxy = placed[placed["container"] == PROXY]
+    began = proxy[proxy["kind"] == "pulling"].groupby("start_id")["time_upper"].min()
+    done = proxy[proxy["kind"] == "pulled"].groupby("start_id")["time_lower"].max()
+    slow = (done - began > _SLOW_PULL).reindex(starts["start_id"], fill_value=False).to_numpy()
+    failed = starts["start_id"].isin(proxy.loc[proxy["kind"] == "pull_failed", "start_id"])
+    held = starts["start_id"].isin(placed.loc[placed["kind"] == "hold_failed", "start_id"])
+    words = np.select([held, failed | slow], ["hold_failed", "proxy_image_pull"], "")
+    return pd.Series(words, starts.index, dtype=object).replace("", None)
 
 
 def _logs_reach_back(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:

@@ -5,6 +5,7 @@ The rules read these columns and nothing else:
 | column | meaning |
 |---|---|
 | meshed | the pod has a proxy: yes, no, unknown |
+| ambient | the pod has no proxy, but its node's ztunnel carries its traffic |
 | answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
 | redirectable | the pod is meshed and the destination may have been redirected |
 | is_init | an init container made the connection |
@@ -64,6 +65,7 @@ _START = [
     "has_pod_spec",
     "has_proxy_logs",
     "workload",
+    "ambient",
     "app_started_lower",
     "app_started_upper",
     "proxy_started_lower",
@@ -81,6 +83,7 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> p
     specs = specs_of(by_start, pods)
     errors["meshed"] = errors["meshed"].map({True: "yes", False: "no"}).astype(object).fillna("unknown")
     errors["suspected"] = errors["suspected"].fillna(False).astype(bool)
+    errors["ambient"] = errors["ambient"].astype(bool)
     errors["has_pod_spec"] = errors["has_pod_spec"].fillna(False).astype(bool)
     errors["has_proxy_logs"] = errors["has_proxy_logs"].fillna(False).astype(bool)
     _destination(errors, specs, placed)

@@ -12,6 +12,7 @@ NEEDS = (
     "bypass",
     "after_open",
     "excludes",
+    "alone",
     "meshed",
     "explained",
 )
@@ -33,6 +34,6 @@ def claims(errors):
     learned = unknown & errors["bypass"]
     # Refused while the proxy was open, so not redirected: of what a pod excludes rather than of itself.
     unstated = meshed & (errors["answer_reason"] == "destination_unstated") & errors["excludes"] & ~errors["is_init"]
-    learned |= unstated & errors["after_open"] & ~errors["explained"]
+    learned |= unstated & errors["after_open"] & ~errors["explained"] & errors["alone"]
     reason = errors["answer_reason"].where(errors["answer"] == "unknown", "redirection_assumed")
     return claim(errors, reported | bypasses | before_rules, proxy_up | learned, reason)

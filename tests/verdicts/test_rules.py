@@ -174,6 +174,14 @@ def test_a_name_has_the_address_that_other_errors_give_it():
     assert verdict([*facts, told], [excluded])[:2] == ("upstream", "proven")
 
 
+def test_a_connect_that_worked_bounds_the_window_if_it_was_redirected():
+    made = refused(6.0) | {"kind": "connected"}
+    starts, _ = judged([*app(), *start(), CLOSED, made], [pod()])
+    assert starts["proxy_ready_upper"].iloc[0] == pd.Timestamp(story.at(6.0), tz="UTC")
+    starts, _ = judged([*app(), *start(), CLOSED, made], [pod({"exclude_ports": ["6379"]})])
+    assert starts["proxy_ready_upper"].isna().all()
+
+
 # proxy_outage, shutdown_race, contradiction
 
 
@@ -237,7 +245,91 @@ def test_exposed_needs_the_applications_own_silence():
 def test_an_image_that_cannot_be_pulled_is_no_race():
     facts = [*start(), fact("pull_failed", 1.0, "web", log="events"), READY]
     starts, _ = judged(facts, [pod()])
-    assert starts[["outcome", "reason", "at_risk"]].values.tolist() == [["undetermined", "app_not_started", False]]
+    assert starts[["outcome", "reason", "at_risk"]].values.tolist() == [["undetermined", "image_pull", False]]
+
+
+def test_what_kept_an_application_from_starting_has_its_own_word():
+    died = fact("container_died", 2.0, "istio-validation", "Error 126", log="pods")
+    done = fact("container_died", 2.0, "istio-validation", "Completed 0", log="pods")
+    scheduled = fact("scheduled", 0.0, log="events")
+    assert outcome([scheduled, died], [pod()]) == ("undetermined", "cni_not_ready")
+    assert outcome([scheduled, fact("redirection_missing", 2.0, "istio-validation")], [pod()])[1] == "cni_not_ready"
+    assert outcome([scheduled, fact("sandbox_failed", 1.0, log="events")], [pod()])[1] == "sandbox_failed"
+    assert outcome([scheduled, done], [pod()])[1] == "app_not_started"
+
+
+def test_what_made_a_window_is_told():
+    logged = fact("app_logged", 1.0, "web")
+    pulled = [proxy("pulling", 0.1, log="events"), proxy("pulled", 30.0, log="events")]
+    facts = [*app(), *start(30.0), proxy("proxy_closed", 31.0), proxy("proxy_open", 32.0), logged]
+    assert outcome([*facts, *pulled], [pod()]) == ("exposed", "proxy_image_pull")
+    assert outcome([*facts, refused(2.0), *pulled], [pod()]) == ("harmed", "proxy_image_pull")
+    assert outcome([*facts, refused(2.0)], [pod()]) == ("harmed", None)
+    failed = proxy("hold_failed", 31.0, log="events")
+    assert outcome([*facts, failed, refused(2.0)], [pod(hold_hook=True)]) == ("harmed", "hold_failed")
+
+
+def test_a_pod_of_the_ambient_mesh_has_no_proxy_of_its_own():
+    ambient = pod(
+        injection="none", init=(), containers=("web",), annotations='{"ambient.istio.io/redirection":"enabled"}'
+    )
+    assert verdict([*app(), refused(1.0)], [ambient]) == ("no_sidecar", "likely", "ambient")
+    assert outcome([*app(), refused(1.0)], [ambient]) == ("not_meshed", "ambient")
+
+
+def test_exposed_needs_logs_that_reach_back_to_the_start():
+    facts = [*app(), *start(), CLOSED, READY]
+    assert outcome([*facts, fact("app_logged", 20.0, "web")], [pod()]) == ("undetermined", "no_app_logs")
+    other = fact("app_logged", -9.0, "other") | {"pod": "other-6d5f7c9b4d-abcde"}
+    starts, _ = judged([*facts, fact("app_logged", 20.0, "web"), other], [pod()])
+    assert starts.set_index("pod").loc["web-6d5f7c9b4d-x2x4z", "outcome"] == "exposed"
+
+
+def test_a_name_used_again_is_another_start_by_its_address():
+    def life(second, ip):
+        return [proxy("pod_address", second, ip), refused(second - 0.5), proxy("proxy_open", second + 1)]
+
+    starts, errors = judged([*life(1.0, "10.1.1.1"), *life(300.0, "10.1.1.7")])
+    assert starts["start_id"].str.endswith("#2").tolist() == [False, True]
+    assert errors["start_id"].tolist() == starts["start_id"].tolist()
+
+
+# texts without destination, destinations that nobody knows the address of
+
+
+def unstated(second):
+    return refused(second) | {"host": None, "ip": None, "port": None, "message": f"{second} Connection refused"}
+
+
+def test_a_text_without_destination_that_goes_on_is_not_the_races_alone():
+    facts = [*app(), *start(), CLOSED, READY, unstated(1.0), unstated(2.0)]
+    assert verdict(facts, [pod()]) == ("startup_race", "likely", "destination_unstated")
+    goes_on = [unstated(20.0)]
+    assert verdict([*facts, *goes_on], [pod()]) == ("undetermined", None, "destination_unstated")
+
+
+def test_a_text_without_destination_refused_while_the_proxy_is_open():
+    facts = [*app(), *start(), CLOSED, READY, unstated(20.0)]
+    assert verdict(facts, [pod()]) == ("local", "likely", "destination_unstated")
+    assert verdict(facts, [pod({"exclude_ports": ["5432"]})]) == ("upstream", "likely", "destination_unstated")
+    # With a redirected one refused beside it, the proxy was closed after all.
+    assert verdict([*facts, refused(20.1)], [pod()]) == ("undetermined", None, "destination_unstated")
+
+
+def test_what_outlasts_all_others_is_refused_by_itself():
+    burst = [refused(second, ip="10.0.0.9") for second in (1.0, 2.0, 4.0)]
+    alone = [refused(second, ip="10.0.0.77", port=5432) for second in (1.0, 5.0, 20.0, 30.0, 40.0)]
+    probes = [proxy("probe_failed", 3.0, "refused", log="events")]
+    started = proxy("container_started", 0.0, log="events", container_kind="regular")
+    _, errors = judged([*app(), started, *probes, *burst, *alone])
+    by_port = errors.groupby("destination_port")["verdict"].unique()
+    assert by_port[6379].tolist() == ["startup_race"]
+    assert by_port[5432].tolist() == ["upstream"]
+
+
+def test_what_began_before_the_export_is_not_told():
+    facts = [fact("app_logged", 1.0, "web"), fact("app_logged", 30.0, "istio-proxy"), refused(2.0)]
+    assert verdict(facts, [pod()]) == ("undetermined", None, "start_not_in_export")
 
 
 def test_a_pod_recreated_under_its_name_is_two_starts():
