@@ -165,11 +165,12 @@ def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         return schema.empty(schema.EVIDENCE)
     text = _searchable(rows)
-    own = rows["container"] == PROXY
+    own = (rows["container"] == PROXY).to_numpy(bool)
     phrases = _phrases(rows[own & _matches(text, _ANY)])
     access = _access(rows[own & _matches(text, _ACCESS, _ACCESS_JSON) & _matches(text, _OUTBOUND)])
     unredirected = rows[~own & _matches(text, _UNREDIRECTED)]
-    checks = unredirected.assign(kind="redirection_missing", time_lower=rows["time"], time_upper=rows["time"])
+    stamp = unredirected["time"]
+    checks = unredirected.assign(kind="redirection_missing", time_lower=stamp, time_upper=stamp)
     return pd.concat([phrases, access, schema.conform(checks, schema.EVIDENCE)], ignore_index=True)
 
 
