@@ -34,6 +34,13 @@ def test_the_worker_line_is_the_opening_itself():
     assert found.loc["proxy_open", "time_upper"] == pd.Timestamp(T + 50_000_000, tz="UTC")
 
 
+def test_a_failed_check_of_the_redirection_is_told():
+    line = "Error connecting to 127.0.0.6:15002: dial tcp 127.0.0.1:0->127.0.0.6:15002: connect: connection refused"
+    rows = schema.conform([entry(line, container="istio-validation")], schema.LOG_ENTRIES)
+    assert proxy.from_logs(rows)["kind"].tolist() == ["redirection_missing"]
+    assert facts(line).empty
+
+
 def test_readiness_succeeded_dates_the_process():
     found = facts("2026-03-02T09:00:10.5Z\tinfo\tReadiness succeeded in 1.25s").set_index("kind")
     assert found.loc["proxy_process", "time_lower"] == pd.Timestamp(T - 1_250_000_000, tz="UTC")
