@@ -30,7 +30,8 @@ def claims(errors):
     before_rules = meshed & errors["is_init"] & (errors["behind_redirect"] == "no") & (errors["answer"] != "local")
     unknown = errors["answer"].isin(["assumed", "unknown"]) & meshed & ~errors["is_init"]
     unknown &= errors["answer_reason"] != "destination_unstated"  # it may as well be inside the pod
-    proxy_up = unknown & errors["after_open"] & ~errors["explained"]
+    # With a redirected one refused beside it, the proxy was not open after all.
+    proxy_up = unknown & errors["after_open"] & ~errors["explained"] & errors["alone"]
     learned = unknown & errors["bypass"]
     # Refused while the proxy was open, so not redirected: of what a pod excludes rather than of itself.
     unstated = meshed & (errors["answer_reason"] == "destination_unstated") & errors["excludes"] & ~errors["is_init"]
