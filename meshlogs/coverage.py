@@ -1,5 +1,8 @@
 """What an export holds and what it lacks: by kind of source and hour, with the query for what is missing."""
 
+import json
+import shlex
+
 import pandas as pd
 
 from meshlogs import schema
@@ -58,6 +61,102 @@ def survey(
     return schema.conform(pd.concat([together, schema.conform(missing, schema.COVERAGE)]), schema.COVERAGE)
 
 
+# What would settle an undetermined start or error, by its reason: the sources to fetch.
+SETTLED_BY = {
+    "mesh_unknown": ("pods", "events"),
+    "no_proxy_evidence": ("proxy_logs", "events"),
+    "overlap": ("proxy_logs",),
+    "no_app_logs": ("app_logs",),
+    "start_not_in_export": ("events", "proxy_logs"),
+    "contradiction": ("proxy_logs", "events"),
+    "destination_unresolved": ("services",),
+    "undetermined_errors": (),  # told with the errors themselves
+}
+_KUBECTL = {
+    "pods": "kubectl get pods --namespace {namespace} -o json",
+    "services": "kubectl get services --all-namespaces -o json",
+}
+# A filter names so many pods; beyond that, their namespaces.
+_PODS = 40
+# Evidence may be stamped this long before the start or after the error that it explains.
+_AROUND = pd.Timedelta(10, "min")
+
+
+def gaps(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows for what a finished survey lacks within a cluster (`schema.COVERAGE`).
+
+    A kind of source that other clusters have and this one has not; and hours in which a cluster's applications
+    logged but its proxies did not, or the other way round.
+    """
+    counted = table[table["entries"].gt(0) & table["kind"].isin(WITHOUT) & table["cluster"].notna()]
+    rows = []
+    for cluster, here in counted.groupby("cluster", sort=True):
+        elsewhere = set(counted["kind"]) - set(here["kind"])
+        first, last = here["first"].min(), here["last"].max()
+        rows += [
+            _absent(kind, cluster, f"none of this cluster: {WITHOUT[kind]}", first, last)
+            for kind in sorted(elsewhere - {"pods"})
+        ]
+        hours = {kind: set(here.loc[here["kind"] == kind, "hour"].dropna()) for kind in ("app_logs", "proxy_logs")}
+        for kind, other in (("app_logs", "proxy_logs"), ("proxy_logs", "app_logs")):
+            if hours[kind] and hours[other]:
+                rows += [
+                    _absent(kind, cluster, "none in this hour", hour, hour + pd.Timedelta(1, "h"), hour=hour)
+                    for hour in sorted(hours[other] - hours[kind])
+                ]
+    return schema.conform(rows, schema.COVERAGE)
+
+
+def settle(starts: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the query that would settle what is undetermined, by reason and cluster (`schema.COVERAGE`)."""
+    begun = starts["app_started_lower"].fillna(starts["errors_first"])
+    open_starts = starts.assign(first=begun, last=starts["app_started_upper"].fillna(begun), what="starts")
+    open_errors = errors.assign(first=errors["time"], last=errors["time"], outcome=errors["verdict"], what="errors")
+    columns = ["what", "reason", "cluster", "namespace", "pod", "first", "last"]
+    both = pd.concat([part.loc[part["outcome"] == "undetermined", columns] for part in (open_starts, open_errors)])
+    rows = []
+    for (reason, cluster), group in both.groupby(["reason", both["cluster"].fillna("")], sort=True):
+        counts = group["what"].value_counts()
+        told = ", ".join(f"{counts[what]:,} undetermined {what}" for what in ("starts", "errors") if what in counts)
+        for kind in SETTLED_BY.get(reason, ()):
+            row = _absent(
+                kind, cluster or None, f"would settle {told}: {reason}",
+                group["first"].min() - _AROUND, group["last"].max() + _AROUND, group,
+            )  # fmt: skip
+            rows.append(row)
+    return schema.conform(rows, schema.COVERAGE)
+
+
+def _absent(kind, cluster, missing, first, last, pods=None, hour=None) -> dict:
+    row = {"kind": kind, "cluster": cluster, "hour": hour, "entries": 0, "duplicates": 0, "rejects": 0}
+    return row | {"missing": missing, "query": _query(kind, cluster, first, last, pods)}
+
+
+def _query(kind: str, cluster: str | None, first, last, pods: pd.DataFrame | None) -> str:
+    """A filter in the Logging query language, or a kubectl command, for one kind of source."""
+    if kind in _KUBECTL:
+        namespaces = [] if pods is None else sorted(pods["namespace"].dropna().unique())
+        return "; ".join(
+            dict.fromkeys(_KUBECTL[kind].format(namespace=shlex.quote(name)) for name in namespaces or ["default"])
+        )
+    parts = [_FILTERS[kind]]
+    if cluster:
+        parts.append(f"resource.labels.cluster_name={_quoted(cluster)}")
+    if pods is not None:
+        names = sorted(pods["pod"].dropna().unique())
+        column = "pod_name" if len(names) <= _PODS else "namespace_name"
+        names = names if column == "pod_name" else sorted(pods["namespace"].dropna().unique())
+        if names:
+            parts.append(f"resource.labels.{column}=({' OR '.join(map(_quoted, names))})")
+    parts += [f'timestamp{sign}"{stamp:%Y-%m-%dT%H:%M:%SZ}"'
+              for sign, stamp in ((">=", first), ("<=", last)) if pd.notna(stamp)]  # fmt: skip
+    return " ".join(parts)
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=True)
+
+
 def kinds(entries: pd.DataFrame) -> pd.Series:
     """For each log entry the kind of source it is: app_logs, proxy_logs, events, audit or other."""
     container = entries["resource_type"] == "k8s_container"
@@ -88,18 +187,5 @@ def _objects(kind: str, rows: pd.DataFrame, time: pd.Series) -> pd.DataFrame:
 
 def _missing(kind: str, entries: pd.DataFrame) -> dict:
     span = entries["time"].dropna()
-    if kind == "pods":
-        query = "kubectl get pods --all-namespaces -o json"
-    else:
-        query = _FILTERS[kind]
-        if len(span):
-            first, last = span.min().floor("s"), span.max().ceil("s")
-            query += f' timestamp>="{first:%Y-%m-%dT%H:%M:%SZ}" timestamp<="{last:%Y-%m-%dT%H:%M:%SZ}"'
-    return {
-        "kind": kind,
-        "entries": 0,
-        "duplicates": 0,
-        "rejects": 0,
-        "missing": WITHOUT[kind],
-        "query": query,
-    }
+    row = _absent(kind, None, WITHOUT[kind], span.min().floor("s"), span.max().ceil("s"))
+    return row | ({"query": "kubectl get pods --all-namespaces -o json"} if kind == "pods" else {})

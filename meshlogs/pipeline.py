@@ -127,11 +127,18 @@ class Fleet:
 
     def __init__(self, export: Export):
         self.export = export
-        self.pods, self.rejects, self.coverage = export.pods, export.rejects, export.coverage
+        self.pods, self.rejects = export.pods, export.rejects
         self.evidence = timelines.place(export.evidence, export.pods)
         starts = timelines.reconstruct(self.evidence, export.pods)
         self.errors = verdicts.judge(self.evidence, starts, export.pods)
         self.starts = verdicts.conclude(starts, self.errors, self.evidence)
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """What the export holds, what it lacks, and the queries that would settle what is undetermined."""
+        held = self.export.coverage
+        parts = [held, coverage.gaps(held), coverage.settle(self.starts, self.errors)]
+        return pd.concat([part for part in parts if len(part)], ignore_index=True) if len(held) else held
 
     @cached_property
     def remedies(self) -> pd.DataFrame:

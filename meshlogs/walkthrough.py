@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from meshlogs import times, verdicts
+from meshlogs import coverage, times, verdicts
 from meshlogs.pipeline import Fleet
 from meshlogs.text import clean
 from meshlogs.verdicts import outcome as outcomes
@@ -45,8 +45,16 @@ def _story(fleet: Fleet, start: pd.Series, limit: int) -> str:
         *_evidence(fleet, start, limit),
         "",
         *_remedy(fleet, start),
+        *_settle(start, errors),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _settle(start: pd.Series, errors: pd.DataFrame) -> list[str]:
+    """The queries that would decide what is undetermined."""
+    rows = coverage.settle(start.to_frame().T, errors)
+    lines = [f"    {clean(row.query, 1_000)}" for row in rows.drop_duplicates("query").itertuples()]
+    return ["", "  What would settle it", *lines] if lines else []
 
 
 def _identity(start: pd.Series) -> str:
