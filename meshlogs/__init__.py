@@ -24,12 +24,13 @@ _HOME = {
     "plot_windows": "plots",
     "plot_incidence": "plots",
     "plot_hours": "plots",
+    "plot_compare": "plots",
     "MeshlogsError": "errors",
     "InputError": "errors",
     "SchemaError": "errors",
     "UnknownPodError": "errors",
 }
-_ROOMS = {"censoring", "schema", "times"}
+_ROOMS = {"censoring", "plots", "schema", "times"}
 
 __all__ = [*_HOME, *sorted(_ROOMS)]
 
