@@ -17,6 +17,7 @@ _HOME = {
     "Export": "pipeline",
     "Fleet": "pipeline",
     "explain": "walkthrough",
+    "timeline": "report.interactive",
     "write_report": "report",
     "simulate_fleet": "simulate",
     "plot_pod": "plots",
