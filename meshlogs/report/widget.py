@@ -7,8 +7,8 @@ import anywidget
 import pandas as pd
 import traitlets
 
-from meshlogs.report.interactive import script, style, timeline_data
 from meshlogs.plots import plot_waterfall
+from meshlogs.report.interactive import script, style, timeline_data
 
 
 class Timeline(anywidget.AnyWidget):
