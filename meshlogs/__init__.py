@@ -17,6 +17,7 @@ _HOME = {
     "Export": "pipeline",
     "Fleet": "pipeline",
     "explain": "walkthrough",
+    "timeline": "report.interactive",
     "write_report": "report",
     "simulate_fleet": "simulate",
     "plot_pod": "plots",
@@ -24,12 +25,13 @@ _HOME = {
     "plot_windows": "plots",
     "plot_incidence": "plots",
     "plot_hours": "plots",
+    "plot_compare": "plots",
     "MeshlogsError": "errors",
     "InputError": "errors",
     "SchemaError": "errors",
     "UnknownPodError": "errors",
 }
-_ROOMS = {"censoring", "schema", "times"}
+_ROOMS = {"censoring", "plots", "schema", "times"}
 
 __all__ = [*_HOME, *sorted(_ROOMS)]
 

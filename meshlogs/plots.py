@@ -1,20 +1,21 @@
 """Figures from finished tables: each takes a table and an `ax`, draws, returns the `Axes`, computes nothing new.
 
 Colours are Okabe and Ito's, which people with colour blindness tell apart; shapes and hatches differ too, so that
-grey print keeps the meaning. (jfly.uni-koeln.de/color)
+grey print keeps the meaning. Ink and paper are Matplotlib's own (`text.color`, `axes.facecolor`), so that a dark
+style sheet gives a dark figure; `dark()` is the report's. (jfly.uni-koeln.de/color)
 """
 
 import numpy as np
 import pandas as pd
 
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY, SKY = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#767676", "#56B4E9",
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#808080", "#56B4E9",
 )  # fmt: skip
 OUTCOMES = {
-    "harmed": (RED, "harmed"),
-    "exposed": (ORANGE, "exposed, not refused"),
-    "safe": (GREEN, "safe"),
-    "undetermined": (GREY, "undetermined"),
+    "harmed": (RED, "X", "harmed"),
+    "exposed": (ORANGE, "o", "exposed, not refused"),
+    "safe": (GREEN, "d", "safe"),
+    "undetermined": (GREY, "P", "undetermined"),
 }
 VERDICTS = {
     "startup_race": (RED, "X"),
@@ -27,6 +28,19 @@ VERDICTS = {
     "undetermined": (GREY, "P"),
 }
 _CLOSED = {"proxy_process", "proxy_closed", "probe_failed", "proxy_exited", "container_died"}
+_THIN = 0.13  # of a bar whose proxy is closed: grey print keeps the difference
+_DARK = {
+    "text.color": "#e8eaed", "axes.labelcolor": "#e8eaed", "axes.edgecolor": "#a9b0b8", "xtick.color": "#c9ced4",
+    "ytick.color": "#c9ced4", "axes.facecolor": "#16191d", "figure.facecolor": "#16191d",
+    "savefig.facecolor": "#16191d", "grid.color": "#3a4048",
+}  # fmt: skip
+
+
+def dark():
+    """A context in which figures are drawn light on dark: `with ml.plots.dark(): ml.plot_pod(…)`."""
+    import matplotlib.pyplot as plt
+
+    return plt.rc_context(_DARK)
 
 
 def plot_pod(fleet, pod: str, ax=None):
@@ -39,51 +53,45 @@ def plot_pod(fleet, pod: str, ax=None):
     start = fleet.start_of(pod).iloc[0]
     evidence = fleet.evidence[fleet.evidence["start_id"] == start["start_id"]]
     errors = fleet.errors[fleet.errors["start_id"] == start["start_id"]]
-    ax = ax or _axes(9, 3.4)
+    ax = _axes(ax, 9, 3.4)
     epoch, end = _span(start, evidence, errors)
 
     def second(stamp):
         return None if pd.isna(stamp) else (stamp - epoch) / pd.Timedelta(1, "s")
 
     last = second(end)
-    _life(ax, 2, second(start["app_started_lower"]), second(start["app_started_upper"]), last, BLUE, "application runs")
-    _life(
-        ax,
-        1,
-        second(start["proxy_started_lower"]),
-        second(start["proxy_started_upper"]),
-        last,
-        GREY,
-        "proxy runs, closed",
-    )
-    _life(
-        ax,
-        1,
-        second(start["proxy_ready_lower"]),
-        second(start["proxy_ready_upper"]),
-        last,
-        GREEN,
-        "proxy open (hatched: not sure)",
-    )
+    for row, name, height, color, label in (
+        (2, "app_started", 0.36, BLUE, "application runs"),
+        (1, "proxy_started", _THIN, GREY, "proxy runs, closed"),
+        (1, "proxy_ready", 0.36, GREEN, "proxy open (hatched: not sure)"),
+    ):
+        _life(ax, row, second(start[f"{name}_lower"]), second(start[f"{name}_upper"]), last, height, color, label)
     _window(ax, start, second, last)
     of_proxy = evidence[evidence["container"] == "istio-proxy"]
     _down(ax, of_proxy, second, last)
     closed = of_proxy[of_proxy["kind"].isin(_CLOSED)]
     ticks = [second(stamp) for stamp in closed["time_lower"] if not pd.isna(stamp)]
-    ax.plot(ticks, [1] * len(ticks), "|", color="black", markersize=12, label="proof of a closed proxy")
+    if ticks:
+        ax.plot(ticks, [0.72] * len(ticks), "|", color=_ink(), markersize=8, label="proof of a closed proxy")
     for verdict, rows in errors.groupby("verdict", sort=True):
         color, marker = VERDICTS[verdict]
         seconds = [second(stamp) for stamp in rows["time"]]
-        ax.plot(seconds, [2] * len(seconds), marker, color=color, markersize=9, label=f"refused: {verdict}",
-                markeredgecolor="white", clip_on=False)  # fmt: skip
-    names = [start["app_container"] if isinstance(start["app_container"], str) else "application", "istio-proxy"]
-    ax.set_yticks([2, 1], [_short(name, 24) for name in names])
+        ax.plot(seconds, [2.34] * len(seconds), marker, color=color, markersize=8, label=f"refused: {verdict}",
+                markeredgecolor=_paper(), clip_on=False)  # fmt: skip
+    ax.set_yticks([2, 1], [_short(_program(start, errors), 24), "istio-proxy"])
     ax.set_ylim(0.4, 2.7)
     ax.set_xlim(min(0, *ticks) if ticks else 0, last * 1.02 if last else 1)
     ax.set_xlabel(f"time since {epoch.floor('ms'):%Y-%m-%d %H:%M:%S} UTC [s]")
     ax.set_title(_finding(start, errors), loc="left", fontsize=10)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=8, frameon=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, fontsize=8, frameon=False)
     return ax
+
+
+def _program(start: pd.Series, errors: pd.DataFrame) -> str:
+    """Whose line the upper one is: the application, or the init container that never lets it start."""
+    if start["outcome"] == "init_stalled" and errors["container"].nunique() == 1:
+        return str(errors["container"].iloc[0])
+    return start["app_container"] if isinstance(start["app_container"], str) else "application"
 
 
 def _span(start: pd.Series, evidence: pd.DataFrame, errors: pd.DataFrame):
@@ -99,21 +107,21 @@ def _span(start: pd.Series, evidence: pd.DataFrame, errors: pd.DataFrame):
     return epoch, end + max((end - epoch) * 0.12, pd.Timedelta(1, "s"))
 
 
-def _life(ax, row: float, lower, upper, last: float, color: str, label: str) -> None:
+def _life(ax, row: float, lower, upper, last: float, height: float, color: str, label: str) -> None:
     """A bar from a beginning that is known to an interval to the end of the picture."""
     if lower is None and upper is None:
         return
     lower = upper if lower is None else lower
-    unsure = {"height": 0.36, "facecolor": "none", "edgecolor": color, "hatch": "////", "linewidth": 0.8}
+    unsure = {"height": height, "facecolor": "none", "edgecolor": color, "hatch": "////", "linewidth": 0.8}
     if upper is None:
         ax.barh(row, last - lower, left=lower, label=label, **unsure)
         return
-    ax.barh(row, last - upper, left=upper, height=0.36, color=color, alpha=0.85, label=label)
+    ax.barh(row, last - upper, left=upper, height=height, color=color, label=label)
     ax.barh(row, upper - lower, left=lower, **unsure)
 
 
 def _down(ax, of_proxy: pd.DataFrame, second, last: float) -> None:
-    """The times between an end of the proxy and its next opening, in grey over its bar."""
+    """The times between an end of the proxy and its next opening: its bar is thin and grey again."""
     ends = of_proxy.loc[of_proxy["kind"].isin(["proxy_exited", "container_died"]), "time_lower"].dropna().sort_values()
     opens = of_proxy.loc[of_proxy["kind"] == "proxy_open", "time_upper"].dropna().sort_values()
     until = None
@@ -122,10 +130,12 @@ def _down(ax, of_proxy: pd.DataFrame, second, last: float) -> None:
             continue
         after = opens[opens > end]
         until = second(after.iloc[0]) if len(after) else last
-        ax.barh(1, until - second(end), left=second(end), height=0.36, color=GREY)
+        ax.barh(1, until - second(end), left=second(end), height=0.4, color=_paper())
+        ax.barh(1, until - second(end), left=second(end), height=_THIN, color=GREY)
 
 
 def _window(ax, start: pd.Series, second, last: float) -> None:
+    """The race window: shaded where it is sure, dotted where it is possible."""
     sure = second(start["app_started_upper"]), second(start["proxy_ready_lower"])
     most = second(start["app_started_lower"]), second(start["proxy_ready_upper"])
     if None not in sure and sure[1] > sure[0]:
@@ -133,17 +143,8 @@ def _window(ax, start: pd.Series, second, last: float) -> None:
     begin = most[0] if most[0] is not None else sure[0]
     end = last if most[1] is None else most[1]
     if begin is not None and end > begin and sure[1] is not None:
-        ax.axvspan(
-            begin,
-            end,
-            facecolor="none",
-            edgecolor=RED,
-            alpha=0.5,
-            hatch="..",
-            linewidth=0,
-            zorder=0,
-            label="race window (at most)",
-        )
+        ax.axvspan(begin, end, facecolor="none", edgecolor=RED, alpha=0.5, hatch="..", linewidth=0, zorder=0,
+                   label="race window (at most)")  # fmt: skip
 
 
 def _finding(start: pd.Series, errors: pd.DataFrame) -> str:
@@ -152,7 +153,7 @@ def _finding(start: pd.Series, errors: pd.DataFrame) -> str:
     if start["outcome"] == "not_meshed":
         return f"{pod} has no proxy"
     if start["outcome"] == "init_stalled":
-        return f"{pod} stalls in Init: {len(errors)} refused connections behind the redirection"
+        return f"{pod} stalls in Init: {_refusals(len(errors))} behind the redirection"
     raced = errors[errors["verdict"] == "startup_race"]
     words = f"{pod}\n" + (f"{len(raced)} refused in the start-up race" if len(raced) else str(start["outcome"]))
     if pd.isna(low):
@@ -162,49 +163,70 @@ def _finding(start: pd.Series, errors: pd.DataFrame) -> str:
     return f"{words}; window {low:.1f} to {high:.1f} s" if high > 0 else f"{words}; no window"
 
 
-def plot_waterfall(starts: pd.DataFrame, ax=None):
-    """Pod starts aligned at the application's start, sorted by window; a bar spans the proxy's readiness."""
-    ax = ax or _axes(8, 4.2)
+def _refusals(count: int) -> str:
+    return f"{count} refused connection{'' if count == 1 else 's'}"
+
+
+def plot_waterfall(starts: pd.DataFrame, ax=None, *, most: int = 400):
+    """Pod starts aligned at the application's start, sorted by race window, harmed ones marked.
+
+    A bar spans the times at which the proxy may have become ready; an arrow says that it was never seen ready.
+    Of more than `most` starts an even selection is drawn, the shortest and the longest window among them.
+    """
+    ax = _axes(ax, 8, 4.4)
     rows = starts[starts["at_risk"].astype(bool) & starts["window_lower_s"].notna()]
-    rows = rows.sort_values(["window_lower_s", "window_upper_s", "start_id"]).tail(400).reset_index(drop=True)
-    finite = rows["window_upper_s"].replace(np.inf, np.nan)
-    edge = max(
-        finite.max(skipna=True) if finite.notna().any() else 1.0, rows["window_lower_s"].max() if len(rows) else 1.0
-    )
-    for outcome, (color, label) in OUTCOMES.items():
+    total, harmed = len(rows), int((rows["outcome"] == "harmed").sum())
+    rows = rows.sort_values(["window_lower_s", "window_upper_s", "start_id"])
+    rows = rows.iloc[np.linspace(0, total - 1, min(most, total)).astype(int)].reset_index(drop=True)
+    thick = min(2.0, 320 / max(len(rows), 1))
+    known = rows[["window_lower_s", "window_upper_s"]].replace(np.inf, np.nan).max(skipna=True).max()
+    edge = known * 1.08 if known > 0 else 1.0
+    for outcome, (color, marker, label) in OUTCOMES.items():
         mine = rows[rows["outcome"] == outcome]
-        ax.hlines(
-            mine.index, mine["window_lower_s"], mine["window_upper_s"].clip(upper=edge * 1.1), color=color, linewidth=2
-        )
-        marker = {"harmed": "X", "exposed": "o", "safe": ".", "undetermined": "P"}[outcome]
-        ax.plot(mine["window_lower_s"], mine.index, marker, color=color, markersize=4, label=f"{label} ({len(mine)})")
-    ax.set_xlabel("proxy ready after the application's start [s]")
-    ax.set_ylabel("pod start")
-    ax.set_title(
-        f"{int((rows['outcome'] == 'harmed').sum())} of {len(rows)} starts at risk were harmed", loc="left", fontsize=10
-    )
-    ax.legend(fontsize=8, frameon=False)
+        if mine.empty:
+            continue
+        never = mine[np.isinf(mine["window_upper_s"])]
+        ax.hlines(mine.index, mine["window_lower_s"], mine["window_upper_s"].clip(upper=edge), color=color,
+                  linewidth=thick * (1.5 if outcome == "harmed" else 1))  # fmt: skip
+        ax.plot(mine["window_lower_s"], mine.index, marker, color=color, markersize=2.5 + thick,
+                label=f"{label} ({len(mine):,})", markeredgecolor=_paper(), markeredgewidth=0.3)  # fmt: skip
+        ax.plot([edge] * len(never), never.index, ">", color=color, markersize=5, clip_on=False)
+    ax.axvline(0, color=_ink(), linewidth=0.8)
+    ax.set_xlim(left=-edge * 0.015, right=edge)
+    ax.set_xlabel("proxy ready after the application's start [s];  ▸ never seen ready")
+    ax.set_ylabel("pod starts, by race window")
+    shown = f" ({len(rows):,} of them drawn)" if len(rows) < total else ""
+    ax.set_title(f"{harmed:,} of {total:,} starts at risk were harmed{shown}", loc="left", fontsize=10)
+    if len(rows):
+        ax.legend(fontsize=8, frameon=False, loc="lower right")
     return ax
 
 
 def plot_windows(starts: pd.DataFrame, ax=None):
-    """The share of starts whose race window is over after so many seconds: between the two lines."""
-    ax = ax or _axes(7, 3.2)
+    """The share of starts whose race window is over after so many seconds: it lies between the two lines.
+
+    Starts whose proxy was never seen ready keep the lower line below 100 %.
+    """
+    ax = _axes(ax, 7, 3.2)
     rows = starts[starts["at_risk"].astype(bool) & starts["window_lower_s"].notna()]
     total = len(rows)
-    for column, style, label in (
-        ("window_lower_s", "-", "at most (windows as short as possible)"),
-        ("window_upper_s", "--", "at least (windows as long as possible)"),
-    ):
+    steps = {}
+    for column in ("window_lower_s", "window_upper_s"):
         values = np.sort(rows[column].to_numpy(float))
         values = values[np.isfinite(values)]
-        ax.step([0, *values], [0, *(np.arange(1, len(values) + 1) / max(total, 1) * 100)], style, where="post",
-                color=BLUE if style == "-" else RED, label=label)  # fmt: skip
+        steps[column] = np.append(0.0, values), np.arange(len(values) + 1) / max(total, 1) * 100
+    edge = max([times[-1] for times, _ in steps.values()]) * 1.05 or 1.0
+    for column, style, color, label in (
+        ("window_lower_s", "-", BLUE, "at most (every window as short as possible)"),
+        ("window_upper_s", "--", RED, "at least (every window as long as possible)"),
+    ):
+        times, shares = steps[column]
+        ax.step([*times, edge], [*shares, shares[-1]], style, where="post", color=color, linewidth=1.8, label=label)
+    _between(ax, steps["window_lower_s"], steps["window_upper_s"], edge)
     never = int(np.isinf(rows["window_upper_s"]).sum())
-    ax.set(xlabel="race window [s]", ylabel="starts at risk [%]", ylim=(0, 103))
-    ax.set_xlim(left=0)
+    ax.set(xlabel="race window [s]", ylabel="starts at risk [%]", ylim=(0, 104), xlim=(0, edge))
     ax.set_title(
-        f"Race windows of {total} starts" + (f"; {never} never seen ready" if never else ""),
+        f"Race windows of {total:,} starts" + (f"; {never:,} never seen ready" if never else ""),
         loc="left",
         fontsize=10,
     )
@@ -212,50 +234,127 @@ def plot_windows(starts: pd.DataFrame, ax=None):
     return ax
 
 
+def _between(ax, upper, lower, edge: float) -> None:
+    """Shade what lies between two step curves, each (times, shares)."""
+    times = np.unique(np.concatenate([upper[0], lower[0], [edge]]))
+    high, low = (shares[np.searchsorted(at, times, side="right") - 1] for at, shares in (upper, lower))
+    ax.fill_between(times, low, high, step="post", color=GREY, alpha=0.25, linewidth=0)
+
+
 def plot_incidence(incidence: pd.DataFrame, ax=None, *, most: int = 25):
-    """Share of harmed starts by group: band for undetermined starts, whiskers for 95 % confidence."""
+    """Share of harmed starts by group: a hatched band for undetermined starts, whiskers for 95 % confidence."""
     rows = incidence[incidence["at_risk"] > 0].head(most).iloc[::-1].reset_index(drop=True)
-    ax = ax or _axes(8, 0.9 + 0.32 * max(len(rows), 1))
+    ax = _axes(ax, 8, 1.1 + 0.26 * max(len(rows), 1))
     by = list(incidence.columns[: list(incidence.columns).index("starts")])
     at = np.arange(len(rows))
-    ax.hlines(at, rows["ci_lower"] * 100, rows["ci_upper"] * 100, color=GREY, linewidth=1.2)
-    ax.hlines(at, rows["share_lower"] * 100, rows["share_upper"] * 100, color=RED, linewidth=7, alpha=0.55)
-    ax.plot(rows["share_lower"] * 100, at, "o", color=RED, markersize=5)
+    share, width = rows["share_lower"] * 100, (rows["share_upper"] - rows["share_lower"]) * 100
+    ax.hlines(at, rows["ci_lower"] * 100, rows["ci_upper"] * 100, color=GREY, linewidth=1.4, label="95 % confidence")
+    if (width > 0).any():
+        ax.barh(at, width, left=share, height=0.5, facecolor="none", edgecolor=ORANGE, hatch="////",
+                label="undetermined, may be harmed")  # fmt: skip
+    ax.plot(share, at, "o", color=RED, markersize=6, markeredgecolor=_paper(), label="harmed", clip_on=False, zorder=3)
     names = [" / ".join(_short(str(row[name]), 34) for name in by) for _, row in rows.iterrows()]
     labels = [f"{name}  ({row.harmed} of {row.at_risk})" for name, row in zip(names, rows.itertuples(), strict=True)]
     ax.set_yticks(at, labels, fontsize=8)
-    ax.set(xlabel="harmed starts, share of those at risk [%]", xlim=(-2, 102))
-    ax.set_title(
-        f"{int(incidence['harmed'].sum())} of {int(incidence['at_risk'].sum())} starts at risk were harmed",
-        loc="left",
-        fontsize=10,
-    )
+    ax.set(xlabel="harmed starts, share of those at risk [%]", xlim=(0, 100), ylim=(-0.7, max(len(rows), 1) - 0.3))
+    harmed, at_risk = int(incidence["harmed"].sum()), int(incidence["at_risk"].sum())
+    ax.set_title(f"{harmed:,} of {at_risk:,} starts at risk were harmed", loc="left", fontsize=10)
+    _legend_below(ax)
     return ax
 
 
-def plot_hours(counts: pd.DataFrame, ax=None):
-    """A heat map of a finished table: rows are workloads, columns hours, values counts."""
-    ax = ax or _axes(8, 0.9 + 0.3 * max(len(counts), 1))
-    ax.imshow(counts.to_numpy(float), aspect="auto", cmap="cividis")
-    ax.set_yticks(range(len(counts)), [_short(str(name), 34) for name in counts.index], fontsize=8)
-    hours = [f"{hour:%d %H:%M}" if hasattr(hour, "hour") else str(hour) for hour in counts.columns]
-    ax.set_xticks(range(len(hours)), hours, rotation=90, fontsize=7)
+def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int = 25):
+    """A heat map of a finished table: rows are workloads, columns hours, values counts of `what`."""
+    shown = counts.head(most)
+    ax = _axes(ax, 8, 1.4 + 0.26 * max(len(shown), 1))
+    values = shown.to_numpy(float)
+    top = values.max() if values.size else 1
+    blank = np.where(values > 0, values, np.nan)
+    image = ax.imshow(blank, aspect="auto", cmap="cividis_r", vmin=0, vmax=max(top, 1))
+    ax.set_yticks(range(len(shown)), [_short(str(name), 34) for name in shown.index], fontsize=8)
+    hours = [f"{hour:%m-%d %H:%M}" if hasattr(hour, "hour") else str(hour) for hour in shown.columns]
+    every = max(1, -(-len(hours) // 24))
+    ax.set_xticks(range(0, len(hours), every), hours[::every], rotation=90 if len(hours) > 6 else 0, fontsize=7)
     ax.set_xlabel("hour (UTC)")
-    for row, column in np.argwhere(counts.to_numpy(float) > 0):
-        value = int(counts.iat[row, column])
-        dark = value < counts.to_numpy(float).max() / 2
-        ax.text(column, row, str(value), ha="center", va="center", fontsize=7, color="white" if dark else "black")
-    ax.set_title(f"{int(counts.to_numpy(float).sum())} by hour", loc="left", fontsize=10)
+    if len(hours) <= 24:
+        for row, column in np.argwhere(values > 0):
+            ink = "white" if values[row, column] > top * 0.5 else "black"
+            ax.text(column, row, f"{int(values[row, column]):,}", ha="center", va="center", fontsize=7, color=ink)
+    else:
+        ax.figure.colorbar(image, ax=ax, label=what)
+    ax.grid(visible=False)
+    ax.spines[["left", "bottom"]].set_visible(False)
+    left = f"; {len(counts) - len(shown):,} more rows" if len(counts) > len(shown) else ""
+    ax.set_title(f"{int(counts.to_numpy(float).sum()):,} {what} by hour{left}", loc="left", fontsize=10)
     return ax
 
 
-def _axes(width: float, height: float):
-    import matplotlib.pyplot as plt
+def plot_compare(compare: pd.DataFrame, ax=None, *, most: int = 25):
+    """Before and after, group by group: the share of harmed starts with its 95 % confidence interval.
 
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+    `compare` has a row for each group and period (`before`, `after`): group, period, starts, harmed, share_lower,
+    share_upper, ci_lower, ci_upper (proportions). The hatched part of a bar is what undetermined starts leave open.
+    """
+    groups = list(dict.fromkeys(compare["group"]))[:most]
+    ax = _axes(ax, 8, 1.2 + 0.5 * max(len(groups), 1))
+    place = {group: at for at, group in enumerate(reversed(groups))}
+    for period, offset, color, marker in (("before", 0.17, RED, "X"), ("after", -0.17, BLUE, "o")):
+        rows = compare[(compare["period"] == period) & compare["group"].isin(groups)]
+        at = rows["group"].map(place) + offset
+        share, width = rows["share_lower"] * 100, (rows["share_upper"] - rows["share_lower"]) * 100
+        ax.hlines(at, rows["ci_lower"] * 100, rows["ci_upper"] * 100, color=color, linewidth=1.6)
+        if (width > 0).any():
+            ax.barh(at, width, left=share, height=0.22, facecolor="none", edgecolor=color, hatch="////")
+        ax.plot(share, at, marker, color=color, markersize=7, markeredgecolor=_paper(), label=period, clip_on=False)
+        for spot, low, row in zip(at, share, rows.itertuples(), strict=True):
+            right = row.ci_upper * 100 if not pd.isna(row.ci_upper) else low
+            words = f"{row.harmed:,} of {row.starts:,}"
+            ax.annotate(words, (right, spot), (6, 0), textcoords="offset points", va="center", fontsize=7,
+                        annotation_clip=False)  # fmt: skip
+    ax.set_yticks(list(place.values()), [_short(str(group), 40) for group in place], fontsize=8)
+    ax.set(xlabel="harmed starts, share of those at risk [%]", xlim=(0, 100), ylim=(-0.6, max(len(groups), 1) - 0.4))
+    sums = compare.groupby("period")[["harmed", "starts"]].sum()
+    told = [f"{name} {sums.loc[name, 'harmed']:,} of {sums.loc[name, 'starts']:,}" for name in ("before", "after")
+            if name in sums.index]  # fmt: skip
+    ax.set_title(f"Harmed starts: {', '.join(told)}", loc="left", fontsize=10)
+    _legend_below(ax)
+    return ax
+
+
+def _legend_below(ax) -> None:
+    """A legend that covers nothing, whatever the height of the figure."""
+    ax.figure.legend(*ax.get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside lower center", ncols=3)
+
+
+def _axes(ax, width: float, height: float):
+    """The axes to draw on, new ones of this size in inches if none are given, without needless ink."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(width, height), layout="constrained")[1]
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="x", linewidth=0.5, alpha=0.6)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def _ink() -> str:
+    import matplotlib
+
+    return matplotlib.rcParams["text.color"]
+
+
+def _paper() -> str:
+    import matplotlib
+
+    return matplotlib.rcParams["axes.facecolor"]
 
 
 def _short(text, limit: int) -> str:
-    """A label that no name from a log can spoil: printable, short, no markup of the plotting library."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in str(text)[: limit + 1]).replace("$", r"\$")
+    """A label that no name from a log can spoil: printable, short, no markup of the plotting library.
+
+    Names of Kubernetes are ASCII; what the figure's font may lack becomes "?".
+    """
+    kept = (letter if letter.isprintable() and ord(letter) < 0x250 else "?" for letter in str(text)[: limit + 1])
+    text = "".join(kept).replace("$", r"\$")
     return text if len(text) <= limit else text[:limit] + "…"

@@ -2,6 +2,7 @@
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 
 import meshlogs as ml
@@ -44,9 +45,57 @@ def test_windows_count_what_was_never_seen_ready(guide):
 
 
 def test_hours_prints_the_counts(fleet):
-    import pandas as pd
-
     hours = fleet.errors["time"].dt.floor("h")
     counts = pd.crosstab(fleet.errors["workload"], hours)
     ax = ml.plot_hours(counts)
     assert sum(int(text.get_text()) for text in ax.texts) == len(fleet.errors) == np.sum(counts.to_numpy())
+
+
+def test_hours_says_how_many_rows_it_leaves_out():
+    counts = pd.DataFrame(1, index=[f"w{at}" for at in range(30)], columns=pd.to_datetime(["2026-03-02T09Z"]))
+    ax = ml.plot_hours(counts, most=25)
+    assert ax.get_title(loc="left") == "30 starts by hour; 5 more rows"
+    assert len(ax.get_yticklabels()) == 25
+
+
+def test_an_empty_table_draws_an_empty_figure(fleet):
+    none = fleet.starts.head(0)
+    for ax in (
+        ml.plot_waterfall(none),
+        ml.plot_windows(none),
+        ml.plot_incidence(fleet.incidence(["namespace"]).head(0)),
+    ):
+        assert ax.get_title(loc="left")
+
+
+def test_compare_draws_each_period_s_interval():
+    table = pd.DataFrame(
+        [["pay/cart", "before", 40, 21, 0.525, 0.525, 0.37, 0.67], ["pay/cart", "after", 38, 0, 0.0, 0.05, 0.0, 0.12]],
+        columns=["group", "period", "starts", "harmed", "share_lower", "share_upper", "ci_lower", "ci_upper"],
+    )
+    ax = ml.plot_compare(table)
+    ends = [segment[:, 0].tolist() for lines in ax.collections for segment in lines.get_segments()]
+    assert ends == [pytest.approx([37.0, 67.0]), pytest.approx([0.0, 12.0])]
+    assert ax.get_title(loc="left") == "Harmed starts: before 21 of 40, after 0 of 38"
+    hatched = [patch.get_width() for patch in ax.patches]
+    assert hatched == [pytest.approx(5.0)]
+
+
+def test_a_dark_figure_has_light_ink_on_dark_paper(guide):
+    with ml.plots.dark():
+        ax = ml.plot_pod(guide, "post-feature-service-v1-67d56cdd-g7fvb")
+    assert ax.get_facecolor()[:3] < (0.2, 0.2, 0.2)
+    assert ax.title.get_color() == "#e8eaed"
+
+
+def test_a_figure_draws_on_the_axes_it_is_given(fleet):
+    figure, axes = matplotlib.pyplot.subplots(1, 2)
+    assert ml.plot_waterfall(fleet.starts, ax=axes[0]) is axes[0]
+    assert ml.plot_windows(fleet.starts, ax=axes[1]) is axes[1]
+
+
+def test_a_hostile_name_is_drawn_as_text(fleet):
+    table = fleet.incidence(["namespace"]).assign(namespace="$\\frac{1}{0}$\x1b[2J")
+    ax = ml.plot_incidence(table)
+    ax.figure.canvas.draw()
+    assert "\x1b" not in ax.get_yticklabels()[0].get_text()
