@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from meshlogs import schema
 from meshlogs.errors import InputError
 from meshlogs.pipeline import Export, Fleet
+from meshlogs.remedies import wait_for_proxy
 from meshlogs.report import summary, write_report
 
 # A cell that a spreadsheet would take for a formula.
@@ -72,10 +73,18 @@ def write_csv(table: pd.DataFrame, layout: pa.Schema, path: Path) -> None:
 
 
 def _patches(remedies: pd.DataFrame, out: Path) -> None:
-    for row in remedies.dropna(subset=["patch", "patch_file"]).itertuples():
-        path = out / row.patch_file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(row.patch, encoding="utf-8")
+    """Each remedy's files in a folder of its own, and the code that waits for a proxy beside them."""
+    for row in remedies.dropna(subset=["patch_file"]).itertuples():
+        folder = (out / row.patch_file).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {"patch.yaml": row.patch, "kustomization.yaml": row.overlay, "istio-operator.yaml": row.mesh_patch}
+        for name, text in files.items():
+            if isinstance(text, str):
+                (folder / name).write_text(text, encoding="utf-8")
+    if (remedies["remedy"] == wait_for_proxy.REMEDY).any():
+        (out / "patches" / "code").mkdir(parents=True, exist_ok=True)
+        for name, text in wait_for_proxy.code().items():
+            (out / "patches" / "code" / name).write_text(text, encoding="utf-8")
 
 
 def _folder(out: Path) -> Path:

@@ -143,7 +143,7 @@ class Fleet:
     @cached_property
     def remedies(self) -> pd.DataFrame:
         """Which remedy applies to which workload (`schema.REMEDIES`)."""
-        return remedies.advise(self.starts, self.errors, self.pods)
+        return remedies.advise(self.starts, self.errors, self.pods, self.evidence)
 
     def incidence(self, by=BY) -> pd.DataFrame:
         """How often starts raced, by these columns of `starts` (`schema.incidence`)."""

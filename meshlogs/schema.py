@@ -207,6 +207,20 @@ REMEDIES = pa.schema(
         ("expected_effect", TEXT),
         ("patch_file", TEXT),
         ("patch", TEXT),  # the YAML itself
+        ("treats", TEXT),  # the verdict whose refusals it removes
+        ("errors_removed_lower", INT),  # of those in the export: at least, at most
+        ("errors_removed_upper", INT),
+        ("starts_removed_lower", INT),  # harmed or stalled starts
+        ("starts_removed_upper", INT),
+        ("delay_p50_lower_s", SECONDS),  # how much later the application starts
+        ("delay_p50_upper_s", SECONDS),
+        ("delay_p90_lower_s", SECONDS),
+        ("delay_p90_upper_s", SECONDS),
+        ("traps", TEXT),  # what can go wrong with it here
+        ("check", TEXT),  # how to see that it took effect
+        ("cites", TEXT),  # where its conditions and traps come from
+        ("overlay", TEXT),  # a kustomize component beside the patch
+        ("mesh_patch", TEXT),  # the same for the whole mesh, as IstioOperator
     ]
 )
 

@@ -34,7 +34,8 @@ def test_report_writes_what_the_contract_says(out):
     assert json.loads((out / "summary.json").read_text())["harmed"] == 24
     notebook = json.loads((out / "report.ipynb").read_text())
     assert notebook["nbformat"] == 4 and len(notebook["cells"]) > 10
-    patches = pq.read_table(out / "tables/remedies.parquet").to_pandas().dropna(subset=["patch_file"])
+    patches = pq.read_table(out / "tables/remedies.parquet").to_pandas().dropna(subset=["patch"])
+    assert len(patches) > 5
     assert all(
         (out / name).read_text() == text for name, text in zip(patches["patch_file"], patches["patch"], strict=True)
     )

@@ -7,7 +7,7 @@ JSON columns of `schema.PODS`:
   state, last_state}; states as in the object: {running: {startedAt}}, {terminated: {startedAt,
   finishedAt, exitCode, reason}}, {waiting: {reason}}. Times are the object's text, floored to seconds.
 - `spec`: {containers, restart_policy, host_network, security}; each container {name, kind, image,
-  run_as_user, run_as_group (its own, else the pod's), restart_policy, post_start (command text),
+  run_as_user, run_as_group (its own, else the pod's), restart_policy, post_start, pre_stop (command text),
   readiness, startup, ports}. Environment variables are never kept: they hold secrets.
 - `annotations`: without kubectl's copy of the whole manifest, for the same reason.
 
@@ -186,6 +186,7 @@ def _container(item: dict, kind: str, pod_security) -> dict:
         "run_as_group": _first_integer(get(own, "runAsGroup"), get(pod_security, "runAsGroup")),
         "restart_policy": text_of(item.get("restartPolicy")),
         "post_start": _hook(get(item, "lifecycle", "postStart")),
+        "pre_stop": _hook(get(item, "lifecycle", "preStop")),
         "readiness": _probe(item.get("readinessProbe")),
         "startup": _probe(item.get("startupProbe")),
         "ports": [

@@ -1,24 +1,77 @@
 """What to change: for each workload which remedy applies, which is blocked and why, and the patch.
 
-A remedy is a module with `REMEDY`, `SOURCE` and `advise(workload) -> dict`. Nothing is ever applied.
+A remedy is a module with `REMEDY`, `TREATS` (the verdicts it removes), `WHEN`, `TRAPS` (with their sources),
+`CHECK`, `SOURCES`, and `advise(workload) -> Advice` (None where it does not matter). Nothing is ever applied.
 """
 
 import pandas as pd
 
 from meshlogs import schema
-from meshlogs.remedies import hold_application
-from meshlogs.remedies.workloads import workloads
+from meshlogs.remedies import (
+    agent_init_first,
+    drain,
+    exclude_outbound,
+    exclude_ports,
+    hold_application,
+    native_sidecar,
+    proxy_resources,
+    retry_backoff,
+    wait_for_proxy,
+)
+from meshlogs.remedies.advice import Advice
+from meshlogs.remedies.workloads import Workload, workloads
 
-REMEDIES = (hold_application,)
+REMEDIES = (
+    hold_application,
+    native_sidecar,
+    wait_for_proxy,
+    agent_init_first,
+    exclude_outbound,
+    exclude_ports,
+    proxy_resources,
+    drain,
+    retry_backoff,
+)
 
 
-def advise(starts: pd.DataFrame, errors: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
-    """One row per workload that a race harmed or exposed, and remedy (`schema.REMEDIES`)."""
+def advise(
+    starts: pd.DataFrame, errors: pd.DataFrame, pods: pd.DataFrame, evidence: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """One row per workload with a harm, and remedy that treats it (`schema.REMEDIES`).
+
+    `evidence` is the placed evidence; without it, failed hooks, ends of proxies and stops are unknown.
+    """
     rows = []
-    for workload in workloads(starts, errors, pods):
+    for workload in workloads(starts, errors, pods, evidence):
         for remedy in REMEDIES:
-            row = {"workload": workload.name, "namespace": workload.namespace, "cluster": workload.cluster}
-            rows.append(row | {"remedy": remedy.REMEDY} | remedy.advise(workload))
+            treated = [verdict for verdict in remedy.TREATS if _harmed(workload, verdict)]
+            advice = remedy.advise(workload) if treated else None
+            if advice:
+                rows.append(_row(workload, remedy, treated, advice))
     table = schema.conform(rows, schema.REMEDIES, "remedies")
-    keys = ["namespace", "workload", "cluster", "remedy"]
+    keys = ["namespace", "workload", "cluster"]
     return table.sort_values(keys, kind="stable", ignore_index=True)
+
+
+def _harmed(workload: Workload, verdict: str) -> bool:
+    raced = verdict == "startup_race" and len(workload.raced) > 0
+    return raced or workload.harmed_starts[verdict] > 0
+
+
+def _row(workload: Workload, remedy, treated: list[str], advice: Advice) -> dict:
+    return {
+        "workload": workload.name,
+        "namespace": workload.namespace,
+        "cluster": workload.cluster,
+        "remedy": remedy.REMEDY,
+        "applies": not advice.blocked,
+        "why": advice.why,
+        "blocked_by": advice.blocked,
+        "expected_effect": advice.effect_text or advice.effect.text(),
+        "treats": ", ".join(treated),
+        "traps": "; ".join(advice.traps) or None,
+        "check": remedy.CHECK,
+        "cites": ", ".join(remedy.SOURCES),
+        **advice.effect.columns(),
+        **advice.files,
+    }

@@ -1,105 +1,119 @@
 """Hold the application until its proxy accepts connections (`holdApplicationUntilProxyStarts`).
 
-The annotation puts the proxy first among the containers and gives it a postStart hook that waits, at
-most 60 s, for the proxy to be ready; the kubelet starts the next container only then.
+The setting puts the proxy first among the containers and gives it a postStart hook, `pilot-agent wait`, that
+waits at most 60 s for the proxy to be ready; the kubelet starts the next container only when the hook returns.
 """
 
-import re
-
-import yaml
-
-from meshlogs.remedies.workloads import Workload
+from meshlogs.remedies import effects, manifests
+from meshlogs.remedies.advice import Advice, rollout_traps, version_of, why_raced
+from meshlogs.remedies.workloads import CONFIG, Workload
 
 REMEDY = "hold_application"
-SOURCE = "istio/istio#24737, istio/istio#27696, istio/istio#45627, istio/istio#41037"
-ANNOTATION = "proxy.istio.io/config"
+TREATS = ("startup_race",)
+SOURCES = ("istio/istio#24737", "istio/istio#27696")
+WHEN = (
+    "the proxy is a regular container without the hook; per pod since Istio 1.8, mesh-wide since 1.7; "
+    "the pods restart always"
+)
+TRAPS = (
+    ("the hook gives up after 60 s, the application then starts and is refused all the same", "istio/istio#41086"),
+    ("a Job's proxy may not come back after a failed hook: never for Jobs", "istio/istio#45627"),
+    ("a lifecycle of the proxy's own (also a mere preStop) silently drops the hook", "istio/istio#41237"),
+    ("in 1.9.0 the mesh-wide setting adds the hook but leaves the proxy last (1.9.1 mends it)", "istio/istio#30846"),
+    ("set, yet no hook in the pods: injected before the setting, or misspelt", "istio/istio#51310"),
+    ("kubectl exec and logs may choose the proxy as the default container", "istio/istio#24737"),
+    ("native sidecars ignore it, and do not need it", "istio/istio#59690"),
+    ("it does nothing for init containers, which run before any regular container", "istio/istio#11130"),
+)
+CHECK = "in a new pod istio-proxy is the first container and its lifecycle.postStart runs pilot-agent wait"
+
 SETTING = "holdApplicationUntilProxyStarts"
-
-# The pod's annotation works since Istio 1.8, the mesh-wide value since 1.7. (istio/istio#27696, #24737)
-SINCE = (1, 8)
-JOBS = ("Job", "CronJob")
-TEMPLATED = {
-    "Deployment": "apps/v1",
-    "StatefulSet": "apps/v1",
-    "DaemonSet": "apps/v1",
-    "ReplicaSet": "apps/v1",
-}
-HOOK_LIMIT_S = 60
+SINCE, MESH_SINCE = (1, 8), (1, 7)
+HOOK_LIMIT_S = 60.0
+POLL_S = 0.5  # the hook asks twice a second (istio/istio pilot/cmd/pilot-agent/app/wait.go)
 
 
-def advise(workload: Workload) -> dict:
+def advise(workload: Workload) -> Advice:
     """Whether holding helps this workload, why, what blocks it, what it is expected to save, and the patch."""
     blocked = _blocked(workload)
-    hit = workload.harmed + workload.exposed
-    why = f"{hit} of {workload.at_risk} starts at risk ran before their proxy was ready, {workload.harmed} were harmed"
-    row = {"applies": not blocked, "why": why, "blocked_by": blocked, "expected_effect": _effect(workload)}
-    if blocked and not _too_old(workload):
-        return row
-    return row | {"patch": patch(workload), "patch_file": f"patches/{_slug(workload)}.{REMEDY}.yaml"}
+    effect = effects.of_gate(workload, limit_s=HOOK_LIMIT_S, step_s=POLL_S, moves_proxy=True)
+    usable = not blocked or _too_old(workload)
+    return Advice(
+        why_raced(workload), blocked, effect, _traps(workload), _files(workload) if usable else {}, _text(effect)
+    )
 
 
-def patch(workload: Workload) -> str:
-    """A strategic-merge patch that adds the annotation to the pod template, keeping what it already holds."""
-    controller = workload.controller if workload.controller in TEMPLATED else "Deployment"
-    document = {
-        "apiVersion": TEMPLATED[controller],
-        "kind": controller,
-        "metadata": {"name": workload.name, "namespace": workload.namespace or "default"},
-        "spec": {"template": {"metadata": {"annotations": {ANNOTATION: _merged(workload.proxy_config)}}}},
-    }
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=False)
+def _files(workload: Workload) -> dict:
+    config = manifests.config_with(workload.config, {SETTING: True})
+    per_pod = not (workload.version and workload.version < SINCE) or _too_old(workload)
+    operator = None if workload.managed else {"meshConfig": {"defaultConfig": {SETTING: True}}}
+    if workload.version == MESH_SINCE:
+        operator = {"values": {"global": {"proxy": {SETTING: True}}}}
+    annotations = {CONFIG: config} if config and per_pod else None
+    return manifests.files(workload, REMEDY, annotations=annotations, operator=operator)
 
 
 def _blocked(workload: Workload) -> str | None:
-    if workload.controller in JOBS or workload.restart_policy in ("OnFailure", "Never"):
+    if workload.native:
+        return "its proxy is a native sidecar, which starts first by itself: the setting is ignored (istio/istio#59690)"
+    if workload.is_job:
         return (
             "a Job's proxy may not come back after a failed hook (istio/istio#45627): "
             "use a native sidecar or wait in the application"
         )
     if _too_old(workload):
-        version = ".".join(map(str, workload.oldest_version))
         return (
-            f"proxy version {version} does not know the annotation (since 1.8, mesh-wide since 1.7): upgrade first, "
-            "or let the application wait for http://localhost:"
-            f"{15020 if workload.oldest_version <= (1, 5) else 15021}/healthz/ready"
+            f"proxy version {version_of(workload)} does not know the setting (per pod since 1.8, mesh-wide since "
+            "1.7): upgrade first, or let the application wait for "
+            f"http://localhost:{workload.ready_port}/healthz/ready"
         )
     if workload.hold:
-        return "the hook is already there: look for FailedPostStartHook or its time-out of 60 s"
-    if workload.proxy_hook:
+        return _held(workload)
+    if workload.other_hook:
         return (
-            f"the proxy has a postStart hook of its own, which replaces the one that holds: {workload.proxy_hook[:120]}"
+            "the proxy has a lifecycle of its own, which drops the hook that holds (istio/istio#41237): "
+            f"{workload.other_hook[:120]}"
         )
+    if SETTING in (workload.config or "") and workload.hold is False:
+        return (
+            "the annotation is there, the hook is not: pods injected before it was set, a lifecycle of the proxy's "
+            "own, or a misspelt setting; create the pods anew and look again (istio/istio#51310)"
+        )
+    if workload.config and manifests.config_with(workload.config, {}) is None:
+        return f"the annotation {CONFIG} cannot be read as YAML: mend it first, then add {SETTING}: true"
     return None
 
 
+def _held(workload: Workload) -> str:
+    if workload.hold_failures:
+        return (
+            f"the hook is already there and failed {workload.hold_failures} times (FailedPostStartHook, time-out of "
+            "60 s; istio/istio#41086): find out why the proxy is slow: metadata server, CNI, istiod"
+        )
+    return "the hook is already there: look for FailedPostStartHook or its time-out of 60 s"
+
+
 def _too_old(workload: Workload) -> bool:
-    return bool(workload.oldest_version) and workload.oldest_version < SINCE
+    return bool(workload.version) and workload.version < MESH_SINCE
 
 
-def _effect(workload: Workload) -> str:
-    """What holding would have saved, from the windows measured."""
-    text = f"would have prevented {workload.errors} refused connections in {workload.harmed} starts"
-    longest = max((lower for lower, _ in workload.windows), default=0.0)
-    if longest >= HOOK_LIMIT_S:
-        text += f"; but a window of at least {longest:.0f} s outlasts the hook's 60 s: find out why the proxy is slow"
-    elif longest:
-        text += f"; the application starts later by the proxy's start-up, up to at least {longest:.1f} s"
+def _text(effect: effects.Effect) -> str:
+    text = effect.text()
+    if effect.starts[0] < effect.starts[1]:
+        return f"{text}; where the proxy needs more than the hook's {HOOK_LIMIT_S:.0f} s, holding does not help"
     return text
 
 
-def _merged(existing: str | None) -> str:
-    """The annotation's value with the setting added; YAML or JSON as it was found, now JSON-like YAML."""
-    try:
-        config = yaml.safe_load(existing) if existing else {}
-    except yaml.YAMLError:
-        config = {}
-    config = config if isinstance(config, dict) else {}
-    merged = yaml.safe_dump(config | {SETTING: True}, default_flow_style=True, sort_keys=True, width=10_000)
-    return merged.strip()
-
-
-def _slug(workload: Workload) -> str:
-    """A file name that no name in a log can turn into a path."""
-    parts = (workload.cluster, workload.namespace, workload.name)
-    words = [re.sub(r"[^A-Za-z0-9-]+", "_", part).strip("_.")[:60] for part in parts if part]
-    return ".".join(word for word in words if word) or "workload"
+def _traps(workload: Workload) -> tuple[str, ...]:
+    found = list(rollout_traps(workload))
+    if workload.version is None:
+        found.append("the proxy's version is not in the export: per pod the setting needs 1.8 or newer")
+    if workload.version == MESH_SINCE:
+        found.append("in 1.7 only mesh-wide: the annotation is ignored")
+    if (workload.version_text or "").startswith("1.9.0"):
+        found.append("1.9.0 leaves the proxy last when set mesh-wide: use the annotation (istio/istio#30846)")
+    if workload.raced["window_lower_s"].max() >= HOOK_LIMIT_S:
+        found.append("a window outlasts the hook's 60 s: find out why the proxy is slow (istio/istio#41086)")
+    if workload.managed:
+        found.append("managed control plane: per pod only")
+    return tuple(found)

@@ -1,79 +1,260 @@
-"""What a remedy must know of a workload, gathered from its starts, errors and pod specs."""
+"""What a remedy must know of a workload, gathered from its starts, errors and pod objects."""
 
 import json
+import re
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
-from meshlogs.timelines import minor_version
+from meshlogs import schema
+from meshlogs.formats.redirect import ANNOTATIONS, INSTALLERS
+from meshlogs.timelines import HELPERS, MESH_CONTAINERS, minor_version
+
+PROXY = "istio-proxy"
+CONFIG = "proxy.istio.io/config"
+HARMS = ("startup_race", "init_race", "proxy_outage", "shutdown_race")
+JOBS = ("Job", "CronJob")
+METADATA_SERVER = "169.254.169.254"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Workload:
-    """One workload that was harmed by, or exposed to, the start-up race."""
+    """One workload with a harm that a remedy treats; see `workloads`.
+
+    `starts` and `errors` are its rows of those tables, `pods` its pod objects, newest first,
+    `evidence` its placed evidence (empty where the caller has none).
+    """
 
     name: str
     namespace: str | None
     cluster: str | None
-    controller: str | None
-    harmed: int
-    exposed: int
-    at_risk: int
-    errors: int
-    oldest_version: tuple[int, int] | None
-    hold: bool | None  # the hook is in its pods: True in any, False in all that are known
-    restart_policy: str | None
-    proxy_config: str | None  # existing annotation proxy.istio.io/config
-    proxy_hook: str | None  # a postStart hook of the proxy that is not the one that holds
-    windows: tuple[tuple[float, float], ...]  # seconds, lower and upper, of harmed and exposed starts
+    starts: pd.DataFrame
+    errors: pd.DataFrame
+    pods: pd.DataFrame
+    evidence: pd.DataFrame
+    native_in_cluster: bool  # some pod of its cluster runs a native sidecar
+
+    @cached_property
+    def controller(self) -> str | None:
+        """The kind of its controller, from a pod object or guessed from the pods' names."""
+        return next(iter(self.starts["controller"].dropna()), None)
+
+    @cached_property
+    def harms(self) -> dict[str, int]:
+        """Refused connections by verdict, those a remedy treats; all four verdicts are there."""
+        counts = self.errors["verdict"].value_counts()
+        return {name: int(counts.get(name, 0)) for name in HARMS}
+
+    def outcome(self, word: str) -> int:
+        """How many of its starts had this outcome."""
+        return int((self.starts["outcome"] == word).sum())
+
+    @cached_property
+    def harmed_starts(self) -> dict[str, int]:
+        """Starts by harm: with at least one refused connection of that verdict, or stalled in Init."""
+        of = {name: set(self.errors.loc[self.errors["verdict"] == name, "start_id"]) for name in HARMS}
+        of["init_race"] |= set(self.starts.loc[self.starts["outcome"] == "init_stalled", "start_id"])
+        return {name: len(found) for name, found in of.items()}
+
+    @cached_property
+    def raced(self) -> pd.DataFrame:
+        """The starts that the start-up race harmed or exposed."""
+        return self.starts[self.starts["outcome"].isin(["harmed", "exposed"])]
+
+    @cached_property
+    def version_text(self) -> str | None:
+        """The oldest proxy version among its starts, as stated."""
+        told = [text for text in self.starts["proxy_version"].dropna() if minor_version(text)]
+        return min(told, key=lambda text: (minor_version(text), text), default=None)
+
+    @cached_property
+    def version(self) -> tuple[int, int] | None:
+        """(major, minor) of the oldest proxy."""
+        return minor_version(self.version_text)
+
+    @cached_property
+    def native(self) -> bool:
+        """Whether its newest starts already run a native sidecar."""
+        told = self.starts["injection"][self.starts["injection"].isin(["sidecar", "native_sidecar"])]
+        return bool(len(told)) and bool((told == "native_sidecar").all())
+
+    @cached_property
+    def hold(self) -> bool | None:
+        """Whether the hook is in its pods: True in any, False in all that are known, None unknown."""
+        told = self.starts["hold"].dropna()
+        return bool(told.astype(bool).any()) if len(told) else None
+
+    @cached_property
+    def hold_failures(self) -> int:
+        """How many times the hook was seen to fail (FailedPostStartHook)."""
+        return int((self.evidence["kind"] == "hold_failed").sum())
+
+    @cached_property
+    def annotations(self) -> dict[str, str]:
+        """The annotations of its newest pod object."""
+        return self._object("annotations")
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The labels of its newest pod object."""
+        return self._object("labels")
+
+    @cached_property
+    def spec(self) -> dict:
+        """The spec of its newest pod object, as `formats.k8s_pods` keeps it."""
+        return self._object("spec")
+
+    @cached_property
+    def rules(self) -> dict:
+        """How its newest pod is redirected (`formats.redirect`); empty where no pod object says."""
+        return self._object("redirect")
+
+    @cached_property
+    def proxy(self) -> dict:
+        """Its proxy's container in the spec."""
+        return next((item for item in self.spec.get("containers", []) if item.get("name") == PROXY), {})
+
+    @cached_property
+    def other_hook(self) -> str | None:
+        """A hook of the proxy that is not the one that holds: its presence drops Istio's."""
+        post = self.proxy.get("post_start") or ""
+        if post and not ("pilot-agent" in post and "wait" in post.split()):
+            return f"postStart {post}"
+        pre = self.proxy.get("pre_stop")
+        return f"preStop {pre}" if pre and not self.native and not post else None
+
+    @cached_property
+    def config(self) -> str | None:
+        """Its annotation proxy.istio.io/config, as written."""
+        return self.annotations.get(CONFIG)
+
+    @cached_property
+    def init_containers(self) -> list[str]:
+        """Names in the order of the newest pod's spec."""
+        return _names(self.pods["init_containers"].iloc[0]) if len(self.pods) else []
+
+    @cached_property
+    def applications(self) -> list[str]:
+        """Names of its containers that are neither the mesh's nor an injected helper."""
+        told = _names(self.pods["containers"].iloc[0]) if len(self.pods) else self.starts["app_container"].dropna()
+        return [name for name in dict.fromkeys(told) if name not in MESH_CONTAINERS | HELPERS]
+
+    @cached_property
+    def cni(self) -> bool:
+        """Whether the CNI plug-in writes the rules: they stand before every init container."""
+        return "istio-validation" in self.init_containers or bool(self.rules.get("cni"))
+
+    @cached_property
+    def managed(self) -> bool:
+        """Whether the control plane looks like Google's managed one: by the revision that injected its pods."""
+        told = self.annotations.get("sidecar.istio.io/status", "") + self.labels.get("istio.io/rev", "")
+        return "asm-managed" in told
+
+    @cached_property
+    def is_job(self) -> bool:
+        """Whether its pods end: a Job's, or by their restart policy."""
+        return self.controller in JOBS or self.spec.get("restart_policy") in ("OnFailure", "Never")
+
+    @cached_property
+    def ready_port(self) -> int:
+        """The port that tells readiness inside the pod: the probe's own, else by version, else the agent's.
+
+        Up to Istio 1.5 the agent answers on 15020; since 1.6 Envoy answers on 15021 as well, which proves that
+        its workers run. The agent's answers in all versions. (istio/istio injection-template.yaml)
+        """
+        probed = (self.proxy.get("readiness") or {}).get("port")
+        if isinstance(probed, int):
+            return probed
+        told = self.annotations.get("status.sidecar.istio.io/port", "")
+        if told.isdigit() and int(told):
+            return int(told)
+        return 15021 if self.version and self.version >= (1, 6) else 15020
+
+    @cached_property
+    def proxy_deaths(self) -> list[str]:
+        """How its proxies ended, as their states and events say: such as `OOMKilled 137`."""
+        of = self.evidence[(self.evidence["kind"] == "container_died") & (self.evidence["container"] == PROXY)]
+        told = list(of["value"].dropna())
+        for text in self.pods["container_states"].dropna():
+            for state in json.loads(text):
+                ended = (state.get("last_state") or {}).get("terminated")
+                if state.get("name") == PROXY and ended and not len(of):
+                    told.append(f"{ended.get('reason') or 'exit'} {ended.get('exitCode', '')}".strip())
+        return told
+
+    @cached_property
+    def stops_s(self) -> list[float]:
+        """For each start with shutdown refusals: seconds from the first sign of its stop to the last of them."""
+        signs = self.evidence[self.evidence["kind"].isin(["pod_stopping", "proxy_draining", "container_killing"])]
+        began = signs.groupby("start_id")["time_lower"].min()
+        last = self.errors[self.errors["verdict"] == "shutdown_race"].groupby("start_id")["time"].max()
+        took = (last - began.reindex(last.index)).dropna() / pd.Timedelta(1, "s")
+        return sorted(float(value) for value in took if value > 0)
+
+    def _object(self, column: str) -> dict:
+        text = next((text for text in self.pods[column] if isinstance(text, str)), None)
+        value = json.loads(text) if text else {}
+        return value if isinstance(value, dict) else {}
 
 
-def workloads(starts: pd.DataFrame, errors: pd.DataFrame, pods: pd.DataFrame) -> list[Workload]:
-    """The workloads with a harmed or exposed start, sorted by namespace and name."""
-    key = ["cluster", "namespace", "workload"]
+def workloads(
+    starts: pd.DataFrame, errors: pd.DataFrame, pods: pd.DataFrame, evidence: pd.DataFrame | None = None
+) -> list[Workload]:
+    """The workloads with a start or a refused connection that a remedy treats, sorted by name."""
+    evidence = schema.empty(schema.EVIDENCE).assign(start_id="") if evidence is None else evidence
+    kinds = ["hold_failed", "container_died", "pod_stopping", "proxy_draining", "container_killing"]
+    evidence = evidence[evidence["kind"].isin(kinds)]
+    told = errors[errors["verdict"].isin(HARMS)]
+    hit = starts["outcome"].isin(["harmed", "exposed", "init_stalled"]) | starts["start_id"].isin(told["start_id"])
+    native = set(starts.loc[starts["injection"] == "native_sidecar", "cluster"].fillna(""))
+    pods = pods[pods["spec"].notna()].sort_values(
+        ["created", "pod", "pod_uid", "source"], ascending=False, kind="stable"
+    )
+    key = ["namespace", "workload", "cluster"]
+    affected = starts.loc[hit, key].drop_duplicates().fillna("")
     found = []
-    raced = errors[errors["verdict"] == "startup_race"]
-    for names, group in starts.groupby(key, dropna=False, sort=True):
-        hit = group[group["outcome"].isin(["harmed", "exposed"])]
-        if hit.empty:
+    for names, group in starts.groupby([starts[name].fillna("") for name in key], sort=True):
+        if not (affected == list(names)).all(axis=1).any():
             continue
-        versions = [version for version in map(minor_version, group["proxy_version"]) if version]
-        holds = group["hold"].dropna()
-        specs = pods[pods["pod_uid"].isin(group["pod_uid"].dropna()) | pods["pod"].isin(group["pod"])]
-        specs = specs[specs["spec"].notna() & specs["namespace"].isin(group["namespace"])]
-        windows = hit[["window_lower_s", "window_upper_s"]].dropna()
-        cluster, namespace, name = (value if isinstance(value, str) else None for value in names)
+        namespace, name, cluster = (value or None for value in names)
+        mine = pods["pod_uid"].isin(group["pod_uid"].dropna()) | (
+            pods["pod"].isin(group["pod"]) & pods["namespace"].isin(group["namespace"])
+        )
         found.append(
             Workload(
                 name=name or "",
                 namespace=namespace,
                 cluster=cluster,
-                controller=next(iter(group["controller"].dropna()), None),
-                harmed=int((group["outcome"] == "harmed").sum()),
-                exposed=int((group["outcome"] == "exposed").sum()),
-                at_risk=int(group["at_risk"].sum()),
-                errors=int(raced["start_id"].isin(group["start_id"]).sum()),
-                oldest_version=min(versions, default=None),
-                hold=bool(holds.any()) if len(holds) else None,
-                restart_policy=_first(specs, lambda spec, _: spec.get("restart_policy"), "spec"),
-                proxy_config=_first(specs, lambda notes, _: notes.get("proxy.istio.io/config"), "annotations"),
-                proxy_hook=_first(specs, _other_hook, "spec"),
-                windows=tuple(windows.itertuples(index=False, name=None)),
+                starts=group,
+                errors=told[told["start_id"].isin(group["start_id"])],
+                pods=pods[mine],
+                evidence=evidence[evidence["start_id"].isin(group["start_id"])],
+                native_in_cluster=(cluster or "") in native,
             )
         )
     return found
 
 
-def _first(specs: pd.DataFrame, read, column: str):
-    """The first answer that `read` gives for these pods, newest pod first."""
-    for row in specs.sort_values("created", ascending=False, kind="stable").itertuples():
-        text = getattr(row, column)
-        answer = read(json.loads(text), row) if isinstance(text, str) else None
-        if answer:
-            return answer
-    return None
+def existing(workload: Workload, setting: str) -> list[str]:
+    """A list of the redirection in force, and what the annotation adds to it, as written.
+
+    An annotation replaces the mesh's value, it does not add to it: both must be kept.
+    """
+    annotation = next(name for name, ours in ANNOTATIONS.items() if ours == setting)
+    written = [part for part in re.split(r"[\s,]+", workload.annotations.get(annotation, "")) if part]
+    in_force = workload.rules.get(setting) or []
+    return list(dict.fromkeys([*(in_force if isinstance(in_force, list) else [in_force]), *written]))
 
 
-def _other_hook(spec: dict, row) -> str | None:
-    hooks = [item.get("post_start") for item in spec.get("containers", []) if item.get("name") == "istio-proxy"]
-    return hooks[0] if hooks and hooks[0] and row.hold_hook is not True else None
+def behind_redirect(workload: Workload) -> bool:
+    """Whether some init container stands behind the redirection, by the newest pod's spec."""
+    order = [name for name in workload.init_containers if name != PROXY]
+    own = [name for name in order if name not in INSTALLERS]
+    if workload.native or not own:
+        return False
+    return workload.cni or ("istio-init" in order and order.index("istio-init") < order.index(own[-1]))
+
+
+def _names(value) -> list[str]:
+    return [] if value is None or isinstance(value, float) else [str(name) for name in value]

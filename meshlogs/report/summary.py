@@ -93,12 +93,13 @@ def _others(counts: dict) -> str:
 
 
 def _advice(fleet) -> str:
-    applies = fleet.remedies[fleet.remedies["applies"].fillna(False).astype(bool)]
+    holding = fleet.remedies[fleet.remedies["remedy"] == "hold_application"]
+    applies = holding[holding["applies"].fillna(False).astype(bool)]
     if len(applies):
         return (
             f"Hold the application until its proxy is ready: patches for {_plural(len(applies), 'workload')} are ready."
         )
-    blocked = fleet.remedies["blocked_by"].dropna()
+    blocked = holding["blocked_by"].dropna()
     return f"Holding the application is blocked: {blocked.iloc[0]}." if len(blocked) else ""
 
 

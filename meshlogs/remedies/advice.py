@@ -1,0 +1,53 @@
+"""The form in which a remedy answers."""
+
+from typing import NamedTuple
+
+from meshlogs.remedies.effects import Effect
+from meshlogs.remedies.workloads import Workload
+
+
+class Advice(NamedTuple):
+    """Why it is proposed, what blocks it, what it would save and cost, what can go wrong here, and its files.
+
+    `effect_text` replaces the sentence of the effect where numbers alone would mislead.
+    """
+
+    why: str
+    blocked: str | None
+    effect: Effect
+    traps: tuple[str, ...] = ()
+    files: dict = {}
+    effect_text: str | None = None
+
+
+def why_raced(workload: Workload) -> str:
+    """How many of its starts ran before their proxy was ready."""
+    at_risk = int(workload.starts["at_risk"].fillna(False).sum())
+    return (
+        f"{len(workload.raced)} of {at_risk} starts at risk ran before their proxy was ready, "
+        f"{workload.outcome('harmed')} were harmed"
+    )
+
+
+def why_stalled(workload: Workload) -> str:
+    """How many of its starts hang in Init."""
+    return (
+        f"{workload.outcome('init_stalled')} of {len(workload.starts)} starts hang in Init: an init container is "
+        "redirected to a proxy that starts only after it"
+    )
+
+
+def version_of(workload: Workload) -> str:
+    """Its oldest proxy's version as text."""
+    return workload.version_text or "unknown"
+
+
+def rollout_traps(workload: Workload) -> tuple[str, ...]:
+    """What the kind of controller demands: templates that cannot be changed in place."""
+    if workload.controller in ("Job", "Pod"):
+        return (f"a {workload.controller}'s pod template cannot be changed in place: delete it and create it anew",)
+    if workload.controller == "ReplicaSet":
+        return ("a ReplicaSet does not replace its pods: delete them after the patch",)
+    if workload.controller in ("Rollout", None):
+        return ("its controller is not known to have a pod template of a built-in kind: put the annotation there",)
+    return ()

@@ -1,0 +1,111 @@
+"""What a remedy would have saved and cost, from the windows measured: bounds, never a midpoint."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from meshlogs.censoring import quantile, turnbull
+from meshlogs.remedies.workloads import Workload
+
+UNKNOWN = (None, None)
+
+
+class Effect(NamedTuple):
+    """Refused connections and harmed starts removed, and the application's delay in seconds: (at least, at most).
+
+    A delay of (None, None) is unknown; `at most` is infinite where a proxy was never seen ready.
+    """
+
+    errors: tuple[int, int] = (0, 0)
+    starts: tuple[int, int] = (0, 0)
+    delay_p50: tuple[float | None, float | None] = UNKNOWN
+    delay_p90: tuple[float | None, float | None] = UNKNOWN
+
+    def columns(self) -> dict:
+        """As columns of `schema.REMEDIES`."""
+        pairs = {
+            "errors_removed": self.errors,
+            "starts_removed": self.starts,
+            "delay_p50": self.delay_p50,
+            "delay_p90": self.delay_p90,
+        }
+        row = {}
+        for name, (low, high) in pairs.items():
+            unit = "_s" if name.startswith("delay") else ""
+            row |= {f"{name}_lower{unit}": low, f"{name}_upper{unit}": high}
+        return row
+
+    def text(self) -> str:
+        """One sentence."""
+        saved = f"would have prevented {_count(*self.errors)} refused connections in {_count(*self.starts)} starts"
+        if None in self.delay_p50 or None in self.delay_p90:
+            return saved
+        if self.delay_p90 == (0, 0):
+            return f"{saved}; it delays nothing"
+        return (
+            f"{saved}; the application would have started later by {_seconds(*self.delay_p50)} in the median, "
+            f"{_seconds(*self.delay_p90)} in nine of ten starts"
+        )
+
+
+def of_gate(workload: Workload, *, limit_s: float = np.inf, step_s: float, moves_proxy: bool) -> Effect:
+    """The effect of letting the application start only behind an open proxy.
+
+    `limit_s`: how long the gate holds at most; `step_s`: how far apart it looks, which adds to the delay;
+    `moves_proxy`: the proxy starts before the application instead of after it, so that what remains to wait for
+    is the proxy's own start-up (at least), and no longer than the whole window (at most).
+    """
+    raced = workload.errors[workload.errors["verdict"] == "startup_race"]
+    per_start = raced.groupby("start_id").size()
+    starts = workload.starts.set_index("start_id")
+    need_low, need_high = _waits(starts, moves_proxy)
+    sure = (need_high <= limit_s).reindex(per_start.index).fillna(False).astype(bool)
+    possible = (need_low < limit_s).reindex(per_start.index).fillna(True).astype(bool)
+    open_apps = starts["at_risk"].fillna(False).astype(bool) & ~starts["hold"].eq(True).fillna(False).astype(bool)
+    open_apps &= starts["injection"] != "native_sidecar"
+    delay = pd.DataFrame({"low": need_low, "high": need_high + step_s})[open_apps].dropna()
+    estimate = turnbull(delay["low"].clip(upper=limit_s), delay["high"].clip(upper=limit_s + step_s))
+    return Effect(
+        (int(per_start[sure].sum()), int(per_start[possible].sum())),
+        (int(sure.sum()), int(possible.sum())),
+        _known(quantile(estimate, 0.5)),
+        _known(quantile(estimate, 0.9)),
+    )
+
+
+def of_verdict(workload: Workload, verdict: str, keep: pd.Series | None = None) -> Effect:
+    """The effect of removing the cause of one verdict altogether, without delay.
+
+    `keep`: which of the workload's errors, a boolean column; where it is False the remedy changes nothing.
+    """
+    mine = workload.errors["verdict"] == verdict
+    mine = mine if keep is None else mine & keep
+    errors, starts = int(mine.sum()), workload.errors.loc[mine, "start_id"].nunique()
+    return Effect((errors, errors), (starts, starts), (0.0, 0.0), (0.0, 0.0))
+
+
+def _waits(starts: pd.DataFrame, moves_proxy: bool) -> tuple[pd.Series, pd.Series]:
+    """At least and at most how long each start's application must wait for its proxy, in seconds."""
+    low, high = starts["window_lower_s"], starts["window_upper_s"]
+    if not moves_proxy:
+        return low, high
+    second = pd.Timedelta(1, "s")
+    own_low = (starts["proxy_ready_lower"] - starts["proxy_started_upper"]) / second
+    own_high = (starts["proxy_ready_upper"] - starts["proxy_started_lower"]) / second
+    low = own_low.fillna(0).clip(lower=0).where(low.notna())
+    return low, pd.concat([high, own_high], axis=1).max(axis=1).where(high.notna())
+
+
+def _known(bounds: tuple[float, float]) -> tuple[float | None, float | None]:
+    return UNKNOWN if np.isnan(bounds[0]) else bounds
+
+
+def _count(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _seconds(low: float, high: float) -> str:
+    if np.isinf(high):
+        return f"at least {low:.1f} s"
+    return f"{low:.1f} s" if low == high else f"{low:.1f} to {high:.1f} s"
