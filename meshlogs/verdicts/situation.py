@@ -316,7 +316,7 @@ def _outlasts(errors: pd.DataFrame) -> pd.Series:
 
 
 def _goes_on(errors: pd.DataFrame) -> pd.Series:
-    """Whether a text without destination is as usual while the proxy is open as before, or half so.
+    """Whether a text without destination is refused while the proxy is open a third as often as before, or more.
 
     Then it is not the race's alone, and which of its lines are cannot be told.
     """
@@ -326,7 +326,7 @@ def _goes_on(errors: pd.DataFrame) -> pd.Series:
     later = unstated & errors["after_open"] & ~errors["explained"]
     later &= (errors["time_lower"] > errors["opened"] + REPORT_SLACK).fillna(False)
     first = unstated & errors["in_first_window"] & ~later
-    return unstated & (2 * later.groupby(key).transform("sum") >= first.groupby(key).transform("sum").clip(lower=1))
+    return unstated & (3 * later.groupby(key).transform("sum") >= first.groupby(key).transform("sum").clip(lower=1))
 
 
 def _assumption_holds(errors: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.Series:
