@@ -4,7 +4,6 @@
 A bound is always one piece of evidence; nothing is averaged.
 """
 
-import json
 import re
 
 import numpy as np
@@ -13,13 +12,10 @@ import pandas as pd
 from meshlogs import schema, times
 from meshlogs.evidence.lifecycle import restarted
 from meshlogs.evidence.proxy import PROXY
-from meshlogs.evidence.redirection import redirected
 from meshlogs.formats.names import workload_of
+from meshlogs.specs import HELPERS, MESH_CONTAINERS, destinations, specs_of
 
 WHERE = ["project", "location", "cluster"]
-MESH_CONTAINERS = {PROXY, "istio-init", "istio-validation", "istio-cni"}
-# Injected helpers: never "the application", though their refusals count.
-HELPERS = {"vault-agent", "cloud-sql-proxy", "cloudsql-proxy", "linkerd-proxy", "gke-gcsfuse-sidecar"}
 
 # The runtime starts a container before the kubelet writes its Started event.
 STARTED_SLACK = 200 * times.MILLISECOND
@@ -153,94 +149,6 @@ def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     return schema.conform(starts.sort_index(), schema.STARTS, "starts")
 
 
-def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
-    """What the pod objects say of each start: index start_id, null where there is no spec.
-
-    A start finds its pod object by uid; one whose uid is unknown by namespace and name, if only one pod has
-    them. The newest object that holds a spec counts.
-    """
-    full = pods[pods["spec"].notna()].sort_values(["created", "pod_uid", "source"], kind="stable")
-    by_uid = full.dropna(subset=["pod_uid"]).drop_duplicates("pod_uid", keep="last").set_index("pod_uid")
-    one_each = full.drop_duplicates(["cluster", "namespace", "pod", "pod_uid"], keep="last")
-    by_name = one_each[~one_each.duplicated(["namespace", "pod"], keep=False)].set_index(["namespace", "pod"])
-    records = {}
-    for start in starts.itertuples():
-        if isinstance(start.pod_uid, str):
-            found = by_uid.loc[start.pod_uid] if start.pod_uid in by_uid.index else None
-        else:
-            key = (start.namespace, start.pod)
-            found = by_name.loc[key] if key in by_name.index else None
-        records[start.start_id] = _spec(found) if found is not None else _NO_SPEC
-    return pd.DataFrame.from_dict(records, orient="index", columns=list(_NO_SPEC), dtype=object)
-
-
-_NO_SPEC = {
-    "has_spec": False,
-    "spec_injection": None,
-    "ambient": False,
-    "hold_hook": None,
-    "redirect": None,
-    "pod_ip": None,
-    "app_first": None,
-    "init_names": (),
-    "after_proxy": (),
-    "run_as": {},
-    "probed": True,
-    "probe_port": None,
-    "spec_workload": None,
-    "spec_controller": None,
-    "spec_revision": None,
-    "spec_node": None,
-}
-
-
-def _spec(pod: pd.Series) -> dict:
-    text = {name: pod[name] if isinstance(pod[name], str) else None for name in pod.index}
-    spec = json.loads(text["spec"] or "{}")
-    by_name = {container.get("name"): container for container in spec.get("containers", [])}
-    regular = [name for name in _names(pod["containers"]) if name not in MESH_CONTAINERS | HELPERS]
-    init = _names(pod["init_containers"])
-    proxy = by_name.get(PROXY, {})
-    readiness = proxy.get("readiness") or {}
-    return {
-        "has_spec": True,
-        "spec_injection": text["injection"],
-        "ambient": _ambient(text),
-        "hold_hook": None if pd.isna(pod["hold_hook"]) else bool(pod["hold_hook"]),
-        "redirect": text["redirect"],
-        "pod_ip": text["pod_ip"],
-        "app_first": regular[0] if regular else None,
-        "init_names": tuple(init),
-        "after_proxy": tuple(init[init.index(PROXY) + 1 :]) if PROXY in init else (),
-        "run_as": {name: _run_as(container) for name, container in by_name.items()},
-        "probed": not proxy or bool(readiness or proxy.get("startup")),
-        "probe_port": readiness.get("port"),
-        "spec_workload": text["workload"],
-        "spec_controller": text["controller"],
-        "spec_revision": text["revision"],
-        "spec_node": text["node"],
-    }
-
-
-def _ambient(pod: dict) -> bool:
-    """Whether the pod's traffic goes to its node's ztunnel, by the annotation that Istio's CNI agent sets."""
-    annotations, labels = json.loads(pod["annotations"] or "{}"), json.loads(pod["labels"] or "{}")
-    return (
-        annotations.get("ambient.istio.io/redirection") == "enabled"
-        or labels.get("istio.io/dataplane-mode") == "ambient"
-    )
-
-
-def _names(value) -> list[str]:
-    return list(value) if isinstance(value, list | np.ndarray | tuple) else []
-
-
-def _run_as(container: dict) -> str | None:
-    """1337 if the container's user or group is the proxy's, which the redirection lets through."""
-    ids = {str(container.get(key)) for key in ("run_as_user", "run_as_group")}
-    return "1337" if "1337" in ids else None
-
-
 def _describe(starts: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> None:
     """Workload, version, injection, and which sources speak of each start."""
     of_log = ~placed["log_name"].isin(["events", "pods"])
@@ -356,10 +264,11 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
     opened = pd.concat([_opened(starts, placed, specs), _opened_before_app(starts, placed)])
     upper = opened.groupby("start_id")["time_upper"].min()
     starts["proxy_ready_upper"] = upper.reindex(starts.index).astype(times.COLUMN)
-    closed = closed_proofs(starts, placed, specs)
+    proofs = closed_proofs(starts, placed, specs)
+    closed = proofs
     limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
     closed = closed[limit.isna() | (closed["closed_at"] <= limit)]
-    ended = schema.lookup(closed["start_id"], first_life_ends(starts, placed, specs))
+    ended = schema.lookup(closed["start_id"], first_life_ends(starts, placed, proofs))
     closed = _without_later_lives(closed, ended)
     # Without knowing when the proxy was first open, a refusal late in the pod's life may be another window.
     narrow = starts["app_started_upper"] - starts["app_started_lower"] <= pd.Timedelta(HOLD_TIMEOUT, "ns")
@@ -410,14 +319,14 @@ def _hold_failed(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     return _any(starts, placed, placed["kind"] == "hold_failed")
 
 
-def first_life_ends(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.Series:
+def first_life_ends(starts: pd.DataFrame, placed: pd.DataFrame, proofs: pd.DataFrame) -> pd.Series:
     """When each start's proxy was first seen to have ended, or to be closed again: index start_id.
 
     Without the proxy's log an end may leave no trace (Istio up to 1.3 restarts Envoy in place): after a long pause a
-    proof of a closed proxy is one of a later life.
+    proof of a closed proxy is one of a later life. `proofs` are those of `closed_proofs`.
     """
     deaths = first_deaths(placed, starts)
-    closed = closed_proofs(starts, placed, specs).sort_values(["start_id", "closed_at"])
+    closed = proofs.sort_values(["start_id", "closed_at"])
     silent = ~schema.lookup(closed["start_id"], starts["has_proxy_logs"]).astype(bool)
     pause = closed.groupby("start_id")["closed_at"].diff() > pd.Timedelta(LONG_PAUSE, "ns")
     again = closed[silent & pause & (closed["kind"] != "hold_failed")]
@@ -483,28 +392,14 @@ def by_agent(starts: pd.DataFrame) -> tuple[list[str], list[str]]:
 
 def _to_redirected(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame, kind: str) -> pd.Series:
     """Evidence of this kind about connects of a regular container to an address that its pod's own rules redirect."""
-    told = placed["kind"] == kind
-    answers = pd.Series(False, index=placed.index)
     meshed = starts["meshed"].eq(True).fillna(False).astype(bool)
-    for at, row in placed[told].iterrows():
-        spec = specs.loc[row["start_id"]]
-        if not meshed[row["start_id"]] or row["container"] in spec["init_names"]:
-            continue
-        port = None if pd.isna(row["port"]) else int(row["port"])
-        answer = redirected(
-            _text(row["host"]),
-            _text(row["ip"]),
-            port,
-            spec["redirect"],
-            spec["pod_ip"],
-            spec["run_as"].get(row["container"]),
-        ).answer
-        answers[at] = answer == "yes"
-    return answers
-
-
-def _text(value) -> str | None:
-    return value if isinstance(value, str) else None
+    rows = placed[(placed["kind"] == kind) & schema.lookup(placed["start_id"], meshed).astype(bool)]
+    init = specs["init_names"].explode().dropna()
+    as_init = pd.MultiIndex.from_frame(rows[["start_id", "container"]]).isin(
+        pd.MultiIndex.from_arrays([init.index, init])
+    )
+    yes = (destinations(rows, specs)["answer"] == "yes") & ~as_init
+    return yes.reindex(placed.index, fill_value=False)
 
 
 def _windows(starts: pd.DataFrame) -> None:

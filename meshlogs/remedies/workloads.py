@@ -9,7 +9,8 @@ import pandas as pd
 
 from meshlogs import schema
 from meshlogs.formats.redirect import ANNOTATIONS, INSTALLERS
-from meshlogs.timelines import HELPERS, MESH_CONTAINERS, minor_version
+from meshlogs.specs import HELPERS, MESH_CONTAINERS
+from meshlogs.timelines import minor_version
 
 PROXY = "istio-proxy"
 CONFIG = "proxy.istio.io/config"

@@ -33,14 +33,16 @@ The rules read these columns and nothing else:
 """
 
 import json
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
 from meshlogs import schema, times
 from meshlogs.evidence.proxy import PROXY
-from meshlogs.evidence.redirection import METADATA_SERVER, redirected
-from meshlogs.timelines import container_starts, first_life_ends, gated, specs_of, start_in_export
+from meshlogs.evidence.redirection import METADATA_SERVER
+from meshlogs.specs import destinations, specs_of
+from meshlogs.timelines import closed_proofs, container_starts, first_life_ends, gated, start_in_export
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
 
@@ -104,16 +106,8 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> p
 def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> None:
     told = placed[placed["kind"] == "pod_address"].drop_duplicates("start_id").set_index("start_id")["value"]
     errors["ip"] = errors["ip"].fillna(_resolved(errors))
-    answers = []
-    for row in errors[["start_id", "container", "host", "ip", "port"]].itertuples(index=False):
-        spec = specs.loc[row.start_id]
-        port = None if pd.isna(row.port) else int(row.port)
-        run_as = spec["run_as"].get(row.container)
-        pod_ip = spec["pod_ip"] or told.get(row.start_id)
-        answers.append(redirected(_text(row.host), _text(row.ip), port, spec["redirect"], pod_ip, run_as))
-    errors["answer"] = pd.Series([answer.answer for answer in answers], index=errors.index, dtype=object)
-    errors["answer_reason"] = pd.Series([answer.reason for answer in answers], index=errors.index, dtype=object)
-    excludes = specs["redirect"].map(lambda rules: rules is not None and _excludes(json.loads(rules))).astype(bool)
+    errors[["answer", "answer_reason"]] = destinations(errors, specs, told)
+    excludes = specs["redirect"].map(_excludes).astype(bool)
     errors["excludes"] = schema.lookup(errors["start_id"], excludes).astype(bool)
     known = schema.lookup(errors["start_id"], specs["redirect"].notna()).astype(bool)
     errors["only_local"] = (errors["answer_reason"] == "destination_unstated") & known & ~errors["excludes"]
@@ -137,11 +131,8 @@ def _init(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> No
     kinds = kinds[kinds["kind"] == "init"].set_index(["start_id", "container"]).index
     pairs = pd.MultiIndex.from_frame(errors[["start_id", "container"]])
     errors["is_init"] = pairs.isin(kinds) & (errors["container"] != PROXY)
-    behind = []
-    for start_id, container in pairs:
-        spec = specs.loc[start_id]
-        behind.append(_behind(container, spec["init_names"], spec["after_proxy"]))
-    errors["behind_redirect"] = behind
+    order, after = specs["init_names"].to_dict(), specs["after_proxy"].to_dict()
+    errors["behind_redirect"] = [_behind(name, order[start_id], after[start_id]) for start_id, name in pairs]
 
 
 def _behind(container: str, init_names: tuple[str, ...], after_proxy: tuple[str, ...]) -> str:
@@ -164,7 +155,7 @@ def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFra
     begin, end = errors["time_lower"], errors["time_upper"]
     closed = errors["proxy_ready_lower"]
     dated = errors["proxy_started_upper"].notna() | closed.notna()
-    ended = schema.lookup(errors["start_id"], first_life_ends(starts, placed, specs))
+    ended = schema.lookup(errors["start_id"], first_life_ends(starts, placed, closed_proofs(starts, placed, specs)))
     errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
     # A hook that had its whole time-out waited for a proxy that was not ready: its long life is no sign.
     waiting = errors["hold"].eq(True).fillna(False).astype(bool) & ~errors["gated"]
@@ -346,7 +337,7 @@ def _assumption_holds(errors: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataF
 
 def _excluding_clusters(starts: pd.DataFrame, pods: pd.DataFrame) -> set:
     """The clusters in which a pod's rules exclude something; None stands for a pod whose cluster is unknown."""
-    rules = pods["redirect"].dropna().map(lambda text: _excludes(json.loads(text))).astype(bool)
+    rules = pods["redirect"].dropna().map(_excludes).astype(bool)
     excluding = pods.loc[rules.index[rules], ["namespace", "pod", "cluster"]]
     sites = starts[["namespace", "pod", "cluster"]].drop_duplicates(["namespace", "pod"])
     found = excluding.merge(sites, on=["namespace", "pod"], how="left", suffixes=("", "_seen"))
@@ -354,8 +345,10 @@ def _excluding_clusters(starts: pd.DataFrame, pods: pd.DataFrame) -> set:
     return {name if isinstance(name, str) else None for name in clusters}
 
 
-def _excludes(rules: dict) -> bool:
-    """Whether rules let something else than the metadata server bypass the proxy."""
+@lru_cache(maxsize=10_000)
+def _excludes(text: str | None) -> bool:
+    """Whether rules (JSON; None: unknown) let something else than the metadata server bypass the proxy."""
+    rules = json.loads(text or "{}")
     ranges = [entry for entry in rules.get("exclude_ranges") or [] if not entry.startswith(METADATA_SERVER)]
     return bool(ranges or rules.get("exclude_ports") or rules.get("include_ranges", "*") not in ("*", ["*"], None))
 
@@ -387,7 +380,3 @@ def unexplained(errors: pd.DataFrame) -> pd.Series:
     reason = reason.mask(errors["after_open"] | errors["gated"], "contradiction")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
     return reason.mask(errors["meshed"] == "unknown", "mesh_unknown")
-
-
-def _text(value) -> str | None:
-    return value if isinstance(value, str) else None

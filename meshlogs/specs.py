@@ -1,0 +1,147 @@
+"""What the pod objects say of each start, and so whether a connection of its containers was redirected."""
+
+import json
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from meshlogs import schema
+from meshlogs.evidence.proxy import PROXY
+from meshlogs.evidence.redirection import PROXY_ID, redirected
+
+MESH_CONTAINERS = {PROXY, "istio-init", "istio-validation", "istio-cni"}
+# Injected helpers: never "the application", though their refusals count.
+HELPERS = {"vault-agent", "cloud-sql-proxy", "cloudsql-proxy", "linkerd-proxy", "gke-gcsfuse-sidecar"}
+
+_NO_SPEC = {
+    "has_spec": False,
+    "spec_injection": None,
+    "ambient": False,
+    "hold_hook": None,
+    "redirect": None,
+    "pod_ip": None,
+    "app_first": None,
+    "init_names": (),
+    "after_proxy": (),
+    "as_proxy": (),  # containers that run with the proxy's user or group
+    "probed": True,
+    "probe_port": None,
+    "spec_workload": None,
+    "spec_controller": None,
+    "spec_revision": None,
+    "spec_node": None,
+}
+
+
+def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    """What the pod objects say of each start: index start_id, null where there is no spec.
+
+    A start finds its pod object by uid; one whose uid is unknown by namespace and name, if only one pod has
+    them. The newest object that holds a spec counts.
+    """
+    full = pods[pods["spec"].notna()].sort_values(["created", "pod_uid", "source"], kind="stable", ignore_index=True)
+    by_uid = full.dropna(subset=["pod_uid"]).drop_duplicates("pod_uid", keep="last")
+    one_each = full.drop_duplicates(["cluster", "namespace", "pod", "pod_uid"], keep="last")
+    by_name = one_each[~one_each.duplicated(["namespace", "pod"], keep=False)]
+    place = schema.lookup(starts["pod_uid"], pd.Series(by_uid.index, by_uid["pod_uid"], dtype="Int64"))
+    named = schema.lookup(_name(starts), pd.Series(by_name.index, _name(by_name), dtype="Int64"))
+    place = place.where(starts["pod_uid"].notna(), named)
+    used = full.loc[sorted(place.dropna().unique())]
+    known = {at: _spec(row) for at, row in zip(used.index, used.to_dict("records"), strict=True)}
+    records = [known.get(at, _NO_SPEC) for at in place]
+    index = starts["start_id"].to_numpy()
+    columns = {name: pd.Series([record[name] for record in records], index, dtype=object) for name in _NO_SPEC}
+    return pd.DataFrame(columns)
+
+
+def _name(rows: pd.DataFrame) -> pd.Series:
+    return rows["namespace"].fillna("") + "\x1f" + rows["pod"].fillna("")
+
+
+def _spec(pod: dict) -> dict:
+    text = {name: value if isinstance(value, str) else None for name, value in pod.items()}
+    regular = [name for name in _names(pod["containers"]) if name not in MESH_CONTAINERS | HELPERS]
+    init = _names(pod["init_containers"])
+    return {
+        "has_spec": True,
+        "spec_injection": text["injection"],
+        "ambient": _ambient(text["annotations"] or "{}", text["labels"] or "{}"),
+        "hold_hook": None if pd.isna(pod["hold_hook"]) else bool(pod["hold_hook"]),
+        "redirect": text["redirect"],
+        "pod_ip": text["pod_ip"],
+        "app_first": regular[0] if regular else None,
+        "init_names": tuple(init),
+        "after_proxy": tuple(init[init.index(PROXY) + 1 :]) if PROXY in init else (),
+        "spec_workload": text["workload"],
+        "spec_controller": text["controller"],
+        "spec_revision": text["revision"],
+        "spec_node": text["node"],
+        **_containers(text["spec"] or "{}"),
+    }
+
+
+# Pods of one workload share the text of their specs.
+@lru_cache(maxsize=10_000)
+def _containers(spec: str) -> dict:
+    containers = json.loads(spec).get("containers", [])
+    by_name = {container.get("name"): container for container in containers}
+    proxy = by_name.get(PROXY, {})
+    readiness = proxy.get("readiness") or {}
+    return {
+        "as_proxy": tuple(name for name, container in by_name.items() if _runs_as_proxy(container)),
+        "probed": not proxy or bool(readiness or proxy.get("startup")),
+        "probe_port": readiness.get("port"),
+    }
+
+
+@lru_cache(maxsize=10_000)
+def _ambient(annotations: str, labels: str) -> bool:
+    """Whether the pod's traffic goes to its node's ztunnel, by the annotation that Istio's CNI agent sets."""
+    return (
+        json.loads(annotations).get("ambient.istio.io/redirection") == "enabled"
+        or json.loads(labels).get("istio.io/dataplane-mode") == "ambient"
+    )
+
+
+def _runs_as_proxy(container: dict) -> bool:
+    """Whether the container's user or group is the proxy's, which the redirection lets through."""
+    return PROXY_ID in {str(container.get(key)) for key in ("run_as_user", "run_as_group")}
+
+
+def _names(value) -> list[str]:
+    return list(value) if isinstance(value, list | np.ndarray | tuple) else []
+
+
+def destinations(rows: pd.DataFrame, specs: pd.DataFrame, addresses: pd.Series | None = None) -> pd.DataFrame:
+    """Whether each of these connects was redirected: `answer`, `answer_reason` (`redirection.redirected`).
+
+    `rows` have start_id, container, host, ip and port; `addresses` gives a start's own address where its
+    spec does not. Each different question is asked once.
+    """
+    own = schema.lookup(rows["start_id"], specs["pod_ip"])
+    if addresses is not None:
+        own = own.fillna(schema.lookup(rows["start_id"], addresses))
+    as_proxy = specs.loc[specs["as_proxy"].map(len) > 0, "as_proxy"].explode()
+    exempt = pd.MultiIndex.from_arrays([as_proxy.index, as_proxy])
+    asked = pd.DataFrame(
+        {
+            "host": rows["host"],
+            "ip": rows["ip"],
+            "port": rows["port"],
+            "rules": schema.lookup(rows["start_id"], specs["redirect"]),
+            "pod_ip": own,
+            "run_as": np.where(pd.MultiIndex.from_frame(rows[["start_id", "container"]]).isin(exempt), PROXY_ID, None),
+        }
+    ).astype(object)
+    asked = asked.where(asked.notna(), None)
+    questions = asked.drop_duplicates()
+    answers = [
+        redirected(row.host, row.ip, None if row.port is None else int(row.port), row.rules, row.pod_ip, row.run_as)
+        for row in questions.itertuples(index=False)
+    ]
+    given = questions.assign(
+        answer=[answer.answer for answer in answers], answer_reason=[answer.reason for answer in answers]
+    )
+    found = asked.fillna("").merge(given.fillna(""), on=list(asked), how="left", validate="many_to_one")
+    return found[["answer", "answer_reason"]].astype(object).set_axis(rows.index)
