@@ -72,9 +72,8 @@ def execute(path: Path, out: Path, parameters: dict):
     book.cells = [cell for cell in book.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     tagged = [at for at, cell in enumerate(book.cells) if "parameters" in cell.metadata.get("tags", [])]
     book.cells.insert(tagged[0] + 1 if tagged else 0, given)
-    client = NotebookClient(
-        book, kernel_name="python3", timeout=None, resources={"metadata": {"path": str(out)}}, config=_no_network()
-    )
+    client = NotebookClient(book, kernel_name="python3", timeout=None, resources={"metadata": {"path": str(out)}},
+                            extra_arguments=["--log-level=ERROR"])  # fmt: skip
     try:
         client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
@@ -85,13 +84,6 @@ def execute(path: Path, out: Path, parameters: dict):
     finally:
         nbformat.write(book, os.fspath(out / "report.ipynb"))
     return book
-
-
-def _no_network():
-    """The kernel is talked to through files, not through ports, where the system can."""
-    from traitlets.config import Config
-
-    return Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
 
 
 def _read(path: Path, nbformat):
