@@ -1,6 +1,7 @@
 """The command line: each command is one call of the library, with the same words."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -48,8 +49,16 @@ def main():
 @click.option("--until", help="Leave out what happened at or after this time.")
 @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the table.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "md", "json"]), default="table", show_default=True,
+    help="What to print: a table, Markdown for a ticket (report.md), or the report for machines (report.json).",
+)  # fmt: skip
+@click.option(
+    "--notebook", "own", type=click.Path(path_type=Path, dir_okay=False),
+    help="Make the page of this notebook; it gets PATHS, SINCE, UNTIL and BY after its cell tagged 'parameters'.",
+)  # fmt: skip
 @click.option("--fail-on", type=click.Choice(OUTCOMES), multiple=True, help="Exit with 1 if a start had this outcome.")
-def report(paths, out, by, since, until, csv, as_json, fail_on):
+def report(paths, out, by, since, until, csv, as_json, form, own, fail_on):
     """Judge the exports in PATH... and write report.html, tables and patches to a folder.
 
     PATH is a file or folder of Cloud Storage sink shards, gcloud or kubectl output, in any mix.
@@ -58,9 +67,14 @@ def report(paths, out, by, since, until, csv, as_json, fail_on):
     from meshlogs.report import terminal_table
 
     fleet = meshlogs.analyse(meshlogs.read(paths, since=_time(since, "--since"), until=_time(until, "--until")))
-    summary = write_fleet(fleet, out, by=list(by) or ["namespace", "workload"], csv=csv)
-    click.echo(json.dumps(summary, indent=2) if as_json else terminal_table(fleet))
-    if not as_json:
+    told = {"paths": _from(out, paths), "since": since, "until": until, "own": own}
+    summary = write_fleet(fleet, out, by=list(by) or ["namespace", "workload"], csv=csv, **told)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+    elif form != "table":
+        click.echo((out / f"report.{form}").read_text(encoding="utf-8"), nl=False)
+    else:
+        click.echo(terminal_table(fleet))
         click.echo(f"\nreport: {out / 'report.html'}")
     if any((fleet.starts["outcome"] == outcome).any() for outcome in fail_on):
         sys.exit(1)
@@ -120,6 +134,11 @@ def simulate(pods, out, **options):
     """Write a labelled, made-up fleet in real export forms, with the truth beside it."""
     meshlogs.simulate_fleet(out, pods=pods, **options)
     click.echo(f"export: {out / 'export'}\ntruth:  {out / 'truth'}")
+
+
+def _from(out: Path, paths) -> list[str]:
+    """The paths as they are called from the folder `out`, where its notebook runs."""
+    return [os.path.relpath(path, out) for path in paths]
 
 
 def _time(value: str | None, option: str):

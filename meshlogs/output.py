@@ -17,8 +17,11 @@ from meshlogs.report import summary, write_report
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False) -> dict:
-    """Write tables/, patches/, summary.json, report.html and report.ipynb to `out`; the summary comes back."""
+def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **report) -> dict:
+    """Write tables/, patches/, summary.json and the report's files to `out`; the summary comes back.
+
+    `report` goes on to `write_report`: paths, since, until, own.
+    """
     out = _folder(out)
     tables = {
         "errors": (fleet.errors, schema.ERRORS),
@@ -38,7 +41,7 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False) ->
     counts = summary(fleet)
     text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
     (out / "summary.json").write_text(text, encoding="utf-8")
-    write_report(fleet, out, by=by)
+    write_report(fleet, out, by=by, **report)
     return counts
 
 

@@ -85,6 +85,11 @@ def stamp(value) -> str:
     return "–" if pd.isna(value) else times.text(value.value).replace("T", " ").removesuffix("Z")
 
 
+def brief(value) -> str:
+    """A time to the millisecond, cut, for where it is only orientation."""
+    return "–" if pd.isna(value) else f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
+
+
 def percent(low, high) -> str:
     """A share, or the two that it lies between.
 

@@ -1,23 +1,49 @@
 """The sections of the report, in the order in which an engineer asks."""
 
-import base64
-import io
-import re
+import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
+from urllib.parse import quote
 
 import pandas as pd
 from markupsafe import Markup, escape
 
-from meshlogs import times, verdicts
-from meshlogs.plots import plot_incidence, plot_pod, plot_windows
-from meshlogs.report.summary import summary
-from meshlogs.text import clean
+from meshlogs import verdicts
+from meshlogs.plots import plot_hours, plot_incidence, plot_pod, plot_waterfall, plot_windows
+from meshlogs.report.html import (
+    MOST_ROWS,
+    brief,
+    console,
+    figure,
+    html,
+    label,
+    number,
+    origin,
+    percent,
+    plain,
+    query,
+    seconds,
+    slug,
+    span,
+    stamp,
+    table,
+    text,
+    words,
+)  # fmt: skip
+from meshlogs.report.summary import sentences, summary
+from meshlogs.report.tables import (
+    commands,
+    harmed_by_hour,
+    seen,
+    told_errors,
+    undetermined_starts,
+    worst_starts,
+)  # fmt: skip
 from meshlogs.verdicts import outcome as outcomes
 
-MOST_ROWS = 50
 WORST = 5
 CLAIMS = {rule.VERDICT: rule.__doc__.strip().splitlines()[0] for rule in verdicts.RULES}
+_SECOND = pd.Timedelta(1, "s")
 
 
 class Section(NamedTuple):
@@ -30,135 +56,180 @@ class Section(NamedTuple):
 
 def sections(fleet, by: list[str]) -> list[Section]:
     """All sections of the report."""
-    return [make(fleet, by) for make in SECTIONS.values()]
+    made = [make(fleet, by) for make in SECTIONS.values()]
+    return [section for section in made if section.html]
 
 
 def _finding(fleet, _by) -> Section:
     counts = summary(fleet)
+    first, *others = sentences(fleet, counts)
+    raced = counts["errors"]["startup_race"]
+    share = percent(counts["share_lower"], counts["share_upper"]) if counts["at_risk"] else "–"
     numbers = [
-        (counts["harmed"], "starts harmed", f"of {counts['at_risk']:,} at risk"),
-        (counts["exposed"], "starts exposed", "ran before their proxy, unharmed"),
-        (counts["undetermined"], "undetermined", "the export cannot tell"),
-        (sum(counts["errors"].values()), "refused connections", _told(counts["errors"])),
+        (f"{counts['harmed']:,}", "starts harmed", f"of {counts['at_risk']:,} at risk: {share} %", "pods"),
+        (f"{raced:,}", "connections refused by the race", f"of {len(fleet.errors):,} refused in all", "errors"),
+        (f"{counts['exposed']:,}", "starts exposed", "ran before their proxy, not refused", "incidence"),
+        (f"{counts['undetermined']:,}", "starts undetermined", "the export cannot tell", "coverage"),
     ]
     cards = "".join(
-        f'<div class="card"><b>{number:,}</b><span>{escape(label)}</span><small>{escape(note)}</small></div>'
-        for number, label, note in numbers
+        f'<a class="card" href="#{target}"><b>{figures}</b><span>{escape(name)}</span><small>{escape(note)}</small></a>'
+        for figures, name, note, target in numbers
     )
-    return Section(
-        "finding",
-        "The finding",
-        f'<p class="lead">{text(counts["finding"], 1_500)}</p><div class="cards">{cards}</div>',
-    )
+    rest = f"<p>{text(' '.join(others), 1_500)}</p>" if others else ""
+    body = f'<p class="lead">{text(first, 1_000)}</p>{rest}{_act(fleet)}<div class="cards">{cards}</div>'
+    return Section("finding", "The finding", body + f"<p><small>{text(seen(fleet), 400)}</small></p>")
 
 
-def _told(errors: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in errors.items() if count) or "none reported"
+def _act(fleet) -> str:
+    """What to do, on the first screen: the command for the workload that needs it most."""
+    found = commands(fleet, most=1)
+    if not found:
+        return ""
+    rest = len(fleet.remedies) - 1
+    more = f' <a href="#remedies">and {rest:,} more</a>' if rest > 0 else ' <a href="#remedies">The patch</a>'
+    return (
+        '<div class="act"><h3>What to do first</h3>'
+        f"<p><b>{text(found[0].workload)}</b>: {text(found[0].remedy.replace('_', ' '))}; "
+        f"{text(found[0].expected_effect, 300)}.{more}</p><pre>{text(found[0].command, 600)}</pre></div>"
+    )
 
 
 def _incidence(fleet, by) -> Section:
     rows = fleet.incidence(by)
     columns = {name: (name.replace("_", " "), text) for name in by}
+    if "workload" in by:
+        columns["workload"] = ("workload", html)
     columns |= {name: (name.replace("_", " "), number) for name in ("starts", "at_risk", "harmed", "exposed", "safe")}
     columns |= {
         "init_stalled": ("stalled", number),
         "undetermined": ("undet.", number),
-        "share": ("harmed, % of at risk", text),
-        "ci": ("95 % CI [%]", text),
-        "errors": ("errors", number),
+        "share": ("harmed [% of at risk]", span),
+        "ci": ("95 % CI [%]", span),
+        "errors": ("refused", number),
     }
     shown = rows.assign(
-        share=[_range(low, high) for low, high in zip(rows["share_lower"], rows["share_upper"], strict=True)],
-        ci=[_range(low, high) for low, high in zip(rows["ci_lower"], rows["ci_upper"], strict=True)],
+        share=[percent(low, high) for low, high in zip(rows["share_lower"], rows["share_upper"], strict=True)],
+        ci=[percent(low, high) for low, high in zip(rows["ci_lower"], rows["ci_upper"], strict=True)],
     )
-    html = "<p>Undetermined starts count once as unharmed and once as harmed: the share is then a range.</p>"
+    if "workload" in by:
+        spaces = rows["namespace"] if "namespace" in by else [""] * len(rows)
+        shown["workload"] = [_finder(space, name) for space, name in zip(spaces, rows["workload"], strict=True)]
+    told = "<p>Undetermined starts count once as unharmed and once as harmed: the share is then a range.</p>"
     if (rows["at_risk"] > 0).any():
         total = f"{int(rows['harmed'].sum())} of {int(rows['at_risk'].sum())} starts at risk were harmed"
-        html += figure(plot_incidence(rows, most=20), f"Incidence by {', '.join(by)}: {total}")
-    return Section("incidence", f"How often, by {' and '.join(by)}", html + table(shown, columns, "incidence"))
+        told += figure(lambda: plot_incidence(rows, most=12), f"Incidence by {', '.join(by)}: {total}")
+    return Section("incidence", f"Where: how often, by {' and '.join(by)}", told + table(shown, columns, "incidence"))
 
 
-def _range(low, high) -> str:
-    if pd.isna(low):
-        return "–"
-    return f"{low * 100:.0f}" if round(low, 3) == round(high, 3) else f"{low * 100:.0f} – {high * 100:.0f}"
+def _finder(namespace: str, workload: str) -> Markup:
+    """A workload's name that leads to its pods in the timeline."""
+    word = f"{namespace}/{workload}" if namespace else workload
+    return Markup('<a href="#find={}">{}</a>').format(quote(word, safe="/"), text(workload) if workload else "–")
 
 
-def _windows(fleet, by) -> Section:
-    rows = fleet.incidence(by)
-    rows = rows[rows["window_p50_s"].notna()]
-    if rows.empty:
-        return Section("windows", "Race windows", "<p>No start at risk has a window that can be told.</p>")
-    shown = rows.assign(
-        **{q: [_bounds(*pair) for pair in zip(rows[f"window_{q}_lower_s"], rows[f"window_{q}_upper_s"], strict=True)]
-           for q in ("p50", "p90", "max")}
-    )  # fmt: skip
-    columns = {name: (name.replace("_", " "), text) for name in by}
-    columns |= {"at_risk": ("starts at risk", number)} | {q: (f"{q} [s]", text) for q in ("p50", "p90", "max")}
-    words = "<p>From the application's start to its proxy accepting connections. Two numbers: at least – at most; "
-    words += "“≥” where the proxy was never seen ready in this export.</p>"
-    count = int(fleet.starts["at_risk"].sum())
-    picture = figure(plot_windows(fleet.starts), f"Distribution of the race windows of {count} starts at risk")
-    return Section(
-        "windows", "How long applications ran without a proxy", words + picture + table(shown, columns, "incidence")
-    )
-
-
-def _bounds(low: float, high: float) -> str:
-    if high == float("inf"):
-        return f"≥ {low:.1f}"
-    return f"{low:.1f}" if high - low < 0.05 else f"{low:.1f} – {high:.1f}"
-
-
-def _worst(fleet, _by) -> Section:
-    starts = fleet.starts
-    worst = starts[starts["outcome"].isin(["harmed", "init_stalled"])]
-    raced = fleet.errors[fleet.errors["verdict"].isin(["startup_race", "init_race"])].groupby("start_id").size()
-    worst = worst.assign(raced=raced.reindex(worst["start_id"]).fillna(0).to_numpy())
-    worst = worst.sort_values(["raced", "window_lower_s", "start_id"], ascending=[False, False, True], kind="stable")
-    if worst.empty:
-        return Section("pods", "The worst pods", "<p>No pod was harmed or stalled.</p>")
-    html = "".join(_pod(fleet, start) for _, start in worst.head(WORST).iterrows())
-    more = len(worst) - WORST
-    html += (
-        f"<p>{more:,} more in tables/starts.parquet; one pod: <code>meshlogs explain POD PATH…</code></p>"
-        if more > 0
-        else ""
-    )
-    return Section("pods", "The worst pods, with their evidence", html)
-
-
-def _pod(fleet, start: pd.Series) -> str:
-    errors = fleet.errors[fleet.errors["start_id"] == start["start_id"]]
-    facts = fleet.evidence[fleet.evidence["start_id"] == start["start_id"]]
-    facts = facts[
-        ~facts["kind"].isin(["app_logged", "proxy_version", "pod_address", "refused", "suspected", "refused_context"])
-    ]
-    first = errors.head(1)
-    told = "".join(
-        f"<p><b>{text(row.verdict)}, {text(row.certainty)}</b>{_why(row.reason)} – {text(row.message, 300)}<br>"
-        f"<small>{stamp(row.time)} · {text(row.source)}:{row.line} · insertId {text(row.insert_id)}</small></p>"
-        for row in first.itertuples()
-    )
-    columns = {"time_lower": ("from (UTC)", stamp), "time_upper": ("to (UTC)", stamp), "container": ("container", text),
-               "kind": ("what", text), "value": ("value", text), "message": ("evidence", text), "source": ("file", text),
-               "line": ("line", number)}  # fmt: skip
-    listed = table(facts.head(30), columns, "evidence", len(facts))
+def _pods(fleet, _by) -> Section:
+    starts = worst_starts(fleet)
+    if fleet.starts.empty:
+        return Section("pods", "Which pods", "")
+    at_risk = int(fleet.starts["at_risk"].astype(bool).sum())
     picture = figure(
-        plot_pod(fleet, start["start_id"]), f"Timeline of pod {start['pod']}: {len(errors)} refused connections"
+        lambda: plot_waterfall(fleet.starts), f"When the proxy became ready in {at_risk:,} starts at risk", "still"
     )
-    query = f'resource.labels.pod_name="{start["pod"]}" resource.labels.namespace_name="{start["namespace"]}"'
-    return (
-        f'<article id="pod-{slug(start["start_id"])}"><h3>{text(start["pod"], 120)} '
-        f"<small>{text(start['namespace'])}, {text(start['cluster'])}</small></h3>"
-        f"{picture}<p>{len(errors):,} refused, first:</p>{told}"
-        f"<details><summary>Evidence: {len(facts):,} facts</summary>{listed}</details>"
-        f"<p><small>In the console: <code>{text(query, 400)}</code></small></p></article>"
-    )
+    body = f'<p class="live">{_HOW}</p><div id="timeline" class="live"></div>{picture}'
+    if starts.empty:
+        return Section("pods", "Which pods", body + "<p>No pod was harmed or stalled.</p>")
+    columns = {
+        "where": ("pod", html), "namespace": ("namespace", text), "cluster": ("cluster", text),
+        "outcome": ("outcome", label), "raced": ("refused", number), "window": ("window [s]", span),
+        "app_started_upper": ("application started (UTC)", brief),
+    }  # fmt: skip
+    shown = starts.head(MOST_ROWS).assign(
+        where=[_pod_link(start, at < WORST) for at, start in enumerate(starts.head(MOST_ROWS).to_dict("records"))],
+        window=[seconds(low, high) for low, high in
+                zip(starts.head(MOST_ROWS)["window_lower_s"], starts.head(MOST_ROWS)["window_upper_s"], strict=True)],
+    )  # fmt: skip
+    body += f"<h3>Harmed and stalled pods</h3>{table(shown, columns, 'starts', len(starts))}"
+    body += f"<h3>The {min(WORST, len(starts))} worst, with their evidence</h3>" if len(starts) > 1 else ""
+    return Section("pods", "Which pods, and the evidence", body + "".join(map(_article(fleet), _first(starts))))
 
 
-def _why(reason) -> str:
-    return f" ({text(verdicts.REASONS.get(reason, reason))})" if isinstance(reason, str) else ""
+_HOW = (
+    "Point at a bar or mark for its evidence line, click a pod for all of its evidence, drag to zoom. "
+    "By keyboard: arrows, Space, + and −."
+)
+
+
+def _first(starts: pd.DataFrame) -> list[pd.Series]:
+    return [start for _, start in starts.head(WORST).iterrows()]
+
+
+def anchor(start_id: str) -> str:
+    """The anchor of a pod start: readable, harmless, one for each start.
+
+    >>> anchor("blue/pay/cart-1")
+    'pod-blue-pay-cart-1-222319'
+    """
+    return f"pod-{slug(start_id)}-{hashlib.sha256(start_id.encode('utf-8', 'replace')).hexdigest()[:6]}"
+
+
+def _pod_link(start: dict, has_article: bool) -> Markup:
+    target = anchor(start["start_id"]) if has_article else f"pod={quote(start['start_id'], safe='')}"
+    return Markup('<a href="#{}">{}</a>').format(target, text(start["pod"], 120))
+
+
+def _article(fleet) -> Callable[[pd.Series], str]:
+    def make(start: pd.Series) -> str:
+        errors = fleet.errors[fleet.errors["start_id"] == start["start_id"]]
+        facts = fleet.evidence[fleet.evidence["start_id"] == start["start_id"]]
+        facts = facts[~facts["kind"].isin(_QUIET)]
+        listed = table(_with_origin(facts.head(30), "time_upper"), _EVIDENCE, "evidence", len(facts))
+        told = table(_with_origin(errors.head(3), "time"), _OF_POD, "errors", len(errors)) if len(errors) else ""
+        name = f"Timeline of pod {start['pod']}: {len(errors)} refused connections"
+        picture = figure(lambda: plot_pod(fleet, start["start_id"]), name)
+        times = [start["scheduled_lower"], start["app_started_lower"], *errors["time"].head(1)]
+        known = [stamp for stamp in times if not pd.isna(stamp)]
+        last = max([*known, *errors["time"].tail(1)], default=pd.NaT)
+        address = console(start, min(known, default=pd.NaT), last + 60 * _SECOND if known else last)
+        return (
+            f'<article id="{anchor(start["start_id"])}"><h4>{text(start["pod"], 120)} {label(start["outcome"])} '
+            f"<small>{text(start['namespace'])}, {text(start['cluster'])}</small></h4>"
+            f"{picture}{told}<details><summary>Evidence: {len(facts):,} facts</summary>{listed}</details>"
+            f"<details><summary>See it in the console</summary><pre>{text(query(start), 600, lines=True)}</pre>"
+            f'<p><a href="{escape(address)}" rel="noopener noreferrer" target="_blank">Open the Logs Explorer</a></p>'
+            "</details></article>"
+        )
+
+    return make
+
+
+_QUIET = ("app_logged", "proxy_version", "pod_address", "refused", "suspected", "refused_context")
+_EVIDENCE = {
+    "time_lower": ("from (UTC)", stamp), "time_upper": ("to (UTC)", stamp), "container": ("container", text),
+    "kind": ("what", text), "value": ("value", text), "message": ("evidence", words), "origin": ("file and line", html),
+}  # fmt: skip
+_OF_POD = {
+    "time": ("time (UTC)", stamp), "verdict": ("verdict", label), "sure": ("certainty", text),
+    "message": ("message", words), "origin": ("file and line", html),
+}  # fmt: skip
+
+
+def _with_origin(rows: pd.DataFrame, time: str) -> pd.DataFrame:
+    """The rows with a column that says where each stands, and with `sure`: certainty and reason of an error."""
+    records = rows.to_dict("records")
+    places = [
+        origin(row["source"], row["line"], row["insert_id"],
+               console(row, row[time] - _SECOND, row[time] + _SECOND, row["insert_id"])
+               if isinstance(row["insert_id"], str) and isinstance(row["project"], str) else None)
+        for row in records
+    ]  # fmt: skip
+    sure = [_sure(row) for row in records] if "certainty" in rows.columns else ""
+    return rows.assign(origin=places, sure=sure)
+
+
+def _sure(row: dict) -> str:
+    reason = verdicts.REASONS.get(row["reason"], row["reason"]) if isinstance(row["reason"], str) else None
+    certainty = row["certainty"] if isinstance(row["certainty"], str) else "undetermined"
+    return f"{certainty}: {reason}" if reason else certainty
 
 
 def _errors(fleet, _by) -> Section:
@@ -168,30 +239,50 @@ def _errors(fleet, _by) -> Section:
             "errors", "Refused connections", "<p>No program in these logs reported a refused connection.</p>"
         )
     counts = errors.groupby(["verdict", "certainty", "reason"], dropna=False).size().rename("errors").reset_index()
-    counts = counts.sort_values("errors", ascending=False, kind="stable")
+    counts = counts.sort_values(["errors", "verdict"], ascending=[False, True], kind="stable")
     counts["meaning"] = [CLAIMS.get(verdict, "The export cannot decide.") for verdict in counts["verdict"]]
-    counts["reason"] = [
-        verdicts.REASONS.get(reason, "") if isinstance(reason, str) else "" for reason in counts["reason"]
-    ]
-    columns = {"verdict": ("verdict", text), "certainty": ("certainty", text), "errors": ("errors", number),
-               "reason": ("why not proven, or undetermined", text), "meaning": ("meaning", text)}  # fmt: skip
+    counts["sure"] = [_sure(row) for row in counts.to_dict("records")]
+    columns = {"verdict": ("verdict", label), "errors": ("refused", number),
+               "meaning": ("the connection was refused because", text), "sure": ("certainty", words)}  # fmt: skip
     where = errors.assign(host=errors["destination_host"].fillna("not stated"), port=errors["destination_port"])
     where = where.groupby(["host", "port", "verdict"], dropna=False).size().rename("errors").reset_index()
-    where = where.sort_values(["errors", "host"], ascending=[False, True], kind="stable")
+    where = where.sort_values(["errors", "host", "port", "verdict"], ascending=[False, True, True, True], kind="stable")
     places = {
         "host": ("destination", text),
         "port": ("port", plain),
-        "verdict": ("verdict", text),
-        "errors": ("errors", number),
+        "verdict": ("verdict", label),
+        "errors": ("refused", number),
     }
-    html = table(counts, columns, "errors") + "<h3>By destination</h3>" + table(where, places, "errors")
+    told = table(counts, columns, "errors") + "<h3>By destination</h3>" + table(where.head(50), places, "errors")
     suspected = int(errors["suspected"].fillna(False).sum())
-    html += (
+    told += (
         f"<p>{suspected:,} of them are suspected: the text does not state why connecting failed.</p>"
         if suspected
         else ""
     )
-    return Section("errors", "Every refused connection, by verdict", html)
+    return Section("errors", "Every refused connection, by verdict", told + _each_error(fleet))
+
+
+def _each_error(fleet) -> str:
+    """The refused connections themselves: of each pod the first ones, every line with its place."""
+    rows = told_errors(fleet, MOST_ROWS)
+    shown = _with_origin(rows, "time").assign(
+        where=[_pod_link(row, False) if isinstance(row["start_id"], str) else text(row["pod"])
+               for row in rows.to_dict("records")],
+        to=[_destination(row) for row in rows.to_dict("records")],
+    )  # fmt: skip
+    columns = {
+        "time": ("time (UTC)", stamp), "where": ("pod", html), "container": ("container", text),
+        "to": ("destination", text), "verdict": ("verdict", label), "sure": ("certainty", words),
+        "message": ("message", words), "origin": ("file and line", html),
+    }  # fmt: skip
+    return "<h3>One by one</h3>" + table(shown, columns, "errors", len(fleet.errors))
+
+
+def _destination(row: dict) -> str:
+    if not isinstance(row["destination_host"], str):
+        return "not stated"
+    return row["destination_host"] + ("" if pd.isna(row["destination_port"]) else f":{int(row['destination_port'])}")
 
 
 def _remedies(fleet, _by) -> Section:
@@ -200,47 +291,93 @@ def _remedies(fleet, _by) -> Section:
         return Section(
             "remedies", "What to change", "<p>No workload was harmed by, or exposed to, the start-up race.</p>"
         )
+    known = {(row.workload, row.namespace, row.cluster, row.remedy): row.command for row in commands(fleet)}
     parts = []
-    for row in rows.head(MOST_ROWS).itertuples():
+    for row in rows.sort_values("applies", ascending=False, kind="stable").head(MOST_ROWS).itertuples():
         state = "applies" if row.applies else "blocked"
         patch = f"<pre>{text(row.patch, 4_000, lines=True)}</pre>" if isinstance(row.patch, str) else ""
-        target = "kubectl patch" if row.applies else "after that"
-        file = f"<p><small>{target}: {text(row.patch_file)}</small></p>" if isinstance(row.patch_file, str) else ""
+        command = known.get((row.workload, row.namespace, row.cluster, row.remedy))
+        run = f"<pre>{text(command, 600)}</pre>" if command else ""
+        file = (
+            f"<p><small>{'after that: ' if not row.applies else ''}{text(row.patch_file)}</small></p>"
+            if isinstance(row.patch_file, str) and not run
+            else ""
+        )
         blocked = f"<p>Blocked: {text(row.blocked_by, 400)}</p>" if isinstance(row.blocked_by, str) else ""
         parts.append(
             f"<details{' open' if len(rows) <= 3 else ''}><summary><b>{text(row.workload)}</b> ({text(row.namespace)}): "
-            f"{text(row.remedy)} {state}</summary><p>{text(row.why, 400)}; {text(row.expected_effect, 400)}.</p>{blocked}{patch}{file}</details>"
+            f'{text(row.remedy.replace("_", " "))} <span class="tag {state}">{state}</span></summary>'
+            f"<p>{text(row.why, 400)}; {text(row.expected_effect, 400)}.</p>{blocked}{run}{patch}{file}</details>"
         )
     more = f"<p>{len(rows) - MOST_ROWS:,} more in tables/remedies.parquet.</p>" if len(rows) > MOST_ROWS else ""
     how = (
-        "<p>Nothing was applied. Look at a patch, then "
-        "<code>kubectl patch deployment NAME -n NAMESPACE --patch-file FILE</code>. A hook that takes effect shows in the "
+        "<p>Nothing was applied. Read a patch before you run its command. A hook that takes effect shows in the "
         "new pods: <code>istio-proxy</code> comes first and has a postStart hook with <code>pilot-agent wait</code>.</p>"
     )
     return Section("remedies", "What to change", how + "".join(parts) + more)
 
 
+def _windows(fleet, by) -> Section:
+    rows = fleet.incidence(by)
+    rows = rows[rows["window_p50_s"].notna()]
+    if rows.empty:
+        return Section("windows", "Race windows", "<p>No start at risk has a window that can be told.</p>")
+    shown = rows.assign(
+        **{q: [seconds(*pair) for pair in zip(rows[f"window_{q}_lower_s"], rows[f"window_{q}_upper_s"], strict=True)]
+           for q in ("p50", "p90", "max")}
+    )  # fmt: skip
+    columns = {name: (name.replace("_", " "), text) for name in by}
+    columns |= {"at_risk": ("starts at risk", number)} | {q: (f"{q} [s]", span) for q in ("p50", "p90", "max")}
+    told = "<p>From the application's start to its proxy accepting connections. Two numbers: at least – at most; "
+    told += "“≥” where the proxy was never seen ready in this export.</p>"
+    count = int(fleet.starts["at_risk"].sum())
+    picture = figure(lambda: plot_windows(fleet.starts), f"Distribution of the race windows of {count} starts at risk")
+    return Section(
+        "windows", "How long applications ran without a proxy", told + picture + table(shown, columns, "incidence")
+    )
+
+
+def _hours(fleet, _by) -> Section:
+    """When: only where there is more than one hour to compare."""
+    counts = harmed_by_hour(fleet.starts)
+    if counts.shape[1] < 2:
+        return Section("hours", "When", "")
+    picture = figure(lambda: plot_hours(counts, what="harmed starts"), "Harmed starts by hour and workload")
+    totals = counts.sum().rename("harmed").rename_axis("hour").reset_index()
+    columns = {"hour": ("hour (UTC)", stamp), "harmed": ("harmed starts", number)}
+    return Section("hours", "When: harmed starts by hour", picture + table(totals, columns, "starts"))
+
+
 def _coverage(fleet, _by) -> Section:
     rows = fleet.coverage
     missing = rows[rows["missing"].notna()]
-    html = "".join(
+    told = "".join(
         f"<p>Missing: <b>{text(row.kind)}</b> – {text(row.missing)}. <code>{text(row.query, 500)}</code></p>"
         for row in missing.itertuples()
     )
     lost = int(rows["loss_markers"].fillna(0).sum())
-    html += f"<p>{lost:,} markers say that events were lost before the exporter (re)started.</p>" if lost else ""
+    told += f"<p>{lost:,} markers say that events were lost before the exporter (re)started.</p>" if lost else ""
     starts = fleet.starts
     if len(starts):
         having = {
             name: int(starts[f"has_{name}"].astype(bool).sum())
             for name in ("app_logs", "proxy_logs", "events", "pod_spec")
         }
-        told = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in having.items())
-        html += f"<p>Of {len(starts):,} pod starts have: {told}.</p>"
+        listed = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in having.items())
+        told += f"<p>Of {len(starts):,} pod starts have: {listed}.</p>"
+    unknown = undetermined_starts(starts)
+    if len(unknown):
+        unknown["why"] = [outcomes.REASONS.get(reason, reason) for reason in unknown["reason"]]
+        columns = {
+            "why": ("why a start is undetermined", words),
+            "starts": ("starts", number),
+            "example": ("for example", text),
+        }
+        told += table(unknown, columns, "starts")
     hours = rows[rows["missing"].isna()]
     columns = {"kind": ("source", text), "cluster": ("cluster", text), "hour": ("hour (UTC)", stamp), "entries": ("entries", number),
                "duplicates": ("duplicates", number), "first": ("first (UTC)", stamp), "last": ("last (UTC)", stamp)}  # fmt: skip
-    return Section("coverage", "What the export holds", html + table(hours, columns, "coverage"))
+    return Section("coverage", "What the export holds, and what it lacks", told + table(hours, columns, "coverage"))
 
 
 def _rejects(fleet, _by) -> Section:
@@ -249,98 +386,42 @@ def _rejects(fleet, _by) -> Section:
         return Section("rejects", "What could not be read", "<p>Everything in these files was read.</p>")
     columns = {
         "source": ("file", text),
-        "line": ("line", number),
+        "line": ("line", plain),
         "reason": ("reason", text),
-        "excerpt": ("excerpt", text),
+        "excerpt": ("excerpt", words),
     }
-    html = f"<p>{len(rows):,} records could not be read; none of them is counted anywhere else.</p>"
-    return Section("rejects", "What could not be read", html + table(rows, columns, "rejects"))
+    told = f"<p>{len(rows):,} records could not be read; none of them is counted anywhere else.</p>"
+    return Section("rejects", "What could not be read", told + table(rows, columns, "rejects"))
 
 
 def _reading(_fleet, _by) -> Section:
-    words = {
+    meanings = {
         "at risk": "meshed starts whose application started within the export, whatever protected them",
         "harmed": "at least one connection was refused by the start-up race",
-        "exposed": "the application ran before its proxy was ready, and its logs show no refusal",
+        "exposed": "the application ran before the proxy was ready, and its logs show no refusal",
+        "race window": "from the application's start to its proxy accepting connections",
         "proven": "the evidence leaves no other answer",
         "likely": "the best answer; the reason says what overlaps or is assumed",
         "undetermined": "the export cannot decide; never counted as harmed or as safe",
         "from – to": "times known only to an interval: Kubernetes floors its times to the second",
     }
-    listed = "".join(f"<dt>{escape(word)}</dt><dd>{escape(meaning)}</dd>" for word, meaning in words.items())
+    listed = "".join(f"<dt>{escape(word)}</dt><dd>{escape(meaning)}</dd>" for word, meaning in meanings.items())
     undetermined = "".join(
         f"<dt>{escape(word)}</dt><dd>{escape(meaning)}</dd>" for word, meaning in outcomes.REASONS.items()
     )
-    html = f"<dl>{listed}</dl><details><summary>Why a start is undetermined</summary><dl>{undetermined}</dl></details>"
-    return Section("reading", "How to read this page", html)
+    told = f"<dl>{listed}</dl><details><summary>Why a start is undetermined</summary><dl>{undetermined}</dl></details>"
+    return Section("reading", "How to read this page", told)
 
 
 SECTIONS: dict[str, Callable] = {
     "finding": _finding,
     "incidence": _incidence,
-    "windows": _windows,
-    "pods": _worst,
+    "pods": _pods,
     "errors": _errors,
     "remedies": _remedies,
+    "windows": _windows,
+    "hours": _hours,
     "coverage": _coverage,
     "rejects": _rejects,
     "reading": _reading,
 }
-
-
-def table(rows: pd.DataFrame, columns: dict[str, tuple[str, Callable]], name: str, total: int | None = None) -> str:
-    """An HTML table of the first rows; `columns` maps a column to its heading and formatter."""
-    heads = "".join(f'<th scope="col"{_side(form)}>{escape(head)}</th>' for head, form in columns.values())
-    body = []
-    for row in rows.head(MOST_ROWS)[list(columns)].itertuples(index=False):
-        cells = zip(row, columns.values(), strict=True)
-        body.append("<tr>" + "".join(f"<td{_side(form)}>{form(cell)}</td>" for cell, (_, form) in cells) + "</tr>")
-    left = (len(rows) if total is None else total) - min(len(rows), MOST_ROWS)
-    more = f"<p><small>{left:,} more rows in tables/{name}.parquet</small></p>" if left > 0 else ""
-    return (
-        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(body)}</tbody></table></div>{more}'
-    )
-
-
-def _side(form: Callable) -> str:
-    return ' class="n"' if form in (number, plain) else ""
-
-
-def text(value, limit: int = 200, *, lines: bool = False) -> Markup:
-    """A string from an input as harmless HTML: escaped, control characters visible, cut."""
-    if not isinstance(value, str):
-        return Markup("–")
-    if lines:
-        return escape("\n".join(clean(line, limit) for line in value.splitlines()))
-    return escape(clean(value, limit))
-
-
-def number(value) -> str:
-    """A count with thousands separated."""
-    return "–" if pd.isna(value) else f"{int(value):,}"
-
-
-def plain(value) -> str:
-    """A number that is a name, such as a port."""
-    return "–" if pd.isna(value) else str(int(value))
-
-
-def stamp(value) -> str:
-    """A time with the digits that matter."""
-    return "–" if pd.isna(value) else times.text(value.value).replace("T", " ").removesuffix("Z")
-
-
-def slug(start_id: str) -> str:
-    """An anchor that no name can break out of."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", start_id)[:120]
-
-
-def figure(ax, alt: str) -> str:
-    """The figure of these axes as an inline picture, the same bytes each time; the figure is closed."""
-    import matplotlib.pyplot as plt
-
-    buffer = io.BytesIO()
-    ax.figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    plt.close(ax.figure)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<figure><img alt="{escape(clean(alt, 300))}" src="data:image/png;base64,{data}"></figure>'

@@ -32,28 +32,33 @@ def summary(fleet) -> dict:
 
 
 def finding(fleet, counts: dict) -> str:
-    """The answer in a sentence or two: how many, of how many, where, what to do."""
+    """The answer in a few sentences: how many, of how many, where, what to do."""
+    return " ".join(sentences(fleet, counts))
+
+
+def sentences(fleet, counts: dict) -> list[str]:
+    """The finding's sentences: the answer first, then what else the export shows, then the advice."""
     starts = fleet.starts
     if not counts["starts"]:
-        return "No pod start was found in this export: nothing can be said about refused connections."
+        return ["No pod start was found in this export: nothing can be said about refused connections."]
+    others = [_open(counts), _stalled(counts), _others(counts)]
     if not counts["at_risk"]:
-        stalled = _stalled(counts)
-        refused = _plural(len(fleet.errors), "refused connection")
-        return (
-            f"No start at risk was found among {_plural(counts['starts'], 'pod start')}.{stalled} {refused} reported."
-        )
+        first = f"No start at risk was found among {_plural(counts['starts'], 'pod start')}."
+        refused = f"{_plural(len(fleet.errors), 'refused connection')} reported."
+        return [first, *filter(None, [_stalled(counts), refused])]
     if not counts["harmed"]:
-        sentence = f"No start was harmed by the start-up race, of {counts['at_risk']} at risk"
-        sentence += f"; {counts['exposed']} ran before their proxy was ready" if counts["exposed"] else ""
-        return sentence + f".{_open(counts)}{_stalled(counts)}{_others(counts)}"
+        first = f"No start was harmed by the start-up race, of {counts['at_risk']} at risk"
+        first += f"; {counts['exposed']} ran before their proxy was ready" if counts["exposed"] else ""
+        return [f"{first}.", *filter(None, others)]
     low, high = counts["ci_lower"] * 100, counts["ci_upper"] * 100
     share = counts["share_lower"] * 100
     where = _where(starts[starts["outcome"] == "harmed"], counts["harmed"])
-    return (
+    first = (
         f"{counts['harmed']} of {_plural(counts['at_risk'], 'start')} at risk {_were(counts['harmed'])} harmed "
         f"({share:.0f} %, 95 % CI {low:.0f} to {high:.0f} %): {_were_refused(counts)} because the proxy did not yet "
-        f"listen{where}.{_open(counts)}{_stalled(counts)}{_others(counts)} {_advice(fleet)}"
+        f"listen{where}."
     )
+    return [first, *filter(None, [*others, _advice(fleet)])]
 
 
 def _were_refused(counts: dict) -> str:
@@ -70,13 +75,13 @@ def _where(harmed: pd.DataFrame, total: int) -> str:
 
 
 def _open(counts: dict) -> str:
-    return f" {_plural(counts['undetermined'], 'start')} cannot be told." if counts["undetermined"] else ""
+    return f"{_plural(counts['undetermined'], 'start')} cannot be told." if counts["undetermined"] else ""
 
 
 def _stalled(counts: dict) -> str:
     count = counts["init_stalled"]
     return (
-        f" {_plural(count, 'pod')} {'stalls' if count == 1 else 'stall'} in Init behind the redirection."
+        f"{_plural(count, 'pod')} {'stalls' if count == 1 else 'stall'} in Init behind the redirection."
         if count
         else ""
     )
@@ -89,7 +94,7 @@ def _others(counts: dict) -> str:
         "upstream": "the destination itself",
     }
     told = [f"{counts['errors'][key]} by {name}" for key, name in names.items() if counts["errors"][key]]
-    return f" Refused otherwise: {', '.join(told)}." if told else ""
+    return f"Refused otherwise: {', '.join(told)}." if told else ""
 
 
 def _advice(fleet) -> str:

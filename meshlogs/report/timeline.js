@@ -149,7 +149,7 @@ function mount(root, data, { height = 420, selected = [], onselect = () => {} } 
   for (const outcome of OUTCOMES) {
     const count = starts.filter((start) => start.outcome === outcome).length;
     if (!count) continue;
-    const node = element("button", { type: "button", class: `tag ${outcome}`, "aria-pressed": "false" }, `${MARKS[outcome]} ${outcome.replaceAll("_", " ")} ${count.toLocaleString("en")}`);
+    const node = element("button", { type: "button", class: `tag ${outcome.replaceAll("_", "-")}`, "aria-pressed": "false" }, `${MARKS[outcome]} ${outcome.replaceAll("_", " ")} ${count.toLocaleString("en")}`);
     node.addEventListener("click", () => {
       if (!state.outcomes.delete(outcome)) state.outcomes.add(outcome);
       node.setAttribute("aria-pressed", String(state.outcomes.has(outcome)));
@@ -277,7 +277,7 @@ function mount(root, data, { height = 420, selected = [], onselect = () => {} } 
       "aria-selected": String(chosen), "aria-label": summary(start), "aria-setsize": state.rows.length, "aria-posinset": at + 1,
     });
     node.style.top = `${at * ROW}px`;
-    const name = element("span", { class: "ml-name" }, element("b", { class: `tag ${start.outcome}` }, MARKS[start.outcome] ?? "?"), " " + start.pod);
+    const name = element("span", { class: "ml-name" }, element("b", { class: `tag ${(start.outcome ?? "").replaceAll("_", "-")}` }, MARKS[start.outcome] ?? "?"), " " + start.pod);
     name.style.width = `${left}px`;
     const svg = shape("svg", { width: plotWidth(), height: ROW, "aria-hidden": "true" });
     const edge = plotWidth();
@@ -299,14 +299,14 @@ function mount(root, data, { height = 420, selected = [], onselect = () => {} } 
     if (start.app[1] !== null && start.ready[0] !== null && start.ready[0] > start.app[1])
       box(x(start, start.app[1]), x(start, start.ready[0]), 1, ROW - 2, "window");
     const open = start.ready[0] ?? start.ready[1];
-    life(start.app, 6, 7, "app");
+    life(start.app, 7, 5, "app");
     life(start.proxy, 20, 3, "closed", open === null ? edge : x(start, open));
     life(start.ready, 18, 7, "open");
     for (const fact of start.facts) {
       if (fact.to === null && fact.from === null) continue;
       const spot = x(start, fact.from ?? fact.to);
       if (spot < -4 || spot > edge + 4) continue;
-      if (fact.kind === "refused") svg.append(shape("path", { d: `M${spot - 3.5} 6l7 7m0-7l-7 7`, class: `ml-refused ${fact.verdict}` }));
+      if (fact.kind === "refused") svg.append(shape("path", { d: `M${spot - 4} 5.5l8 8m0-8l-8 8`, class: `ml-refused ${fact.verdict}` }));
       else if (CLOSED.has(fact.kind)) svg.append(shape("line", { x1: spot, x2: spot, y1: 16, y2: 27, class: "ml-proof" }));
     }
     node.append(name, svg);
@@ -493,4 +493,4 @@ function render({ model, el }) {
   return () => { model.off("change:selected", follow); view.close(); };
 }
 
-export default { render };
+export default { render, mount };

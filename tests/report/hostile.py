@@ -1,0 +1,54 @@
+"""A fleet whose every text is hostile, and one that is large: made of the sample fleet's tables."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+
+NASTY = (
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\" `|@all [x](javascript:alert(3)) "
+    '=HYPERLINK("http://x") $\\frac{1}{0}$ {{7*7}} \x1b[2J\x1b]0;t\x07 \u202eevil\u2066 \x00\r\n# h'
+)
+_TEXTS = {
+    "starts": ["namespace", "pod", "cluster", "project", "workload", "start_id", "app_container", "node"],
+    "errors": ["namespace", "pod", "cluster", "project", "workload", "start_id", "container", "message", "insert_id",
+               "source", "destination_host"],
+    "evidence": ["namespace", "pod", "cluster", "project", "start_id", "container", "message", "insert_id", "source",
+                 "value"],
+    "remedies": ["namespace", "workload", "cluster", "why", "blocked_by", "expected_effect", "patch_file", "patch"],
+}  # fmt: skip
+
+
+def hostile(fleet) -> SimpleNamespace:
+    """The fleet with `NASTY` in front of every text that an input can hold."""
+    tables = {}
+    for name, columns in _TEXTS.items():
+        table = getattr(fleet, name)
+        tables[name] = table.assign(**{column: _spoiled(table[column]) for column in columns})
+    rejects = pd.DataFrame({"source": [NASTY], "line": [1], "reason": [NASTY], "excerpt": [NASTY]})
+    return stand_in(fleet, **tables, rejects=rejects)
+
+
+def _spoiled(column: pd.Series) -> pd.Series:
+    return column.where(column.isna(), NASTY + column.astype(str))
+
+
+def many(fleet, times: int) -> SimpleNamespace:
+    """The fleet `times` over, each copy with pods of its own."""
+    tables = {"remedies": fleet.remedies}
+    for name in ("starts", "errors", "evidence"):
+        table = getattr(fleet, name)
+        copies = [
+            table.assign(start_id=table["start_id"] + f"-{at}", pod=table["pod"] + f"-{at}") for at in range(times)
+        ]
+        tables[name] = pd.concat(copies, ignore_index=True)
+    return stand_in(fleet, **tables)
+
+
+def stand_in(fleet, **tables) -> SimpleNamespace:
+    """A fleet of these tables: what report and plots need is tables, `incidence` and `start_of`."""
+    from meshlogs.incidence import incidence_by
+
+    made = SimpleNamespace(**{"rejects": fleet.rejects, "coverage": fleet.coverage, **tables})
+    made.incidence = lambda by: incidence_by(made.starts, by)
+    made.start_of = lambda pod: made.starts[(made.starts["pod"] == pod) | (made.starts["start_id"] == pod)]
+    return made
