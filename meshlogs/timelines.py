@@ -19,6 +19,8 @@ WHERE = ["project", "location", "cluster"]
 
 # The runtime starts a container before the kubelet writes its Started event.
 STARTED_SLACK = 200 * times.MILLISECOND
+# Where Envoy serves the kubelet's probe itself. (istio: tools/packaging/common/envoy_bootstrap.json, since 1.6)
+ENVOY_PROBE = 15021
 # A probe's event is written after the probe returned.
 PROBE_SLACK = 20 * times.MILLISECOND
 # A program may log a refused connect a little after it happened.
@@ -286,7 +288,16 @@ def _opened(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
     probed = schema.lookup(placed["start_id"], starts["probed"]).astype(bool)
     worked = _to_redirected(starts, placed, specs, "connected")
     rows = placed[(placed["kind"] == "proxy_open") | ((placed["kind"] == "pod_ready") & probed) | worked]
+    rows = pd.concat([rows, _answered_by_workers(starts, placed)])
     return rows[["start_id", "time_upper"]]
+
+
+def _answered_by_workers(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
+    """Probes that Envoy itself answered 503: since Istio 1.7 its workers start only with their first listeners."""
+    versions = starts["proxy_version"].map(minor_version)
+    recent = versions.index[[version is not None and version >= (1, 7) for version in versions]]
+    answered = (placed["kind"] == "probe_failed") & (placed["value"] == "503") & (placed["port"] == ENVOY_PROBE)
+    return placed[answered & placed["start_id"].isin(recent)]
 
 
 def _opened_before_app(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:

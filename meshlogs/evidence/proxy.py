@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from meshlogs import schema, times
 from meshlogs.evidence.lifecycle import occurrences
+from meshlogs.formats.k8s_events import named_time
 
 PROXY = "istio-proxy"
 VALIDATION = "istio-validation"
@@ -269,11 +270,34 @@ _PROBE_HOST = re.compile(r"https?://\[?([0-9a-fA-F.:]+?)\]?:\d+/")
 _PROBE_PORT = re.compile(r"https?://[^/\s\"]*:(\d+)/")
 
 
+# The kubelet probes on a ticker of whole seconds: repeats keep the fraction of their first, which the event's name
+# holds. Only startup probes: readiness probes are also triggered off it. (kubernetes: pkg/kubelet/prober/worker.go)
+_BEAT = 100 * times.MILLISECOND
+
+
+def _on_the_beat(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same events, repeats of a startup probe narrowed within their second to the beat of the first."""
+    repeats = rows["message"].fillna("").str.startswith("Startup probe") & (rows["time_source"] == "last_timestamp")
+    first = pd.Series(
+        [named_time(name) for name in rows.loc[repeats, "event_name"]], rows.index[repeats], dtype="Int64"
+    )
+    floor = times.to_ns(rows.loc[first.dropna().index, "time_lower"])
+    beat = (first.dropna().to_numpy("int64") - floor) % times.SECOND
+    # At the edge of its second a small delay would carry it over.
+    inner = (beat >= _BEAT) & (beat < times.SECOND - _BEAT)
+    at = first.dropna().index[inner]
+    middle = floor[inner] + beat[inner]
+    rows = rows.copy()
+    rows.loc[at, "time_lower"] = times.column(middle - _BEAT).set_axis(at)
+    rows.loc[at, "time_upper"] = times.column(middle + _BEAT).set_axis(at)
+    return rows
+
+
 def from_events(events: pd.DataFrame) -> pd.DataFrame:
     """Failed probes of the proxy, and its version from the image it was pulled as."""
     rows = events[(events["kind"] == "Pod") & (events["container"] == PROXY) & events["pod"].notna()]
     message = rows["message"].fillna("")
-    failed = rows[rows["reason"] == "Unhealthy"]
+    failed = _on_the_beat(rows[rows["reason"] == "Unhealthy"])
     answer = pd.Series("other", index=failed.index, dtype=object)
     for word, pattern in reversed(_PROBES):
         answer[message[failed.index].str.contains(pattern, regex=True)] = word

@@ -104,3 +104,27 @@ def test_an_image_tells_the_version():
 
 def test_other_containers_probes_are_not_the_proxys():
     assert proxy.from_events(schema.conform([event("Readiness probe failed: x", container="web")], schema.EVENTS)).empty
+
+
+def test_repeats_of_a_startup_probe_keep_the_beat_of_the_first():
+    def failed(text, floor, name):
+        first = times.parse_ns("2026-03-02T09:00:10.25Z")
+        second = times.parse_ns(floor)
+        return {
+            "kind": "Pod", "pod": "web-1", "namespace": "shop", "container": "istio-proxy", "reason": "Unhealthy",
+            "message": f"{text} probe failed: Get http://10.1.1.1:15021/healthz/ready: connect: connection refused",
+            "time_lower": second, "time_upper": second + times.SECOND - 1, "time_source": name,
+            "event_name": f"web-1.{first:x}",
+        }  # fmt: skip
+
+    rows = [
+        failed("Startup", "2026-03-02T09:00:14Z", "last_timestamp"),
+        failed("Readiness", "2026-03-02T09:00:16Z", "last_timestamp"),
+    ]
+    found = proxy.from_events(schema.conform(rows, schema.EVENTS))
+    probes = found[found["kind"] == "probe_failed"]
+    assert probes["time_lower"].tolist() == [
+        pd.Timestamp("2026-03-02T09:00:14.15Z"),
+        pd.Timestamp("2026-03-02T09:00:16Z"),
+    ]
+    assert probes["time_upper"].iloc[0] == pd.Timestamp("2026-03-02T09:00:14.35Z")

@@ -101,6 +101,13 @@ def test_a_proxy_closed_again_after_a_long_pause_had_been_ready():
     assert starts["proxy_ready_lower"].iloc[0] < pd.Timestamp(story.at(3), tz="UTC")
 
 
+def test_a_probe_that_envoy_answered_503_shows_its_workers_since_1_7():
+    answered = proxy("probe_failed", 6.0, "503", log="events", port=15021)
+    for version, upper in (("1.18.5", [pd.Timestamp(story.at(6.0), tz="UTC")]), ("1.6.14", [pd.NaT])):
+        starts, _ = judged([*app(), *start(), CLOSED, answered, proxy("proxy_version", 0.2, version)], [pod()])
+        assert starts["proxy_ready_upper"].tolist() == upper
+
+
 # upstream, local, no_sidecar
 
 
