@@ -24,8 +24,9 @@ test: $(VENV)/.ready
 	MESHLOGS_RECORDINGS='$(RECORDINGS)' $(BIN)/python -m pytest --quiet -n 2 -rs
 	$(BIN)/python -m pytest --quiet --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks
 
-accuracy: $(VENV)/.ready  ## how often verdicts and intervals are right: docs/ACCURACY.md
+accuracy: $(VENV)/.ready  ## how often verdicts and intervals are right: docs/ACCURACY.md, docs/COMPARE.md
 	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/comparison.py
 
 notebooks: $(VENV)/.ready  ## run the notebooks anew and keep what they print
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb

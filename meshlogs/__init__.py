@@ -16,6 +16,8 @@ _HOME = {
     "evidence_for": "pipeline",
     "Export": "pipeline",
     "Fleet": "pipeline",
+    "compare": "comparison",
+    "Comparison": "comparison",
     "explain": "walkthrough",
     "timeline": "report.interactive",
     "write_report": "report",

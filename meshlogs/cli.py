@@ -109,6 +109,25 @@ def convert(paths, out, as_json):
 
 
 @main.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option("--by", multiple=True, help="Column to show starts by; may be repeated.  [namespace, workload]")
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON; `verdict` is one of four words.")
+def compare(before, after, by, as_json):
+    """Did the remedy work: two folders that `report` wrote, before and after.
+
+    The verdict is worked, no_effect, worse or too_few; error rates of 5 % are stated in docs/COMPARE.md.
+    """
+    from meshlogs.comparison.page import terminal_page
+
+    try:
+        found = meshlogs.compare(before, after, by=list(by) or ["namespace", "workload"])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--by") from error
+    click.echo(found.as_json() if as_json else terminal_page(found))
+
+
+@main.command()
 @click.option("--pods", default=100, show_default=True, type=click.IntRange(min=1), help="How many pods.")
 @OUT
 @click.option("--seed", default=0, show_default=True, help="The same seed writes the same bytes.")

@@ -31,6 +31,7 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
         "remedies": (fleet.remedies, schema.REMEDIES),
         "coverage": (fleet.coverage, schema.COVERAGE),
         "rejects": (fleet.rejects, schema.REJECTS),
+        "pods": (fleet.pods, schema.PODS),
     }
     (out / "tables").mkdir(exist_ok=True)
     for name, (table, layout) in tables.items():

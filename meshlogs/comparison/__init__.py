@@ -1,0 +1,233 @@
+"""Did the remedy take effect, and did it work: two judged exports, before and after.
+
+| verdict | when |
+|---|---|
+| `worked` | the share of harmed starts fell, p < 5 % |
+| `worse` | it rose, p < 5 % |
+| `no_effect` | neither, and it is settled at 5 % that less than half of the harm was removed |
+| `too_few` | none of these can be said; `more_starts` and `more_units` say what would be needed |
+
+The error rates hold where the units (`comparison.units`) are independent; docs/COMPARE.md shows them measured.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from meshlogs import schema
+from meshlogs.censoring import wilson
+from meshlogs.comparison import deployed, inference, units, words
+from meshlogs.comparison.startup import startup_cost
+from meshlogs.errors import InputError
+
+BY = ("namespace", "workload")
+WORTH = 0.5  # a remedy worth having removes half of the harm
+LEVELS = ("rollout", "burst")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found: `verdict`, a plain `sentence`, `facts` (JSON-like numbers), and tables.
+
+    `groups`: starts and shares before and after by the asked columns; `effect`: how many of the starts before and
+    after carried each sign of a remedy; `remarks`: what a reader should know, in sentences.
+    """
+
+    verdict: str
+    sentence: str
+    facts: dict
+    groups: pd.DataFrame
+    effect: pd.DataFrame
+    remarks: tuple[str, ...]
+
+    def as_json(self) -> str:
+        """All of it as JSON; numbers that do not exist are null."""
+        whole = {"verdict": self.verdict, "sentence": self.sentence, **self.facts}
+        whole |= {"effect": _records(self.effect), "groups": _records(self.groups), "remarks": list(self.remarks)}
+        return json.dumps(_plain(whole), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def compare(before, after, *, by=BY) -> Comparison:
+    """Whether a remedy took effect and worked, from the starts before and after it.
+
+    `before` and `after` are fleets (`ml.analyse`), or folders that `meshlogs report --out` wrote. `by` names the
+    columns of starts for the table `groups`. Starts that are in both count before only.
+    Raises InputError for a folder without tables, ValueError for an unknown column.
+    """
+    by = [by] if isinstance(by, str) else list(by)
+    old, old_pods = _tables(before)
+    new, new_pods = _tables(after)
+    unknown = [name for name in by if name not in old.columns]
+    if unknown:
+        raise ValueError(f"starts have no column {unknown[0]!r}; group by any of {', '.join(old.columns)}")
+    twice = _same(new, old)
+    new = new[~twice]
+    rows = units.with_units(
+        pd.concat([units.at_risk(old).assign(after=False), units.at_risk(new).assign(after=True)], ignore_index=True)
+    )
+    effect = deployed.signs(old, old_pods, new, new_pods)
+    took = deployed.took_effect(effect)
+    cost = startup_cost(rows)
+    facts = judge(rows) | {"took_effect": took, "startup_cost_s": cost}
+    remarks = words.remarks(rows, facts, effect, int(twice.sum()))
+    return Comparison(
+        facts["verdict"], words.sentence(facts), {k: v for k, v in facts.items() if k != "verdict"},
+        _groups(rows, by), effect, remarks,
+    )  # fmt: skip
+
+
+def judge(rows: pd.DataFrame) -> dict:
+    """The verdict, its reason and its numbers."""
+    shared = rows[rows["shared"]]
+    level = _level(shared)
+    every = units.tally(shared, level)
+    known = units.tally(shared[~shared["open"]], level)
+    found, around = inference.shares(known), inference.spread(known)
+    p, exact = inference.p_value(known) if not np.isnan(found.before) else (float("nan"), True)
+    part, part_lower, part_upper = inference.removed(found, around)
+    effect = inference.design_effect(known, found, around)
+    side = {name: _side(shared[shared["after"] == flag], effect) for name, flag in (("before", False), ("after", True))}
+    verdict, reason = _verdict(side, found, around, p, _extremes(every))
+    need = _needed(side, found, effect, known) if verdict == "too_few" else {"more_starts": 0, "more_units": 0}
+    return {
+        "verdict": verdict,
+        "reason": reason,
+        "alpha": inference.ALPHA,
+        "p_value": p,
+        "exact": exact,
+        "unit": level,
+        "units": {name: int((known["after"] == flag).sum()) for name, flag in (("before", False), ("after", True))},
+        "design_effect": effect,
+        **side,
+        "share_before": found.before,
+        "share_after": found.after,
+        "removed": part,
+        "removed_lower": part_lower,
+        "removed_upper": part_upper,
+        **need,
+    }
+
+
+def _level(rows: pd.DataFrame) -> str:
+    """Rollouts as units, unless there are too few of them for any difference to be seen and bursts are more."""
+    for level in LEVELS:
+        if inference.ways(units.tally(rows[~rows["open"]], level)) >= inference.ENOUGH:
+            return level
+    return LEVELS[-1]
+
+
+def _verdict(side: dict, found: inference.Shares, around, p: float, extremes: tuple[float, float]) -> tuple[str, str]:
+    """(verdict, reason); `extremes`: the least and the greatest change that undetermined starts leave possible."""
+    if not side["before"]["at_risk"] or not side["after"]["at_risk"]:
+        return "too_few", "no_starts"
+    if np.isnan(found.before):
+        return "too_few", "all_undetermined"
+    if p < inference.ALPHA:
+        better = found.after < found.before
+        if (better and extremes[1] >= 0) or (not better and extremes[0] <= 0):
+            return "too_few", "undetermined"
+        return ("worked", "fewer_harmed") if better else ("worse", "more_harmed")
+    if not found.before:
+        return "too_few", "no_harm_before"
+    if inference.removes_less_than(found, around, WORTH):
+        return "no_effect", "less_than_half_removed"
+    return "too_few", "units" if around is None else "starts"
+
+
+def _extremes(every: pd.DataFrame) -> tuple[float, float]:
+    """The least and the greatest change of the share, as undetermined starts count as harmed on one side only."""
+    changes = []
+    for harmed_side in (False, True):
+        open_too = every["open"].where(every["after"] == harmed_side, 0)
+        found = inference.shares(every.assign(harmed=every["harmed"] + open_too))
+        changes.append(found.after - found.before)
+    return changes[0], changes[1]
+
+
+def _side(rows: pd.DataFrame, effect: float) -> dict:
+    """Counts of one side, its share with undetermined counted none and all, and the interval (Wilson, 95 %).
+
+    The interval takes the starts for as many independent ones as the design effect leaves.
+    """
+    at_risk, harmed, open_ = len(rows), int(rows["harm"].sum()), int(rows["open"].sum())
+    counts = {"at_risk": at_risk, "harmed": harmed, "undetermined": open_}
+    if not at_risk:
+        return counts | dict.fromkeys(("share_lower", "share_upper", "ci_lower", "ci_upper"), float("nan"))
+    least, most = harmed / at_risk, (harmed + open_) / at_risk
+    alike = at_risk / effect
+    return counts | {
+        "share_lower": least,
+        "share_upper": most,
+        "ci_lower": wilson(least * alike, alike)[0],
+        "ci_upper": wilson(most * alike, alike)[1],
+    }
+
+
+def _needed(side: dict, found: inference.Shares, effect: float, known: pd.DataFrame) -> dict:
+    """How many more starts and units after would tell a remedy that removes half of the harm."""
+    held, more = side["before"]["at_risk"] - side["before"]["undetermined"], 0.0
+    if found.before > 0:
+        wanted = inference.starts_needed(found.before, found.before * (1 - WORTH), held, effect)
+        more = max(wanted - (side["after"]["at_risk"] - side["after"]["undetermined"]), 0.0)
+    return {"more_starts": more if np.isfinite(more) else None, "more_units": inference.units_needed(known)}
+
+
+def _groups(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Counts and shares by these columns, before and after."""
+    rows = rows.assign(**{name: rows[name].astype("str").fillna("") for name in by})
+    table = pd.DataFrame(sorted(set(rows[by].itertuples(index=False, name=None))), columns=by, dtype="str")
+    for name, flag in (("before", False), ("after", True)):
+        counts = rows[rows["after"] == flag].assign(at_risk=1).groupby(by)[["at_risk", "harm", "open"]].sum()
+        counts = counts.rename(columns={"harm": "harmed", "open": "undetermined"}).add_suffix(f"_{name}")
+        table = table.merge(counts.reset_index(), on=by, how="left", validate="one_to_one")
+        for column in counts.columns:
+            table[column] = table[column].fillna(0).astype("int64")
+        total = table[f"at_risk_{name}"].where(table[f"at_risk_{name}"] > 0)
+        table[f"share_lower_{name}"] = table[f"harmed_{name}"] / total
+        table[f"share_upper_{name}"] = (table[f"harmed_{name}"] + table[f"undetermined_{name}"]) / total
+    order = ["harmed_before", "harmed_after", *by]
+    return table.sort_values(order, ascending=[False, False, *[True] * len(by)], ignore_index=True)
+
+
+def _same(new: pd.DataFrame, old: pd.DataFrame) -> pd.Series:
+    """Which starts of `new` are also in `old`: by pod uid, else by start_id and time."""
+    by_uid = new["pod_uid"].notna() & new["pod_uid"].isin(old["pod_uid"].dropna())
+    key = ["start_id", "app_started_upper"]
+    pairs = pd.MultiIndex.from_frame(new[key]).isin(pd.MultiIndex.from_frame(old[key]))
+    return by_uid | (new["pod_uid"].isna() & pairs)
+
+
+def _tables(source) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(starts, pods) of a fleet or of a report's folder; pods are empty where there are none."""
+    if hasattr(source, "starts"):
+        return source.starts, source.pods
+    folder = Path(source)
+    folder = folder / "tables" if (folder / "tables").is_dir() else folder
+    if not (folder / "starts.parquet").is_file():
+        raise InputError(str(source), "no tables/starts.parquet in it", "Give a folder that 'meshlogs report' wrote.")
+    starts = schema.conform(pq.read_table(folder / "starts.parquet"), schema.STARTS, "starts")
+    pods = folder / "pods.parquet"
+    if not pods.is_file():
+        return starts, schema.empty(schema.PODS)
+    return starts, schema.conform(pq.read_table(pods), schema.PODS, "pods")
+
+
+def _records(table: pd.DataFrame) -> list[dict]:
+    return table.astype(object).to_dict("records")
+
+
+def _plain(value):
+    """The same without NaN and infinity, which JSON does not know, and without numpy's types."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    if isinstance(value, np.bool_ | np.integer):
+        return value.item()
+    return None if value is pd.NA else value

@@ -1,0 +1,347 @@
+"""Remedies of known truth: what `compare` says, how often it is wrong, and what it says where it cannot tell."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from scipy.stats import fisher_exact
+
+import meshlogs as ml
+from meshlogs import comparison, schema, times
+from meshlogs.cli import main
+from meshlogs.comparison import inference, units
+
+_spec = importlib.util.spec_from_file_location("fleets", Path(__file__).with_name("fleets.py"))
+fleets = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fleets)
+changed, fleet, generator, remedied = fleets.changed, fleets.fleet, fleets.generator, fleets.remedied
+
+
+def verdicts(kept, runs, **options):
+    """The verdicts over made fleets whose remedy keeps this part of the harm."""
+    found = []
+    for seed in range(runs):
+        before, after = remedied(generator([seed, 7]), 0.5, kept, **options)
+        sides = [units.at_risk(side.starts).assign(after=flag) for side, flag in ((before, False), (after, True))]
+        found.append(comparison.judge(units.with_units(pd.concat(sides, ignore_index=True)))["verdict"])
+    return pd.Series(found).value_counts() / runs
+
+
+# Error rates. Of 60 runs with a true rate of 5 %, more than 8 wrong ones come less than 1 time in 100.
+RUNS, MOST_WRONG = 60, 8 / 60
+CORRELATED = {"workloads": 4, "rollouts": 4, "pods": 5, "noise": 0.2}
+
+
+def test_a_remedy_that_works_is_seen():
+    assert verdicts(0.0, 20, **CORRELATED)["worked"] == 1.0
+
+
+def test_a_remedy_that_does_nothing_is_seldom_said_to_do_something():
+    found = verdicts(1.0, RUNS, **CORRELATED)
+    assert found.get("worked", 0) + found.get("worse", 0) <= MOST_WRONG
+    assert found.get("no_effect", 0) >= 0.5
+
+
+def test_a_remedy_that_half_works_is_seldom_said_to_do_nothing():
+    found = verdicts(0.5, RUNS, **CORRELATED)
+    assert found.get("no_effect", 0) <= MOST_WRONG
+    assert found.get("worse", 0) == 0
+    assert found.get("worked", 0) >= 0.5
+
+
+def test_starts_alone_would_be_too_sure():
+    """The same fleets, each start taken for independent: why rollouts are the units."""
+    wrong = 0
+    for seed in range(RUNS):
+        sides = remedied(generator([seed, 7]), 0.5, 1.0, **CORRELATED | {"noise": 0.5, "pods": 10})
+        harmed = [int((side.starts["outcome"] == "harmed").sum()) for side in sides]
+        total = [len(side.starts) for side in sides]
+        wrong += fisher_exact([harmed, [n - x for n, x in zip(total, harmed, strict=True)]]).pvalue < 0.05
+    assert wrong / RUNS > MOST_WRONG
+
+
+# What it says
+
+
+def test_it_says_that_it_worked_and_how_much():
+    before, after = remedied(generator(1), 0.6, 0.0)
+    found = ml.compare(before, changed(after, hold=True))
+    assert found.verdict == "worked"
+    harmed = int((before.starts["outcome"] == "harmed").sum())
+    assert f"{harmed} of 144 starts at risk were harmed before, 0 of 144 after" in found.sentence
+    assert "No start is harmed any more" in found.sentence
+    assert found.facts["took_effect"] == "yes"
+    assert found.facts["removed"] == 1.0
+
+
+def test_half_is_said_to_be_half():
+    before, after = remedied(generator(2), 0.6, 0.5, rollouts=6)
+    found = ml.compare(before, after)
+    assert found.verdict == "worked" and "in part" in found.sentence
+    assert found.facts["removed_lower"] <= 0.5 <= found.facts["removed_upper"]
+
+
+def test_worse_is_said():
+    after, before = remedied(generator(3), 0.6, 0.2)
+    assert ml.compare(before, after).verdict == "worse"
+
+
+def test_no_effect_says_that_nothing_was_deployed():
+    before, after = remedied(generator(4), 0.6, 1.0)
+    found = ml.compare(before, after)
+    assert found.verdict == "no_effect"
+    assert found.facts["took_effect"] == "no"
+    assert any("No remedy took effect" in remark for remark in found.remarks)
+
+
+# Too few, and why
+
+
+def test_one_rollout_on_each_side_is_two_units_however_many_pods():
+    before, after = remedied(generator(5), 1.0, 0.0, workloads=1, rollouts=1, pods=50)
+    found = ml.compare(before, after)
+    assert (found.verdict, found.facts["reason"]) == ("too_few", "units")
+    # 2 units can be labelled in 2 ways; with 1 before, 39 after are needed for 40 ways: p = 2 / 40 at best.
+    assert found.facts["more_units"] == 38
+    assert "38 more rollouts" in found.sentence
+
+
+def test_too_few_starts_says_how_many_more():
+    before, after = remedied(generator(6), 0.3, 0.5, workloads=6, rollouts=1, pods=3)
+    found = ml.compare(before, after)
+    assert (found.verdict, found.facts["reason"]) == ("too_few", "starts")
+    # 18 starts before, 6 of them harmed at most: to tell 15 % from 30 % one needs more than 18 before, too.
+    assert found.facts["more_starts"] is None and "cannot be had" in found.sentence
+    more = ml.compare(fleet(generator(6), 0.3, rollouts=9), fleet(generator(6), 0.2, day=1, rollouts=1, pods=2))
+    assert more.verdict == "too_few" and more.facts["more_starts"] > 0
+
+
+def test_nothing_harmed_before_cannot_get_better():
+    before, after = fleet(generator(7), 0.0), fleet(generator(8), 0.0, day=1)
+    found = ml.compare(before, after)
+    assert (found.verdict, found.facts["reason"]) == ("too_few", "no_harm_before")
+
+
+def test_undetermined_starts_that_could_turn_it_round():
+    before = fleet(generator(9), 0.5)
+    after = fleet(generator(10), 0.0, day=1, open_share=0.8)
+    found = ml.compare(before, after)
+    assert (found.verdict, found.facts["reason"]) == ("too_few", "undetermined")
+    assert any("are undetermined" in remark for remark in found.remarks)
+    some = ml.compare(before, fleet(generator(10), 0.0, day=1, open_share=0.1))
+    assert some.verdict == "worked"
+    assert some.facts["after"]["share_lower"] == 0 < some.facts["after"]["share_upper"]
+
+
+def test_no_starts_at_all():
+    nothing = SimpleNamespace(starts=schema.empty(schema.STARTS), pods=schema.empty(schema.PODS))
+    for before, after in ((nothing, nothing), (fleet(generator(11), 0.5), nothing)):
+        found = ml.compare(before, after)
+        assert (found.verdict, found.facts["reason"]) == ("too_few", "no_starts")
+        json.loads(found.as_json())
+
+
+def test_other_workloads_are_compared_as_a_whole_and_it_is_said():
+    before = fleet(generator(12), 0.6)
+    after = fleet(generator(13), 0.0, day=1, names=[f"other{number}" for number in range(8)])
+    found = ml.compare(before, after)
+    assert found.verdict == "worked"
+    assert any("No workload is in both" in remark for remark in found.remarks)
+
+
+def test_a_workload_of_one_side_only_is_left_out():
+    before = fleet(generator(14), 0.6, names=["gone", *(f"w{number}" for number in range(1, 8))])
+    after = fleet(generator(15), 0.0, day=1)
+    found = ml.compare(before, after)
+    assert found.facts["before"]["at_risk"] == 7 * 18
+    assert any("only on one side" in remark for remark in found.remarks)
+
+
+def test_sizes_need_not_be_equal():
+    before = fleet(generator(16), 0.5, rollouts=6, pods=9)
+    after = fleet(generator(17), 0.0, day=1, rollouts=1, pods=2)
+    assert ml.compare(before, after).verdict == "worked"
+
+
+def test_starts_that_are_in_both_count_before_only():
+    before, after = remedied(generator(18), 0.5, 0.0)
+    both = SimpleNamespace(starts=pd.concat([before.starts, after.starts], ignore_index=True), pods=after.pods)
+    assert ml.compare(before, both).facts["after"] == ml.compare(before, after).facts["after"]
+    assert any("144 starts are in both" in remark for remark in ml.compare(before, both).remarks)
+    assert ml.compare(before, before).facts["reason"] == "no_starts"
+
+
+def test_stalled_starts_count_as_harmed():
+    before, after = remedied(generator(19), 0.6, 0.0)
+    stalled = before.starts["outcome"].replace("harmed", "init_stalled")
+    found = ml.compare(changed(before, outcome=stalled, at_risk=stalled != "init_stalled"), after)
+    assert found.verdict == "worked"
+
+
+# Took effect
+
+
+def pods_of(one, **columns):
+    base = {"annotations": "{}", "redirect": "{}", "spec": "{}", "containers": [], "init_containers": []}
+    rows = [
+        {"namespace": "shop", "pod": row.pod, "pod_uid": row.pod_uid, **base, **columns}
+        for row in one.starts.itertuples()
+    ]
+    return SimpleNamespace(starts=one.starts, pods=schema.conform(rows, schema.PODS))
+
+
+def test_an_annotation_without_its_hook_is_told():
+    before, after = remedied(generator(20), 0.6, 1.0)
+    config = json.dumps({"proxy.istio.io/config": "holdApplicationUntilProxyStarts: true"})
+    found = ml.compare(pods_of(before), pods_of(after, annotations=config))
+    assert any("the hook is in 0" in remark for remark in found.remarks)
+    assert found.facts["took_effect"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            {"init_containers": ["istio-init", "vault-agent-init"]},
+            {"init_containers": ["vault-agent-init", "istio-init"]},
+        ),
+        (
+            {"redirect": '{"exclude_ranges": ["169.254.169.254/32"]}'},
+            {"redirect": '{"exclude_ranges": ["10.0.0.4/32"]}'},
+        ),
+        ({"redirect": '{"exclude_ports": []}'}, {"redirect": '{"exclude_ports": ["8200"]}'}),
+    ],
+)
+def test_remedies_of_init_containers_show_in_the_pods(old, new):
+    before, after = remedied(generator(21), 0.6, 0.0)
+    assert ml.compare(pods_of(before, **old), pods_of(after, **new)).facts["took_effect"] == "yes"
+    assert ml.compare(pods_of(before, **old), pods_of(after, **old)).facts["took_effect"] == "no"
+
+
+def test_native_sidecars_show_and_half_of_them_is_partly():
+    before, after = remedied(generator(22), 0.6, 0.0)
+    assert ml.compare(before, changed(after, injection="native_sidecar")).facts["took_effect"] == "yes"
+    half = np.where(np.arange(len(after.starts)) % 2, "native_sidecar", "sidecar")
+    assert ml.compare(before, changed(after, injection=half)).facts["took_effect"] == "partly"
+    unknown = changed(after, injection="unknown", hold=None)
+    assert ml.compare(before, unknown).facts["took_effect"] == "unknown"
+
+
+# Start-up cost
+
+
+def test_the_cost_is_the_change_of_the_median_in_bounds():
+    before, after = remedied(generator(23), 0.6, 0.0)
+    later = pd.Timedelta(4, "s")
+    slower = changed(
+        after,
+        app_started_lower=after.starts["app_started_lower"] + later,
+        app_started_upper=after.starts["app_started_upper"] + later,
+    )
+    cost = ml.compare(before, slower).facts["startup_cost_s"]
+    # 2 to 3 s before, 6 to 7 s after, in every start: chance adds nothing to what the intervals leave open
+    assert (cost["median_before_lower"], cost["median_before_upper"]) == (2.0, 3.0)
+    assert (cost["median_after_lower"], cost["median_after_upper"]) == (6.0, 7.0)
+    assert (cost["change_lower"], cost["change_upper"]) == (3.0, 5.0)
+
+
+# The statistics
+
+
+def tally(*rows):
+    return pd.DataFrame(rows, columns=["stratum", "after", "starts", "harmed", "open"])
+
+
+def test_units_of_one_start_give_fishers_exact_test():
+    """Of single starts in one stratum the permutation test is Fisher's, two-sided by distance from what is expected."""
+    rows = [("", after, 1, harmed, 0) for after, n, x in ((False, 8, 6), (True, 8, 1)) for harmed in
+            [1] * x + [0] * (n - x)]  # fmt: skip
+    p, exact = inference.p_value(tally(*rows))
+    assert exact and p == pytest.approx(fisher_exact([[6, 1], [2, 7]]).pvalue)
+
+
+def test_one_unit_a_side_in_each_of_many_workloads_is_a_sign_flip_test():
+    """7 workloads, all better: 2 of the 2^7 ways are as extreme."""
+    rows = [(f"w{at}", after, 10, 0 if after else 5, 0) for at in range(7) for after in (False, True)]
+    assert inference.p_value(tally(*rows)) == (2 / 2**7, True)
+
+
+def test_drawn_and_enumerated_ways_agree(monkeypatch):
+    rng = generator(24)
+    rows = [(f"w{at % 3}", bool(at % 2), 6, int(rng.integers(0, 7)), 0) for at in range(18)]
+    exact = inference.p_value(tally(*rows))[0]
+    monkeypatch.setattr(inference, "EXACT", 0)
+    drawn, enumerated = inference.p_value(tally(*rows))
+    assert not enumerated and abs(drawn - exact) < 0.02
+
+
+def test_the_interval_of_the_removed_part_holds_the_truth():
+    held = 0
+    for seed in range(60):
+        before, after = remedied(generator([seed, 9]), 0.5, 0.5, workloads=5, rollouts=4, pods=5, noise=0.1)
+        sides = [units.at_risk(side.starts).assign(after=flag) for side, flag in ((before, False), (after, True))]
+        facts = comparison.judge(units.with_units(pd.concat(sides, ignore_index=True)))
+        held += facts["removed_lower"] <= 0.5 <= facts["removed_upper"]
+    assert held >= 52  # 95 % of 60 is 57; fewer than 52 come less than 1 time in 100
+
+
+def test_bursts_are_a_minute_apart():
+    stamps = [0, 30, 80, 200, 230]  # gaps of 30, 50, 120 and 30 s
+    rows = fleet(generator(25), 0.5, workloads=1, rollouts=1, pods=5).starts
+    rows = rows.assign(scheduled_lower=pd.to_datetime([fleets.EPOCH + s * times.SECOND for s in stamps], utc=True))
+    placed = units.with_units(units.at_risk(rows).assign(after=[False] * 4 + [True]))
+    assert placed["burst"].nunique() == 3  # the last is on the other side
+    assert placed["rollout"].nunique() == 2
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A simulated fleet without a remedy, and the same services held, each judged by `report`."""
+    root = tmp_path_factory.mktemp("compare")
+    mixes = {"before": ({"race": 3, "slow_proxy": 1}, 31), "after": ({"held": 1}, 32)}
+    for name, (mix, seed) in mixes.items():
+        ml.simulate_fleet(root / name, pods=40, seed=seed, mix=mix)
+        for path in (root / name / "export").rglob("*.json"):
+            path.write_text(path.read_text().replace("-held", ""))  # the same workloads, held
+        assert (
+            CliRunner().invoke(main, ["report", f"{root / name}/export", "--out", f"{root}/out-{name}"]).exit_code == 0
+        )
+    return str(root / "out-before"), str(root / "out-after")
+
+
+def test_the_command_says_that_holding_worked(folders):
+    result = CliRunner().invoke(main, ["compare", *folders])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("It worked: ")
+    assert "took effect: yes" in result.output
+    answer = json.loads(CliRunner().invoke(main, ["compare", *folders, "--json", "--by", "namespace"]).stdout)
+    assert answer["verdict"] == "worked" and answer["took_effect"] == "yes"
+    assert {row["namespace"] for row in answer["groups"]} == {"shop", "pay"}
+    hook = next(row for row in answer["effect"] if row["sign"] == "hold_hook")
+    assert hook["having_before"] == 0 and hook["having_after"] == hook["known_after"]
+
+
+def test_a_fleet_and_its_folder_say_the_same(folders):
+    one = ml.compare(*folders)
+    sides = [ml.analyse(Path(name).parent / name.rpartition("-")[2] / "export") for name in folders]
+    other = ml.compare(*sides)
+    assert one.as_json() == other.as_json()
+
+
+def test_wrong_calls_say_what_is_wrong(folders, tmp_path):
+    for arguments, word in (
+        ([folders[0], str(tmp_path)], "no tables/starts.parquet"),
+        ([folders[0], str(tmp_path / "absent")], "no tables/starts.parquet"),
+        ([*folders, "--by", "nonsense"], "no column 'nonsense'"),
+    ):
+        result = CliRunner().invoke(main, ["compare", *arguments])
+        assert result.exit_code == 2
+        assert word in result.output
