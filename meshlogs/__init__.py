@@ -32,6 +32,7 @@ _HOME = {
     "InputError": "errors",
     "SchemaError": "errors",
     "UnknownPodError": "errors",
+    "WorkerError": "errors",
 }
 _ROOMS = {"censoring", "plots", "schema", "times"}
 

@@ -24,41 +24,56 @@ _FILTERS = {
 }
 
 
-def survey(
-    entries: pd.DataFrame,
-    duplicates: pd.Series,
-    events: pd.DataFrame,
-    pods: pd.DataFrame,
-    rejects: pd.DataFrame,
-) -> pd.DataFrame:
+_GROUP = ["kind", "project", "cluster", "hour"]
+
+
+def count(entries: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """Rows to add up (`schema.COVERAGE`): log entries, and events that are none, by kind, cluster and hour."""
+    counted = entries.assign(
+        kind=kinds(entries), hour=entries["time"].dt.floor("h"), marker=entries["message"].eq(LOSS_MARKER)
+    )
+    groups = counted.groupby(
+        [counted[name].fillna("") if name != "hour" else counted[name] for name in _GROUP], dropna=False
+    )
+    table = groups.agg(
+        entries=("time", "size"), first=("time", "min"), last=("time", "max"), loss_markers=("marker", "sum")
+    ).reset_index()
+    dumps = events[events["insert_id"].isna()]
+    parts = [_nameless(table), _objects("events", dumps, dumps["time_upper"])]
+    return pd.concat([part for part in parts if len(part)] or [schema.empty(schema.COVERAGE)], ignore_index=True)
+
+
+def add_up(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of several `count`s, one for each kind, cluster and hour."""
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return schema.empty(schema.COVERAGE)
+    rows = pd.concat(parts, ignore_index=True)
+    groups = rows.groupby([rows[name].fillna("") if name != "hour" else rows[name] for name in _GROUP], dropna=False)
+    table = groups.agg(
+        {"entries": "sum", "duplicates": "sum", "first": "min", "last": "max", "loss_markers": "sum"}
+    ).reset_index()
+    return _nameless(table)
+
+
+def _nameless(table: pd.DataFrame) -> pd.DataFrame:
+    table[["project", "cluster"]] = table[["project", "cluster"]].replace("", None)
+    return schema.conform(table, schema.COVERAGE)
+
+
+def survey(counts: pd.DataFrame, pods: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
     """One row per kind of source and hour, and one for each kind that is missing (`schema.COVERAGE`).
 
-    `entries` are all log entries that were read, `duplicates` says which are repeats.
+    `counts` are what `add_up` gave.
     """
-    kind = kinds(entries)
-    hour = entries["time"].dt.floor("h")
-    site = [entries["project"].fillna(""), entries["cluster"].fillna("")]
-    groups = entries.assign(
-        kind=kind, hour=hour, dropped=duplicates, marker=entries["message"].eq(LOSS_MARKER)
-    ).groupby(["kind", *site, "hour"], dropna=False)
-    table = groups.agg(
-        entries=("time", "size"),
-        duplicates=("dropped", "sum"),
-        first=("time", "min"),
-        last=("time", "max"),
-        loss_markers=("marker", "sum"),
-    ).reset_index()
-    table[["project", "cluster"]] = table[["project", "cluster"]].replace("", None)
-    parts = [schema.conform(table, schema.COVERAGE)]
-    dumps = events[events["insert_id"].isna()]
-    parts.append(_objects("events", dumps, dumps["time_upper"]))
-    parts.append(_objects("pods", pods, pods["created"]))
+    parts = [counts, _objects("pods", pods, pods["created"])]
     if len(rejects):
         parts.append(schema.conform([{"kind": "unread", "entries": 0, "rejects": len(rejects)}], schema.COVERAGE))
-    together = pd.concat(parts, ignore_index=True)
+    together = pd.concat([part for part in parts if len(part)] or [counts], ignore_index=True)
     together[["rejects", "duplicates", "loss_markers"]] = together[["rejects", "duplicates", "loss_markers"]].fillna(0)
-    missing = [_missing(name, entries) for name in WITHOUT if not (together["kind"] == name).any()]
-    return schema.conform(pd.concat([together, schema.conform(missing, schema.COVERAGE)]), schema.COVERAGE)
+    missing = [_missing(name, counts) for name in WITHOUT if not (together["kind"] == name).any()]
+    parts = [together, schema.conform(missing, schema.COVERAGE)]
+    return schema.conform(pd.concat([part for part in parts if len(part)], ignore_index=True), schema.COVERAGE)
 
 
 # What would settle an undetermined start or error, by its reason: the sources to fetch.
@@ -185,7 +200,7 @@ def _objects(kind: str, rows: pd.DataFrame, time: pd.Series) -> pd.DataFrame:
     return schema.conform(table, schema.COVERAGE)
 
 
-def _missing(kind: str, entries: pd.DataFrame) -> dict:
-    span = entries["time"].dropna()
-    row = _absent(kind, None, WITHOUT[kind], span.min().floor("s"), span.max().ceil("s"))
+def _missing(kind: str, counts: pd.DataFrame) -> dict:
+    first, last = counts["first"].min().floor("s"), counts["last"].max().ceil("s")
+    row = _absent(kind, None, WITHOUT[kind], first, last)
     return row | ({"query": "kubectl get pods --all-namespaces -o json"} if kind == "pods" else {})

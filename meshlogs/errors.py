@@ -43,3 +43,14 @@ class UnknownPodError(MeshlogsError):
     def __str__(self):
         text = f"no pod named {self.pod!r} in this export"
         return f"{text}. Nearest: {', '.join(self.nearest)}" if self.nearest else text
+
+
+class WorkerError(MeshlogsError):
+    """A process that read a part of the export died, and again when another one tried."""
+
+    def __init__(self, source: str, found: str):
+        super().__init__(source, found)
+        self.source, self.found = source, found
+
+    def __str__(self):
+        return f"{self.source}: {self.found}. Is there memory left? Read fewer files, or one, to find out."

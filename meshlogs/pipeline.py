@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from meshlogs import coverage, evidence, formats, remedies, schema, timelines, verdicts
+from meshlogs import coverage, engines, formats, gather, parts, remedies, schema, timelines, verdicts
 from meshlogs.errors import InputError, UnknownPodError
-from meshlogs.evidence import presence, proxy
 from meshlogs.incidence import BY, incidence_by
 
 Paths = str | Path | Iterable[str | Path]
@@ -18,7 +17,8 @@ class Export:
     """The canonical tables of some export files, read when first asked for.
 
     `log_entries`, `events`, `pods` and `rejects` are plain dataframes (`meshlogs.schema`);
-    `files` says what each file was taken for. Entries delivered twice are one.
+    `files` says what each file was taken for. Entries delivered twice are one. `evidence` and what follows from it
+    do not need the first two: files of entries, one a line, are scanned, and only what matters is parsed.
     """
 
     def __init__(self, paths: Paths, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None):
@@ -26,31 +26,38 @@ class Export:
         self._files = formats.files([Path(path) for path in paths])
         self._named = {path for path in map(Path, paths) if path.is_file()}
         self.since, self.until = since, until
+        self.engine = engines.Local()
 
     @cached_property
     def _shards(self) -> list[formats.Shard]:
         shards = [_read(path, source, strict=path in self._named) for path, source in self._files]
         if all(shard.form in ("unknown", "empty") for shard in shards):
-            raise InputError(
-                ", ".join(sorted({source for _, source in self._files})[:3]),
-                "no log entry, event or pod found in any file",
-                "Give a folder of exports, for example of a Cloud Storage sink; 'meshlogs report --help' lists forms.",
-            )
+            raise self._nothing()
         return shards
 
+    def _nothing(self) -> InputError:
+        return InputError(
+            ", ".join(sorted({source for _, source in self._files})[:3]),
+            "no log entry, event or pod found in any file",
+            "Give a folder of exports, for example of a Cloud Storage sink; 'meshlogs report --help' lists forms.",
+        )
+
     @cached_property
+    def _gathered(self) -> gather.Gathered:
+        narrowed = self.since is not None or self.until is not None
+        found = gather.gather(
+            parts.tasks(self._files, self._named, whole=narrowed),
+            self.engine,
+            lambda rows, time: self._within(rows, time),
+        )
+        if found.files["form"].isin(["unknown", "empty"]).all():
+            raise self._nothing()
+        return found
+
+    @property
     def files(self) -> pd.DataFrame:
-        """One row per file: source, form, records, log_entries, events, pods, rejects."""
-        rows = [
-            {
-                "source": source,
-                "form": shard.form,
-                "records": shard.records,
-                **{name: len(getattr(shard, name)) for name in ("log_entries", "events", "pods", "rejects")},
-            }
-            for (_, source), shard in zip(self._files, self._shards, strict=True)
-        ]
-        return pd.DataFrame(rows)
+        """One row per file: source, form, records, rejects."""
+        return self._gathered.files
 
     @cached_property
     def _all_entries(self) -> pd.DataFrame:
@@ -79,35 +86,29 @@ class Export:
         content = [name for name in rows.columns if name not in ("source", "line")]
         return rows.drop_duplicates(content).reset_index(drop=True)
 
-    @cached_property
+    @property
     def pods(self) -> pd.DataFrame:
         """Pods (`schema.PODS`), one row for each different object that was read."""
-        rows = self._together("pods", schema.PODS)
-        rows = rows.sort_values(["namespace", "pod", "pod_uid", "source", "line"], kind="stable")
-        content = [name for name in rows.columns if name not in ("source", "line", "containers", "init_containers")]
-        return rows.drop_duplicates(content).reset_index(drop=True)
+        return self._gathered.pods
 
-    @cached_property
+    @property
     def rejects(self) -> pd.DataFrame:
         """What could not be read: source, line, reason, excerpt (`schema.REJECTS`)."""
-        rows = self._together("rejects", schema.REJECTS)
-        return rows.sort_values(["source", "line"], kind="stable", ignore_index=True)
+        return self._gathered.rejects
 
-    @cached_property
+    @property
     def evidence(self) -> pd.DataFrame:
         """Dated facts about pods (`schema.EVIDENCE`), the lines of one failure grouped as one."""
-        facts = evidence.extract(self.log_entries, self.events, self.pods)
-        facts = presence.thin(proxy.thin(facts))
-        return evidence.grouped(facts)
+        return self._gathered.evidence
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
         """What the export holds, by kind of source and hour, and what is missing (`schema.COVERAGE`)."""
-        return coverage.survey(self._all_entries, self.duplicates, self.events, self.pods, self.rejects)
+        return coverage.survey(self._gathered.counts, self.pods, self.rejects)
 
     def _together(self, name: str, table) -> pd.DataFrame:
-        parts = [part for part in (getattr(shard, name) for shard in self._shards) if len(part)]
-        return pd.concat(parts, ignore_index=True) if parts else schema.empty(table)
+        tables = [part for part in (getattr(shard, name) for shard in self._shards) if len(part)]
+        return pd.concat(tables, ignore_index=True) if tables else schema.empty(table)
 
     def _within(self, rows: pd.DataFrame, time: pd.Series) -> pd.DataFrame:
         keep = pd.Series(True, index=rows.index)
@@ -137,8 +138,8 @@ class Fleet:
     def coverage(self) -> pd.DataFrame:
         """What the export holds, what it lacks, and the queries that would settle what is undetermined."""
         held = self.export.coverage
-        parts = [held, coverage.gaps(held), coverage.settle(self.starts, self.errors)]
-        return pd.concat([part for part in parts if len(part)], ignore_index=True) if len(held) else held
+        rows = [held, coverage.gaps(held), coverage.settle(self.starts, self.errors)]
+        return pd.concat([part for part in rows if len(part)], ignore_index=True) if len(held) else held
 
     @cached_property
     def remedies(self) -> pd.DataFrame:

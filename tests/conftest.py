@@ -2,8 +2,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SAMPLES = Path(__file__).parent.parent / "sample_data"
+
+# How long an example takes is no finding: the machine may be busy.
+settings.register_profile("meshlogs", deadline=None)
+settings.load_profile("meshlogs")
 
 
 @pytest.fixture(scope="session")

@@ -167,8 +167,9 @@ def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
         return schema.empty(schema.EVIDENCE)
     text = _searchable(rows)
     own = (rows["container"] == PROXY).to_numpy(bool)
-    phrases = _phrases(rows[own & _matches(text, _ANY)])
-    access = _access(rows[own & _matches(text, _ACCESS, _ACCESS_JSON) & _matches(text, _OUTBOUND)])
+    requests = _matches(text, _ACCESS, _ACCESS_JSON)  # what stands in them was written by others
+    phrases = _phrases(rows[own & ~requests & _matches(text, _ANY)])
+    access = _access(rows[own & requests & _matches(text, _OUTBOUND)])
     unredirected = rows[~own & _matches(text, _UNREDIRECTED)]
     stamp = unredirected["time"]
     checks = unredirected.assign(kind="redirection_missing", time_lower=stamp, time_upper=stamp)

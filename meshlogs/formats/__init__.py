@@ -53,6 +53,14 @@ def read(path: str | Path, form: str | None = None, source: str | None = None) -
     return _read(path, form, path.name if source is None else source)
 
 
+def is_lines(path: str | Path) -> bool:
+    """Whether a file holds log entries, one a line. Raises InputError for a file that cannot be opened."""
+    path = Path(path)
+    with _opened(path) as file:
+        head = file.read(HEAD)
+    return _form_of(head, path) == "log_entries" and not log_entries.is_document(head.splitlines(keepends=True))
+
+
 def read_any(path: str | Path, source: str | None = None) -> Shard:
     """Like `read`, but a file that is unreadable or of no known form is one reject, not an error."""
     path = Path(path)

@@ -34,15 +34,16 @@ def read(file: BinaryIO, source: str) -> Shard:
     """Log entries, and the events and pods inside them, of one file; lines are read one after another."""
     tables = Tables(source)
     first = list(islice(file, _LOOK))
-    if _is_document(first):
+    if is_document(first):
         _read_document(tables, b"".join(first) + file.read())
     else:
         _read_lines(tables, first, file)
     return tables.shard("log_entries")
 
 
-def _is_document(lines: list[bytes]) -> bool:
-    """Whether values span lines: an array, or indented objects, of which no line is a value by itself."""
+def is_document(lines: list[bytes]) -> bool:
+    """Whether values span these first lines: an array, or indented objects, of which no line is a value by itself."""
+    lines = lines[:_LOOK]
     filled = [line.rstrip() for line in lines if line.strip()]
     if not filled or filled[0].lstrip()[:1] == b"[":
         return bool(filled)
@@ -76,6 +77,7 @@ def _read_document(tables: Tables, data: bytes, begins: int = 1) -> None:
 
 def add_text(tables: Tables, data: bytes, line: int | None) -> None:
     """Add what a text holds: an entry, a page of entries, several of them, or rejects."""
+    data = data.rstrip(b"\r\n")
     try:
         found = entry.decode(data)
         if not found.entries and not found.nextPageToken:

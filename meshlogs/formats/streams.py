@@ -64,6 +64,11 @@ class Gunzipped(io.RawIOBase):
         return True
 
 
+def compressed(head: bytes) -> bool:
+    """Whether a file that begins so is compressed or recoded, and so cannot be read from its middle."""
+    return head[:2] == GZIP or head[:2] in UTF16_MARKS
+
+
 def open_text(path: Path) -> BinaryIO:
     """A binary file of the text in a file: inflated, in UTF-8, without a byte order mark. Raises OSError."""
     file = path.open("rb")

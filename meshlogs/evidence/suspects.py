@@ -1,0 +1,53 @@
+"""What the raw bytes of a log entry's line must hold to matter: patterns for a search before anything is parsed.
+
+They are made from the tables that decide (`signatures.TRIGGER`, `connected.TRIGGER`) and from the lines that belong to
+a failure (`refused`), as JSON spells them. A hit is a suspicion, the parsed entry decides; so a pattern may match too
+much, never too little. All are matched without regard to case, none spans lines.
+"""
+
+import re
+
+from meshlogs.evidence import connected, signatures
+
+# A blank at the beginning of a text, as JSON may write it.
+_BLANK = r"(?:[ \t]|\\t|\\u0009)"
+
+# refused._CONTEXT, inside the quotes of a JSON value.
+CONTEXT = (
+    rf"\":[ \t]*\"{_BLANK}",
+    rf"\":[ \t]*\"[\]}})]+[,;]?(?:{_BLANK}|\\[rn])*\"",
+    r"Traceback \(most recent|During handling of|The above exception was|Caused by: |Suppressed: |Wrapped by: "
+    r"|\.\.\. \d+ (?:more|common)|Is the server running on|TCP\\?/IP connections on port",
+    rf"connect:(?:{_BLANK}|\\[rn])*\"",
+)
+# Letters, digits and signs of ours that someone wrote as escapes; <, >, &, = and quotes are often written so and are
+# in no pattern. Of other alphabets only those in which we know a spelling.
+ESCAPED = (r"\\u00(?:[4-7][0-9a-f]|3[0-9]|2[013-5890-9a-f])", r"\\u04[0-9a-f][0-9a-f]", r"\\u62d2")
+# Russian capitals, which a search of bytes does not know for the same letters.
+_RUSSIAN = "\\xd0[\\x9e\\xbe](?:\\xd0\\xa2|\\xd1\\x82)\\xd0[\\x9a\\xba]"
+# The parts of an entry that was split are put together first.
+SPLIT = r"\"split\"[ \t]*:"
+
+
+def _in_bytes(pattern: str) -> bytes:
+    """A pattern for texts as one for lines of bytes: it does not span lines, and quotes may be escaped."""
+    return pattern.replace(r"\W{0,5}", r"[^\w\n]{0,20}").encode()
+
+
+SUSPECTS: tuple[bytes, ...] = (
+    _in_bytes(signatures.TRIGGER),
+    _in_bytes(connected.TRIGGER),
+    *(pattern.encode() for pattern in (*CONTEXT, *ESCAPED, SPLIT, _RUSSIAN)),
+)
+
+
+def suspect(line: bytes) -> bool:
+    """Whether a line may matter; slow, one line at a time.
+
+    >>> suspect(b'{"textPayload":"Connection Refused"}'), suspect(b'{"textPayload":"GET / 200"}')
+    (True, False)
+    """
+    return any(pattern.search(line) for pattern in _COMPILED)
+
+
+_COMPILED = tuple(re.compile(pattern, re.IGNORECASE) for pattern in SUSPECTS)

@@ -1,0 +1,136 @@
+"""The parts of an export brought together: evidence, pods, rejects and counts, while the parts are still being read.
+
+Only evidence is kept of log entries and events, so memory grows with what matters and not with the logs.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from meshlogs import coverage, evidence, parts, schema
+from meshlogs.evidence import presence, proxy
+from meshlogs.progress import progress
+
+# Extraction costs the same for few rows as for some thousands.
+BATCH = 100_000
+
+
+class Gathered(NamedTuple):
+    """What an export came to."""
+
+    files: pd.DataFrame  # source, form, records, rejects
+    evidence: pd.DataFrame
+    pods: pd.DataFrame
+    rejects: pd.DataFrame
+    counts: pd.DataFrame
+
+
+def gather(tasks: list[parts.Task], engine, within: Callable) -> Gathered:
+    """Evidence, pods, rejects and counts of these tasks; `engine.load` gives their parts in order.
+
+    `within(rows, time)` are the rows to keep by their time.
+    """
+    together = _Together(within)
+    with progress(sum(task.size for task in tasks), "reading") as done:
+        for task, part in zip(tasks, engine.load(tasks), strict=True):
+            together.add(task.source, part)
+            done(task.size, f"{together.candidates:,} entries parsed, {together.rejected:,} rejects")
+    return together.finish()
+
+
+class _Together:
+    def __init__(self, within: Callable):
+        self.within = within
+        self.candidates = self.rejected = 0
+        self._waiting: list[dict[str, pd.DataFrame]] = []
+        self._facts: list[pd.DataFrame] = []
+        self._tables: dict[str, list[pd.DataFrame]] = {"pods": [], "rejects": []}
+        self._counts: list[pd.DataFrame] = []
+        self._files: dict[str, dict] = {}
+        self._lines: Counter = Counter()
+
+    def add(self, source: str, part: parts.Part) -> None:
+        """Take in the next part of a file."""
+        tables = {name: _moved(table, self._lines[source]) for name, table in part.tables.items()}
+        self._lines[source] += part.lines
+        told = self._files.setdefault(source, {"source": source, "form": part.form, "records": 0, "rejects": 0})
+        told["records"] += max(part.records, part.lines)
+        told["rejects"] += len(tables["rejects"])
+        self.rejected += len(tables["rejects"])
+        self.candidates += len(tables["log_entries"])
+        tables["log_entries"] = self.within(tables["log_entries"], tables["log_entries"]["time"])
+        tables["events"] = self.within(tables["events"], tables["events"]["time_upper"])
+        for name in ("pods", "rejects"):
+            self._tables[name].append(tables[name])
+        self._counts.append(tables["counts"])
+        self._waiting.append(tables)
+        if sum(len(one["log_entries"]) + len(one["events"]) for one in self._waiting) >= BATCH:
+            self._extract()
+
+    def _extract(self) -> None:
+        entries, events = (
+            _joined([one[name] for one in self._waiting], layout)
+            for name, layout in (("log_entries", schema.LOG_ENTRIES), ("events", schema.EVENTS))
+        )
+        self._waiting = []
+        self._counts.append(coverage.count(entries, events))
+        facts = evidence.extract(entries, events, schema.empty(schema.PODS))
+        self._facts.append(presence.thin(proxy.thin(facts)))
+
+    def finish(self) -> Gathered:
+        """All of it; entries delivered twice are one."""
+        if self._waiting:
+            self._extract()
+        pods = _joined(self._tables["pods"], schema.PODS)
+        pods = pods.sort_values(["namespace", "pod", "pod_uid", "source", "line"], kind="stable")
+        content = [name for name in pods.columns if name not in ("source", "line", "containers", "init_containers")]
+        pods = pods.drop_duplicates(content).reset_index(drop=True)
+        rejects = _joined(self._tables["rejects"], schema.REJECTS)
+        facts = evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), pods)
+        facts = _joined([*self._facts, facts], schema.EVIDENCE)
+        self._facts = []
+        facts, repeats = _once(facts)
+        facts = presence.thin(proxy.thin(facts))
+        return Gathered(
+            pd.DataFrame(list(self._files.values()), columns=["source", "form", "records", "rejects"]),
+            evidence.grouped(facts),
+            pods,
+            rejects.sort_values(["source", "line"], kind="stable", ignore_index=True),
+            coverage.add_up([*self._counts, repeats]),
+        )
+
+
+def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The same evidence with each fact once, the first by source and line; and the counts of entries delivered again.
+
+    Counted are the entries that say something: of the others it is not known.
+    """
+    facts = facts.sort_values(["source", "line"], kind="stable", ignore_index=True)
+    content = [name for name in facts.columns if name not in ("source", "line")]
+    # Lines of plain log files have no id: the same line twice is two.
+    known = facts["insert_id"].notna() | facts["log_name"].isin(["events", "pods"])
+    repeated = facts.duplicated(content) & known & (facts["kind"] != "app_logged")
+    again = facts[repeated & facts["insert_id"].notna() & (facts["value"] != "access_log")]
+    again = again.drop_duplicates(["source", "line", "insert_id"])
+    counts = again.assign(
+        kind=np.select(
+            [again["log_name"] == "events", again["container"] == proxy.PROXY], ["events", "proxy_logs"], "app_logs"
+        ),
+        hour=again["time_upper"].dt.floor("h"),
+        entries=0,
+        duplicates=1,
+    )
+    return facts[~repeated], schema.conform(counts, schema.COVERAGE)
+
+
+def _moved(table: pd.DataFrame, lines: int) -> pd.DataFrame:
+    """The rows of a later stretch of a file, with the line numbers of the file."""
+    return table.assign(line=table["line"] + lines) if lines and "line" in table else table
+
+
+def _joined(tables: list[pd.DataFrame], layout) -> pd.DataFrame:
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else schema.empty(layout)

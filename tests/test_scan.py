@@ -1,0 +1,191 @@
+"""The scan finds what a run that parses every line finds, however the lines are spelled or cut."""
+
+import gzip
+import json
+import os
+import signal
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+import meshlogs as ml
+from meshlogs import engines, gather, parts, pipeline, scan
+from meshlogs.evidence import connected, proxy, refused, signatures, suspects
+
+
+def gathered(folder, *, whole=False, engine=None):
+    files = ml.Export([folder])._files
+    everything = pipeline.Export([folder])._within
+    return gather.gather(parts.tasks(files, set(), whole=whole), engine or engines.Local(1), everything)
+
+
+def same(one, other):
+    """The same evidence, rejects and pods; counts but for the repeats, of which a scan sees fewer."""
+    assert_frame_equal(one.evidence, other.evidence)
+    assert_frame_equal(one.rejects, other.rejects)
+    assert_frame_equal(one.pods, other.pods)
+    columns = ["kind", "project", "cluster", "hour", "entries", "loss_markers"]
+    assert_frame_equal(one.counts[columns], other.counts[columns])
+
+
+def entry(number, text, *, container="app", pod="web-6d5f7c9b4d-x2x4z", second=10.0, **more):
+    stamp = f"2026-03-02T09:00:{second:09.6f}Z"
+    labels = {"cluster_name": "c", "container_name": container, "location": "l", "namespace_name": "shop",
+              "pod_name": pod, "project_id": "p"}  # fmt: skip
+    return {
+        "insertId": f"i{number}", "logName": "projects/p/logs/stderr", "textPayload": text,
+        "resource": {"labels": labels, "type": "k8s_container"}, "timestamp": stamp, **more,
+    }  # fmt: skip
+
+
+REFUSED = "dial tcp 10.0.0.9:6379: connect: connection refused"
+
+
+def lines_of(*entries, **style):
+    return "".join(json.dumps(one, **({"separators": (",", ":")} | style)) + "\n" for one in entries)
+
+
+CHATTER = [entry(number, f"handled request {number}", second=number / 10) for number in range(300)]
+FOREIGN = (entry("x", "connect: в соединении отказано"), entry("z", "В СОЕДИНЕНИИ ОТКАЗАНО"), entry("y", "拒绝连接"))
+DATED = {"timestamp": "2020-01-01T00:00:00Z", "msg": "fine", "labels": {"pod_name": "other"}}
+ODD = {
+    "as a sink writes it": lines_of(*CHATTER, entry("x", REFUSED, second=31)),
+    "blanks after colons": lines_of(*CHATTER, entry("x", REFUSED, second=31), separators=(", ", ": ")),
+    "letters as escapes": lines_of(*CHATTER) + lines_of(entry("x", REFUSED)).replace("refused", "\\u0072efuse\\u0064"),
+    "upper case": lines_of(*CHATTER, entry("x", REFUSED.upper(), second=31)),
+    "other alphabets": lines_of(*CHATTER, *FOREIGN, ensure_ascii=False),
+    "other alphabets as escapes": lines_of(*CHATTER, *FOREIGN),
+    "two objects on a line": lines_of(*CHATTER) + lines_of(entry("x", REFUSED)).strip() + lines_of(entry("y", REFUSED)),
+    "keys in another order": lines_of(*[dict(reversed(one.items())) for one in [*CHATTER, entry("x", REFUSED)]]),
+    "windows line ends": lines_of(*CHATTER, entry("x", REFUSED)).replace("\n", "\r\n"),
+    "no line end at the end": lines_of(*CHATTER, entry("x", REFUSED)).rstrip("\n"),
+    "blank lines": "\n\n" + lines_of(*CHATTER, entry("x", REFUSED)) + "\n \n",
+    "broken lines": lines_of(*CHATTER) + '{"insertId":"cut","textPay\nnot json\n[1]\n' + lines_of(entry("x", REFUSED)),
+    "payloads with times of their own": lines_of(
+        *CHATTER,
+        entry("x", None, jsonPayload=DATED | {"msg": REFUSED}),
+        entry("y", None, jsonPayload=DATED),
+    ),
+    "stack traces": lines_of(
+        *CHATTER, entry("x", "java.net.ConnectException: Connection refused"), entry("y", "\tat java.net.Socket"),
+        entry("z", "Caused by: java.net.ConnectException: Connection refused"), entry("w", "  ... 12 more"),
+    ),
+    "entries without order": lines_of(*reversed(CHATTER), entry("x", REFUSED), *CHATTER[:9]),
+    "several hours": lines_of(*CHATTER) + lines_of(*CHATTER).replace("T09:", "T10:").replace('"i', '"j'),
+    "proxies": lines_of(
+        *[entry(f"a{n}", f'[2026-03-02T09:00:{n:02}.123Z] "GET / HTTP/1.1" 200 - x outbound|80||svc 10.0.0.1:1',
+                container="istio-proxy", second=n + 0.5) for n in range(50)],
+        entry("r", "2026-03-02T09:00:03.1Z\tinfo\tEnvoy proxy is ready", container="istio-proxy"), entry("x", REFUSED),
+    ),
+    "split entries": lines_of(
+        *CHATTER, entry("s0", "dial tcp 10.0.0.9:6379: connect: connection ref", split={"uid": "u", "totalSplits": 2}),
+        entry("s1", "used", split={"uid": "u", "index": 1, "totalSplits": 2}),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_scan_finds_what_parsing_every_line_finds(name, tmp_path):
+    (tmp_path / "export.json").write_bytes(ODD[name].encode())
+    found = gathered(tmp_path)
+    same(found, gathered(tmp_path, whole=True))
+    if "x" in ODD[name] and name != "several hours":
+        assert (found.evidence["kind"] == "refused").any()
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_scan_of_a_fleet_is_a_run_over_every_line(tmp_path, compress):
+    ml.simulate_fleet(tmp_path, pods=60, seed=4, gzip=compress)
+    same(gathered(tmp_path / "export"), gathered(tmp_path / "export", whole=True))
+
+
+def test_a_file_read_in_stretches_and_small_blocks_is_the_file(tmp_path, monkeypatch):
+    text = "".join(ODD[name] for name in ("as a sink writes it", "stack traces", "proxies")).encode()
+    (tmp_path / "export.json").write_bytes(text)
+    whole = gathered(tmp_path)
+    for stretch, block in ((len(text) // 5, 1 << 20), (4096, 1000), (1 << 20, 77)):
+        monkeypatch.setattr(scan, "STRETCH", stretch)
+        monkeypatch.setattr(scan, "BLOCK", block)
+        same(gathered(tmp_path), whole)
+
+
+def test_without_the_fast_search_the_same_is_found(tmp_path, monkeypatch):
+    (tmp_path / "export.json").write_text(ODD["stack traces"])
+    quick = gathered(tmp_path)
+    monkeypatch.setitem(__import__("sys").modules, "hyperscan", None)
+    scan._engine.cache_clear()
+    try:
+        same(gathered(tmp_path), quick)
+    finally:
+        scan._engine.cache_clear()
+
+
+def shards(folder):
+    for number in range(3):
+        more = entry(f"x{number}", REFUSED, second=20 + number, pod=f"web-6d5f7c9b4d-x2x4{number + 5}")
+        text = lines_of(*CHATTER, more).encode()
+        (folder / f"S{number}.json").write_bytes(gzip.compress(text) if number else text)
+
+
+def test_workers_give_the_tables_of_one_process(tmp_path, monkeypatch):
+    shards(tmp_path)
+    alone = gathered(tmp_path)
+    monkeypatch.setattr(engines, "SMALL", 0)
+    same(gathered(tmp_path, engine=engines.Local(2)), alone)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_then_told(tmp_path, monkeypatch):
+    shards(tmp_path)
+    alone = gathered(tmp_path)
+    monkeypatch.setattr(engines, "SMALL", 0)
+    ask, killed = engines._ask, []
+
+    def kill_once(process, task):
+        if not killed or len(killed) < limit:
+            killed.append(process.pid)
+            os.kill(process.pid, signal.SIGKILL)
+        return ask(process, task)
+
+    monkeypatch.setattr(engines, "_ask", kill_once)
+    limit = 1
+    same(gathered(tmp_path, engine=engines.Local(2)), alone)
+    limit = 99
+    with pytest.raises(ml.WorkerError, match="died twice"):
+        gathered(tmp_path, engine=engines.Local(2))
+
+
+def test_an_error_in_a_worker_is_the_callers(tmp_path, monkeypatch):
+    shards(tmp_path)
+    (tmp_path / "README.txt").write_text("no export")
+    monkeypatch.setattr(engines, "SMALL", 0)
+    strict = [parts.Task(str(path), path.name, strict=True) for path in sorted(tmp_path.iterdir())]
+    with pytest.raises(ml.InputError, match="no known form"):
+        list(engines.Local(2).load(strict))
+
+
+TEXTS = st.one_of(
+    st.sampled_from([line.example for line in (*signatures.SIGNATURES, *connected.LINES)]),
+    st.tuples(st.sampled_from(["  at x", "\tat x", "}", "]}", "Traceback (most recent call last):", "Caused by: x",
+                               "... 7 more", "\tTCP/IP connections on port 5432?", "x dial tcp 10.0.0.9:1: connect: "]),
+              st.sampled_from(["", "\n", " ", "\r\n"])).map("".join),
+)  # fmt: skip
+
+
+@given(TEXTS, st.booleans(), st.booleans())
+def test_whatever_matters_is_suspect(text, ascii_only, nested):
+    payload = {"jsonPayload": {"message": text}} if nested else {"textPayload": text}
+    line = json.dumps(payload, ensure_ascii=ascii_only).encode()
+    matters = signatures.match(text) or refused._CONTEXT_LINE.search(text) or connected.told(text)[0]
+    assert not matters or suspects.suspect(line)
+
+
+def test_what_a_request_says_of_the_proxy_is_not_the_proxys(tmp_path):
+    line = '[2026-03-02T09:00:05.123Z] "GET / HTTP/1.1" 200 - "Envoy proxy is ready" outbound|80||svc 10.0.0.1:1'
+    (tmp_path / "export.json").write_text(lines_of(entry("r", line, container="istio-proxy")))
+    told = gathered(tmp_path).evidence
+    assert told.loc[told["kind"] == "proxy_open", "value"].tolist() == ["access_log"]
+    assert isinstance(told["time_lower"].dtype, pd.DatetimeTZDtype)
+    assert proxy.PROXY in set(told["container"])
