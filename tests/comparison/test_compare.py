@@ -183,6 +183,16 @@ def test_stalled_starts_count_as_harmed():
     assert found.verdict == "worked"
 
 
+def test_groups_are_what_plot_compare_draws():
+    before, after = remedied(generator(26), 0.6, 0.0, workloads=2)
+    table = ml.compare(before, after, by="workload").groups
+    assert table["group"].tolist() == table["workload"].tolist()
+    assert table["period"].tolist() == ["before", "after"] * 2
+    assert table["starts"].tolist() == [18] * 4 and (table["share_upper"] == table["harmed"] / 18).all()
+    labels = [text.get_text() for text in ml.plot_compare(table).get_yticklabels()]
+    assert sorted(labels) == ["w0", "w1"]
+
+
 # Took effect
 
 
