@@ -91,6 +91,8 @@ def judge(rows: pd.DataFrame) -> dict:
     part, part_lower, part_upper = inference.removed(found, around)
     effect = inference.design_effect(known, found, around)
     side = {name: _side(shared[shared["after"] == flag], effect) for name, flag in (("before", False), ("after", True))}
+    if found.after == 0 and part == 1:  # none left: how many there may be, the jackknife cannot tell
+        part_lower = min(part_lower, 1 - side["after"]["ci_upper"] / found.before)
     verdict, reason = _verdict(side, found, around, p, _extremes(every))
     need = _needed(side, found, effect, known) if verdict == "too_few" else {"more_starts": 0, "more_units": 0}
     return {
@@ -103,9 +105,9 @@ def judge(rows: pd.DataFrame) -> dict:
         "units": {name: int((known["after"] == flag).sum()) for name, flag in (("before", False), ("after", True))},
         "design_effect": effect,
         **side,
-        "share_before": found.before,
-        "share_after": found.after,
-        "removed": part,
+        "share_before": float(found.before),
+        "share_after": float(found.after),
+        "removed": float(part),
         "removed_lower": part_lower,
         "removed_upper": part_upper,
         **need,

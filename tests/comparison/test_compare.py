@@ -116,7 +116,7 @@ def test_too_few_starts_says_how_many_more():
     found = ml.compare(before, after)
     assert (found.verdict, found.facts["reason"]) == ("too_few", "starts")
     # 18 starts before, 6 of them harmed at most: to tell 15 % from 30 % one needs more than 18 before, too.
-    assert found.facts["more_starts"] is None and "cannot be had" in found.sentence
+    assert found.facts["more_starts"] is None and "too few starts before" in found.sentence
     more = ml.compare(fleet(generator(6), 0.3, rollouts=9), fleet(generator(6), 0.2, day=1, rollouts=1, pods=2))
     assert more.verdict == "too_few" and more.facts["more_starts"] > 0
 
@@ -355,3 +355,12 @@ def test_wrong_calls_say_what_is_wrong(folders, tmp_path):
         result = CliRunner().invoke(main, ["compare", *arguments])
         assert result.exit_code == 2
         assert word in result.output
+
+
+def test_the_sample_fleets_have_the_counts_of_their_readme(samples):
+    before, after, vault = (ml.analyse(samples / name) for name in ("before", "after", "vault"))
+    assert before.starts["outcome"].value_counts().to_dict() == {"harmed": 47, "exposed": 13}
+    assert after.starts["outcome"].value_counts().to_dict() == {"safe": 60}
+    assert (vault.starts["outcome"] == "init_stalled").sum() == 3
+    assert (vault.errors["verdict"] == "init_race").sum() == 24
+    assert ml.compare(before, after).verdict == "worked"
