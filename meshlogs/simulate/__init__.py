@@ -99,7 +99,7 @@ def _weighed(mix: dict[str, float], native: float | None) -> dict[str, float]:
     return {name: weight / total * (1 - native) for name, weight in others.items()} | {"native": native}
 
 
-def _fleet(count: int, mix: dict[str, float], start: int, rng: np.random.Generator, held: float) -> list[Pod]:
+def _fleet(count: int, mix: dict[str, float], start: int, rng: np.random.Generator, held: float = 0.0) -> list[Pod]:
     """The fleet, lived; nothing of it recorded yet."""
     return make_fleet(count, mix, start, rng, held)
 
