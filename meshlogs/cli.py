@@ -147,6 +147,9 @@ def compare(before, after, by, as_json):
 @click.option(
     "--lost-events", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of events lost."
 )
+@click.option(
+    "--held", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of applications that are held."
+)
 @click.option("--legacy", is_flag=True, help="Write legacy resources (container, gke_cluster).")
 @click.option("--gzip", is_flag=True, help="Compress the shards.")
 def simulate(pods, out, **options):

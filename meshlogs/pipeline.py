@@ -132,7 +132,7 @@ class Fleet:
         self.evidence = timelines.place(export.evidence, export.pods)
         starts = timelines.reconstruct(self.evidence, export.pods)
         self.errors = verdicts.judge(self.evidence, starts, export.pods)
-        self.starts = verdicts.conclude(starts, self.errors, self.evidence)
+        self.starts = verdicts.conclude(starts, self.errors, self.evidence, export.pods)
 
     @cached_property
     def coverage(self) -> pd.DataFrame:

@@ -91,6 +91,8 @@ def judge(rows: pd.DataFrame) -> dict:
     part, part_lower, part_upper = inference.removed(found, around)
     effect = inference.design_effect(known, found, around)
     side = {name: _side(shared[shared["after"] == flag], effect) for name, flag in (("before", False), ("after", True))}
+    if found.after == 0 and part == 1:  # none left: how many there may be, the jackknife cannot tell
+        part_lower = min(part_lower, 1 - side["after"]["ci_upper"] / found.before)
     verdict, reason = _verdict(side, found, around, p, _extremes(every))
     need = _needed(side, found, effect, known) if verdict == "too_few" else {"more_starts": 0, "more_units": 0}
     return {
@@ -103,9 +105,9 @@ def judge(rows: pd.DataFrame) -> dict:
         "units": {name: int((known["after"] == flag).sum()) for name, flag in (("before", False), ("after", True))},
         "design_effect": effect,
         **side,
-        "share_before": found.before,
-        "share_after": found.after,
-        "removed": part,
+        "share_before": float(found.before),
+        "share_after": float(found.after),
+        "removed": float(part),
         "removed_lower": part_lower,
         "removed_upper": part_upper,
         **need,
@@ -177,20 +179,29 @@ def _needed(side: dict, found: inference.Shares, effect: float, known: pd.DataFr
 
 
 def _groups(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Counts and shares by these columns, before and after."""
-    rows = rows.assign(**{name: rows[name].astype("str").fillna("") for name in by})
-    table = pd.DataFrame(sorted(set(rows[by].itertuples(index=False, name=None))), columns=by, dtype="str")
-    for name, flag in (("before", False), ("after", True)):
-        counts = rows[rows["after"] == flag].assign(at_risk=1).groupby(by)[["at_risk", "harm", "open"]].sum()
-        counts = counts.rename(columns={"harm": "harmed", "open": "undetermined"}).add_suffix(f"_{name}")
-        table = table.merge(counts.reset_index(), on=by, how="left", validate="one_to_one")
-        for column in counts.columns:
-            table[column] = table[column].fillna(0).astype("int64")
-        total = table[f"at_risk_{name}"].where(table[f"at_risk_{name}"] > 0)
-        table[f"share_lower_{name}"] = table[f"harmed_{name}"] / total
-        table[f"share_upper_{name}"] = (table[f"harmed_{name}"] + table[f"undetermined_{name}"]) / total
-    order = ["harmed_before", "harmed_after", *by]
-    return table.sort_values(order, ascending=[False, False, *[True] * len(by)], ignore_index=True)
+    """One row per group and period, as `ml.plot_compare` draws it: most harmed before first.
+
+    Columns: those of `by`, `group` (their values joined), `period` (before, after), `starts` (at risk), `harmed`,
+    `undetermined`, `share_lower`, `share_upper`, `ci_lower`, `ci_upper` (Wilson, 95 %, starts taken for independent).
+    """
+    keys = rows[by].astype("str").fillna("")
+    groups = keys.drop_duplicates().merge(pd.DataFrame({"period": ["before", "after"]}, dtype="str"), how="cross")
+    period = rows["after"].map({False: "before", True: "after"}).astype("str")
+    counts = keys.assign(period=period, starts=1, harmed=rows["harm"], undetermined=rows["open"])
+    names = ["starts", "harmed", "undetermined"]
+    counts = counts.groupby([*by, "period"])[names].sum().reset_index()
+    table = groups.merge(counts, on=[*by, "period"], how="left", validate="one_to_one")
+    table[names] = table[names].fillna(0).astype("int64")
+    table.insert(len(by), "group", table[by].agg("/".join, axis=1) if len(table) else "")
+    total, most = table["starts"].where(table["starts"] > 0), table["harmed"] + table["undetermined"]
+    table["share_lower"], table["share_upper"] = table["harmed"] / total, most / total
+    table["ci_lower"] = [wilson(x, n)[0] for x, n in zip(table["harmed"], table["starts"], strict=True)]
+    table["ci_upper"] = [wilson(x, n)[1] for x, n in zip(most, table["starts"], strict=True)]
+    worst = table.groupby("group")["harmed"].transform("sum")
+    order = table.assign(worst=worst, later=table["period"] == "after")
+    return order.sort_values(
+        ["worst", *by, "later"], ascending=[False, *[True] * len(by), True], ignore_index=True
+    ).drop(columns=["worst", "later"])
 
 
 def _same(new: pd.DataFrame, old: pd.DataFrame) -> pd.Series:

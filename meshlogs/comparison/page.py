@@ -29,20 +29,18 @@ def _of(having: int, known: int) -> str:
 
 
 def _table(groups: pd.DataFrame, most: int) -> list[str]:
-    by = list(groups.columns[: groups.columns.get_loc("at_risk_before")])
-    rows = [(*by, "before", "after")]
-    for _, row in groups.head(most).iterrows():
-        cells = [_share(row, side) for side in ("before", "after")]
-        rows.append((*(clean(row[name], 40) for name in by), *cells))
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    shares = groups.assign(share=[_share(row) for row in groups.itertuples()])
+    names = list(dict.fromkeys(groups["group"]))
+    told = shares.set_index(["group", "period"])["share"]
+    rows = [("", "before", "after")]
+    rows += [(clean(name, 60), told[name, "before"], told[name, "after"]) for name in names[:most]]
+    widths = [max(len(row[at]) for row in rows) for at in range(3)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [*lines, *([f"… and {len(groups) - most} more, in --json"] if len(groups) > most else [])]
+    return [*lines, *([f"… and {len(names) - most} more, in --json"] if len(names) > most else [])]
 
 
-def _share(row: pd.Series, side: str) -> str:
-    total = row[f"at_risk_{side}"]
-    if not total:
+def _share(row) -> str:
+    if not row.starts:
         return "no starts"
-    low, high = row[f"share_lower_{side}"], row[f"share_upper_{side}"]
-    share = f"{low:.0%}" if low == high else f"{low:.0%} to {high:.0%}"
-    return f"{row[f'harmed_{side}']:,} of {total:,} harmed ({share})"
+    low, high = f"{row.share_lower:.0%}", f"{row.share_upper:.0%}"
+    return f"{row.harmed:,} of {row.starts:,} harmed ({low if low == high else f'{low} to {high}'})"

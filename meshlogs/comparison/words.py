@@ -105,16 +105,17 @@ def _more(facts: dict) -> str:
         return ""
     if facts["reason"] == "undetermined":
         return "Export what is missing: see the coverage of both."
-    parts = []
-    if starts:
-        parts.append(f"about {math.ceil(starts):,} more starts at risk after")
-    elif starts is None:
-        parts.append("more starts before, which cannot be had any more: no number of starts after would do")
-    if units:
-        parts.append(f"at least {units} more rollouts after" if starts is not None else f"{units} more rollouts")
-    if not parts:
-        return ""
-    return f"To tell a remedy that halves the harm (four times in five) it needs {' and '.join(parts)}."
+    if facts["reason"] == "units" and units:
+        return f"At least {units:,} more rollouts after are needed before any test can tell."
+    if starts is None:
+        return (
+            "There are too few starts before to tell a remedy that halves the harm, however many come after: "
+            "only an export of more of the time before would help."
+        )
+    more = f" in at least {units:,} more rollouts" if units else ""
+    return (
+        f"To tell a remedy that halves the harm (four times in five) it needs {math.ceil(starts):,} more after{more}."
+    )
 
 
 def _probability(p: float) -> str:

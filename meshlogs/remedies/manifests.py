@@ -100,12 +100,12 @@ def _patch(workload: Workload, annotations: dict, env: dict) -> dict:
     if env:
         variables = [{"name": name, "value": value} for name, value in env.items()]
         pod["spec"] = {"containers": [{"name": name, "env": variables} for name in workload.applications]}
-    inner = {
-        "Pod": pod,
-        "CronJob": {"spec": {"jobTemplate": {"spec": {"template": pod}}}},
-    }.get(controller, {"spec": {"template": pod}})
+    template = {"spec": {"template": pod}}
+    inner = {"Pod": pod, "CronJob": {"spec": {"jobTemplate": template}}}.get(controller, template)
     metadata = {"name": workload.name, "namespace": workload.namespace or "default"} | inner.get("metadata", {})
-    return {"apiVersion": TEMPLATED[controller], "kind": controller, **inner, "metadata": metadata}
+    return {"apiVersion": TEMPLATED[controller], "kind": controller, "metadata": metadata} | {
+        key: value for key, value in inner.items() if key != "metadata"
+    }
 
 
 def _component(workload: Workload) -> dict:

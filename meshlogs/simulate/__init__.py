@@ -44,6 +44,7 @@ def simulate_fleet(
     gzip: bool = False,
     kubelet: str = "1.28",
     native: float | None = None,
+    held: float = 0.0,
     start: str = "2026-03-02T09:00:00Z",
     retention_s: float | None = None,
     kubectl_events: bool = False,
@@ -53,13 +54,14 @@ def simulate_fleet(
     `mix` weighs the stories (`MIX`), of which `native` is the share of native sidecars; `without` leaves sources out
     (of `SOURCES`), `lost_events` and `duplicates` are shares, `legacy` takes the resources of before 2019, `kubelet`
     is the version whose event texts are used, `shards` the number of files each hour of a log is spread over.
+    `held` is the share of pods whose application is held until its proxy is ready, whatever their story: a remedy.
     Of the logs the last `retention_s` seconds are kept, and of the truth what they still show.
     `kubectl_events` adds a dump of the last hour's events. Pods that were deleted are in no dump.
     Raises ValueError for a story or source that does not exist, and for numbers out of range.
     """
-    _check(pods, shards, lost_events, duplicates, native, mix or {}, without)
+    _check(pods, shards, lost_events, duplicates, native, held, mix or {}, without)
     rng, at_export = np.random.default_rng(seed), np.random.default_rng([seed, 1])
-    fleet = _fleet(pods, _weighed(mix or MIX, native), times.parse_ns(start), rng)
+    fleet = _fleet(pods, _weighed(mix or MIX, native), times.parse_ns(start), rng, held)
     known = _record(fleet, rng, without=without, lost_events=lost_events, legacy=legacy, kubelet=kubelet)
     now = max(pod.ends for pod in fleet)
     _forget(known, 0 if retention_s is None else now - ns(retention_s))
@@ -75,7 +77,7 @@ def simulate_fleet(
     return out
 
 
-def _check(pods, shards, lost_events, duplicates, native, mix, without) -> None:
+def _check(pods, shards, lost_events, duplicates, native, held, mix, without) -> None:
     unknown = [*set(mix) - set(MIX), *set(without) - set(SOURCES)]
     if unknown:
         raise ValueError(f"no scenario or source {sorted(unknown)[0]!r}; there are {', '.join([*MIX, *SOURCES])}")
@@ -83,7 +85,7 @@ def _check(pods, shards, lost_events, duplicates, native, mix, without) -> None:
         raise ValueError(f"the mix needs weights that are not negative, and one above 0, not {mix}")
     if pods < 1 or shards < 1:
         raise ValueError(f"pods and shards must be at least 1, not {pods} and {shards}")
-    for name, share in (("lost_events", lost_events), ("duplicates", duplicates), ("native", native)):
+    for name, share in (("lost_events", lost_events), ("duplicates", duplicates), ("native", native), ("held", held)):
         if share is not None and not 0 <= share <= 1:
             raise ValueError(f"{name} is a share from 0 to 1, not {share}")
 
@@ -97,9 +99,9 @@ def _weighed(mix: dict[str, float], native: float | None) -> dict[str, float]:
     return {name: weight / total * (1 - native) for name, weight in others.items()} | {"native": native}
 
 
-def _fleet(count: int, mix: dict[str, float], start: int, rng: np.random.Generator) -> list[Pod]:
+def _fleet(count: int, mix: dict[str, float], start: int, rng: np.random.Generator, held: float = 0.0) -> list[Pod]:
     """The fleet, lived; nothing of it recorded yet."""
-    return make_fleet(count, mix, start, rng)
+    return make_fleet(count, mix, start, rng, held)
 
 
 def _record(

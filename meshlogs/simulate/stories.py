@@ -1,5 +1,7 @@
 """Which pods a made-up fleet has: the stories, the workloads they happen to, and a pod of each."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from meshlogs.simulate.clients import CLIENTS, Target
@@ -79,8 +81,11 @@ SERVICES = {
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def make_fleet(count: int, mix: dict[str, float], start: int, rng: np.random.Generator) -> list[Pod]:
-    """`count` pods and those that came after one of the same name, lived to their end; begun from `start` [ns] on."""
+def make_fleet(count: int, mix: dict[str, float], start: int, rng: np.random.Generator, held: float = 0.0) -> list[Pod]:
+    """`count` pods and those that came after one of the same name, lived to their end; begun from `start` [ns] on.
+
+    `held` is the share of them whose application is held, whatever their story.
+    """
     names = [name for name in mix if mix[name] > 0]
     weights = np.array([mix[name] for name in names], float)
     drawn = rng.choice(names, size=count, p=weights / weights.sum())
@@ -91,7 +96,9 @@ def make_fleet(count: int, mix: dict[str, float], start: int, rng: np.random.Gen
     taken: set[str] = set()
     for number, own in enumerate(rng.spawn(count)):
         created = start + between(own, 0, spread)
-        fleet.append(_born(told[number], number, created, own, taken))
+        # Spread evenly over the numbers, and so over the workloads.
+        holds = number * 0.618034 % 1 < held
+        fleet.append(_born(told[number], number, created, own, taken, holds=holds))
         taken.add(fleet[-1].name)
         if fleet[-1].workload.controller == "StatefulSet":
             fleet.append(_born(told[number], number, fleet[-1].stopped + ns(32), own, taken, fleet[-1]))
@@ -99,17 +106,26 @@ def make_fleet(count: int, mix: dict[str, float], start: int, rng: np.random.Gen
 
 
 def _born(
-    scenario: str, number: int, created: int, rng: np.random.Generator, taken: set[str], before: Pod | None = None
+    scenario: str,
+    number: int,
+    created: int,
+    rng: np.random.Generator,
+    taken: set[str],
+    before: Pod | None = None,
+    *,
+    holds: bool = False,
 ) -> Pod:
-    """A pod of a story, lived; with `before`, the one of the same name that replaces it."""
+    """A pod of a story, lived; with `before`, the one of the same name that replaces it; `holds`: it is held."""
     story = STORIES[scenario]
     clients = [name for name, client in CLIENTS.items() if bool(client.patience_s) == story.patient]
     stateful = story.stop == "quick" and number % 2 == 1
-    version = str(rng.choice(VERSIONS[story.oldest :]))
+    version = str(rng.choice(VERSIONS[max(story.oldest, 2 * holds) :]))
     client = clients[number % len(clients)]
     work = before.workload if before else _workload(story, client, version, stateful, rng)
     if before:
         story = STORIES["race"]
+    if holds and story.meshed and not story.native:
+        story = replace(story, hold=True)
     pod = Pod(
         workload=work,
         scenario=scenario,

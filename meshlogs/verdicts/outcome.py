@@ -5,7 +5,9 @@ import pandas as pd
 
 from meshlogs import schema, times
 from meshlogs.evidence.proxy import PROXY, VALIDATION
+from meshlogs.specs import specs_of
 from meshlogs.timelines import gated, start_in_export
+from meshlogs.verdicts import init_order
 
 # Why a start is undetermined; of a harmed or exposed one, what made its window.
 REASONS = {
@@ -22,22 +24,32 @@ REASONS = {
     "suspected_only": "its only failures do not state their cause",
     "proxy_image_pull": "the proxy's image was still being pulled while the application ran",
     "hold_failed": "the hook that should hold the application failed or timed out",
+    "init_silent": "Vault's agent is behind the redirection, has not ended, and nothing it wrote is in the export",
+    "init_running": "an init container has not ended; whether it hangs or is slow the export does not tell",
     "ambient": "a pod of the ambient mesh: its node's ztunnel carries its traffic",
 }
 # A program that starts writes its first line within this time.
 FIRST_LINE = pd.Timedelta(5 * times.SECOND, "ns")
-_NOT_STARTED = ("app_not_started", "image_pull", "sandbox_failed", "cni_not_ready")
+_NOT_STARTED = ("app_not_started", "image_pull", "sandbox_failed", "cni_not_ready", "init_running")
 _NO_RACE = (*_NOT_STARTED, "start_not_in_export")
 # A pull that takes longer than this is worth telling.
 _SLOW_PULL = pd.Timedelta(5 * times.SECOND, "ns")
 
 
-def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
+def conclude(
+    starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame, pods: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The starts with `refused`, `outcome`, `reason` and `at_risk` filled in (`schema.STARTS`).
 
-    At risk is every meshed start whose application started within the export, whatever protected it.
+    At risk is every meshed start whose application started within the export, whatever protected it. Without
+    `pods` an init container that hangs without a word is not found.
     """
+    pods = schema.empty(schema.PODS) if pods is None else pods
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
+    waiting = init_order.running(starts, placed, pods, specs_of(starts, pods))
+    hangs = waiting["silent"].astype(bool) & (waiting["behind"] == "yes") & waiting["agent"].astype(bool)
+    hangs &= waiting["all_redirected"].astype(bool)
+    why_not = _why_not_started(starts, placed)
     count = errors.groupby("start_id").size()
     raced = errors[errors["verdict"] == "startup_race"]
     stated = raced[~raced["suspected"].astype(bool)]
@@ -62,6 +74,8 @@ def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -
         (harmed & index.isin(stated["start_id"]), "harmed", None),
         (harmed, "harmed", "suspected_only"),
         (index.isin(stalled["start_id"]) & ~_app_ran(starts, placed), "init_stalled", None),
+        (index.isin(hangs.index[hangs]) & ~started & (why_not == "app_not_started"), "init_stalled", "init_silent"),
+        (~started & index.isin(waiting.index), "undetermined", "init_running"),
         (~started, "undetermined", "app_not_started"),
         (~begun, "undetermined", "start_not_in_export"),
         (gated(starts, placed), "safe", None),
@@ -77,7 +91,8 @@ def conclude(starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame) -
     starts["outcome"] = np.select(masks, [outcome for _, outcome, _ in choices], "undetermined")
     reasons = np.select(masks, [reason or "" for *_, reason in choices], "overlap")
     reason = pd.Series(reasons, index=index, dtype=object).replace("", None)
-    reason = reason.mask(reason == "app_not_started", _why_not_started(starts, placed))
+    unstarted = reason.isin(["app_not_started", "init_running"]) & (why_not != "app_not_started")
+    reason = reason.mask(unstarted, why_not)
     unprotected = starts["outcome"].isin(["harmed", "exposed"]) & reason.isna()
     reason = reason.mask(unprotected, _what_made_the_window(starts, placed))
     starts["reason"] = reason.mask((starts["outcome"] == "not_meshed") & starts["ambient"].astype(bool), "ambient")

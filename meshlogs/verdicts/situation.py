@@ -9,7 +9,7 @@ The rules read these columns and nothing else:
 | answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
 | redirectable | the pod is meshed and the destination may have been redirected |
 | is_init | an init container made the connection |
-| behind_redirect | for init containers: does the redirection stand before it: yes, no, proxied (and a proxy), unknown |
+| behind_redirect | of an init container: yes, no, proxied, passed or unknown (`init_order.situate`) |
 | gated | the application was held, or its native sidecar came first: no first window |
 | in_first_window | the connect may lie before the proxy was first open |
 | in_closed_part | the whole connect lies before the last proof that it was closed |
@@ -42,7 +42,8 @@ from meshlogs import schema, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER
 from meshlogs.specs import destinations, specs_of
-from meshlogs.timelines import closed_proofs, container_starts, first_life_ends, gated, start_in_export
+from meshlogs.timelines import closed_proofs, first_life_ends, gated, start_in_export
+from meshlogs.verdicts import init_order
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
 
@@ -89,7 +90,7 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> p
     errors["has_pod_spec"] = errors["has_pod_spec"].fillna(False).astype(bool)
     errors["has_proxy_logs"] = errors["has_proxy_logs"].fillna(False).astype(bool)
     _destination(errors, specs, placed)
-    _init(errors, placed, specs)
+    errors[["is_init", "behind_redirect"]] = init_order.situate(errors, placed, specs)
     _first_window(errors, placed, by_start, specs)
     _signs(errors, placed)
     _stop(errors, placed)
@@ -124,31 +125,6 @@ def _resolved(errors: pd.DataFrame) -> pd.Series:
     asked = pd.DataFrame({"cluster": cluster, "host": errors["host"]})
     found = asked.merge(known, on=["cluster", "host"], how="left", validate="many_to_one")["ip"]
     return found.set_axis(errors.index)
-
-
-def _init(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> None:
-    kinds = container_starts(placed, specs)
-    kinds = kinds[kinds["kind"] == "init"].set_index(["start_id", "container"]).index
-    pairs = pd.MultiIndex.from_frame(errors[["start_id", "container"]])
-    errors["is_init"] = pairs.isin(kinds) & (errors["container"] != PROXY)
-    order, after = specs["init_names"].to_dict(), specs["after_proxy"].to_dict()
-    errors["behind_redirect"] = [_behind(name, order[start_id], after[start_id]) for start_id, name in pairs]
-
-
-def _behind(container: str, init_names: tuple[str, ...], after_proxy: tuple[str, ...]) -> str:
-    """Whether the redirection stands before this init container and no proxy does.
-
-    With the CNI plug-in (`istio-validation`) it stands before all init containers.
-    """
-    if container not in init_names:
-        return "unknown"
-    if container in after_proxy:
-        return "proxied"
-    if "istio-validation" in init_names:
-        return "yes"
-    if "istio-init" not in init_names:
-        return "unknown"
-    return "yes" if init_names.index("istio-init") < init_names.index(container) else "no"
 
 
 def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFrame, specs: pd.DataFrame) -> None:

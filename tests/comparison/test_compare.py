@@ -116,7 +116,7 @@ def test_too_few_starts_says_how_many_more():
     found = ml.compare(before, after)
     assert (found.verdict, found.facts["reason"]) == ("too_few", "starts")
     # 18 starts before, 6 of them harmed at most: to tell 15 % from 30 % one needs more than 18 before, too.
-    assert found.facts["more_starts"] is None and "cannot be had" in found.sentence
+    assert found.facts["more_starts"] is None and "too few starts before" in found.sentence
     more = ml.compare(fleet(generator(6), 0.3, rollouts=9), fleet(generator(6), 0.2, day=1, rollouts=1, pods=2))
     assert more.verdict == "too_few" and more.facts["more_starts"] > 0
 
@@ -181,6 +181,16 @@ def test_stalled_starts_count_as_harmed():
     stalled = before.starts["outcome"].replace("harmed", "init_stalled")
     found = ml.compare(changed(before, outcome=stalled, at_risk=stalled != "init_stalled"), after)
     assert found.verdict == "worked"
+
+
+def test_groups_are_what_plot_compare_draws():
+    before, after = remedied(generator(26), 0.6, 0.0, workloads=2)
+    table = ml.compare(before, after, by="workload").groups
+    assert table["group"].tolist() == table["workload"].tolist()
+    assert table["period"].tolist() == ["before", "after"] * 2
+    assert table["starts"].tolist() == [18] * 4 and (table["share_upper"] == table["harmed"] / 18).all()
+    labels = [text.get_text() for text in ml.plot_compare(table).get_yticklabels()]
+    assert sorted(labels) == ["w0", "w1"]
 
 
 # Took effect
@@ -299,18 +309,37 @@ def test_bursts_are_a_minute_apart():
     assert placed["rollout"].nunique() == 2
 
 
+# Simulated fleets, from their logs on
+
+MIX = {"race": 4, "slow_proxy": 1, "patient": 2}
+
+
+def simulated(folder, seed, **options):
+    ml.simulate_fleet(folder, pods=40, seed=seed, mix=MIX, **options)
+    return ml.analyse(folder / "export")
+
+
+def test_simulated_remedies_that_work_half_work_and_do_nothing(tmp_path):
+    before = simulated(tmp_path / "before", 31)
+    told = {}
+    for held in (1.0, 0.5, 0.0):
+        after = simulated(tmp_path / str(held), 32, held=held, start="2026-03-04T09:00:00Z")
+        found = ml.compare(before, after)
+        told[held] = (found.verdict, found.facts["took_effect"], "in part" in found.sentence)
+    assert told[1.0] == ("worked", "yes", False)
+    assert told[0.5] == ("worked", "partly", True)
+    assert told[0.0][0] in ("no_effect", "too_few") and told[0.0][1] == "no"
+
+
 # The command
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A simulated fleet without a remedy, and the same services held, each judged by `report`."""
+    """Two reports of a simulated fleet: without a remedy, and held."""
     root = tmp_path_factory.mktemp("compare")
-    mixes = {"before": ({"race": 3, "slow_proxy": 1}, 31), "after": ({"held": 1}, 32)}
-    for name, (mix, seed) in mixes.items():
-        ml.simulate_fleet(root / name, pods=40, seed=seed, mix=mix)
-        for path in (root / name / "export").rglob("*.json"):
-            path.write_text(path.read_text().replace("-held", ""))  # the same workloads, held
+    for name, seed, held in (("before", 31, 0.0), ("after", 32, 1.0)):
+        ml.simulate_fleet(root / name, pods=30, seed=seed, mix=MIX, held=held)
         assert (
             CliRunner().invoke(main, ["report", f"{root / name}/export", "--out", f"{root}/out-{name}"]).exit_code == 0
         )
@@ -345,3 +374,12 @@ def test_wrong_calls_say_what_is_wrong(folders, tmp_path):
         result = CliRunner().invoke(main, ["compare", *arguments])
         assert result.exit_code == 2
         assert word in result.output
+
+
+def test_the_sample_fleets_have_the_counts_of_their_readme(samples):
+    before, after, vault = (ml.analyse(samples / name) for name in ("before", "after", "vault"))
+    assert before.starts["outcome"].value_counts().to_dict() == {"harmed": 47, "exposed": 13}
+    assert after.starts["outcome"].value_counts().to_dict() == {"safe": 60}
+    assert (vault.starts["outcome"] == "init_stalled").sum() == 3
+    assert (vault.errors["verdict"] == "init_race").sum() == 24
+    assert ml.compare(before, after).verdict == "worked"

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,8 @@ advice, error, fact, pod, start, vault = (
     getattr(cases, name) for name in ("advice", "error", "fact", "pod", "start", "vault")
 )
 
-KUBECTL = Path(sys.executable).with_name("kubectl")
+# With Linux it comes with the extra `test`; elsewhere it must be installed.
+KUBECTL = shutil.which("kubectl", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 KUBERNETES = "1.34"
 
 # The fields of ProxyConfig that are used or may be found, by their JSON names. (istio/api mesh/v1alpha1/proxy.proto)
@@ -319,5 +321,5 @@ def test_a_configuration_that_cannot_be_read_is_never_overwritten(text):
     assert not found["applies"]
 
 
-def test_kubectl_is_the_one_that_was_installed():
-    assert shutil.which(KUBECTL), "kubectl comes with the extra test: pip install '.[test]'"
+def test_kubectl_is_there():
+    assert KUBECTL, "kubectl comes with the extra test on Linux; elsewhere install it"

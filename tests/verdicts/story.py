@@ -63,7 +63,7 @@ def judged(facts, pods=()):
     placed = timelines.place(schema.conform(list(facts), schema.EVIDENCE), objects)
     starts = timelines.reconstruct(placed, objects)
     errors = verdicts.judge(placed, starts, objects)
-    return verdicts.conclude(starts, errors, placed), errors
+    return verdicts.conclude(starts, errors, placed, objects), errors
 
 
 def verdict(facts, pods=()):
