@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from meshlogs import coverage, evidence, formats, remedies, schema, timelines, verdicts
+from meshlogs.display import fleet_html
 from meshlogs.errors import InputError, UnknownPodError
 from meshlogs.evidence import presence, proxy
 from meshlogs.incidence import BY, incidence_by
@@ -148,6 +149,9 @@ class Fleet:
     def incidence(self, by=BY) -> pd.DataFrame:
         """How often starts raced, by these columns of `starts` (`schema.incidence`)."""
         return incidence_by(self.starts, by)
+
+    def _repr_html_(self) -> str:
+        return fleet_html(self)
 
     def start_of(self, pod: str) -> pd.DataFrame:
         """The starts of a pod, by its name or its start_id.

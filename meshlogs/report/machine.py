@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from meshlogs import times
-from meshlogs.report.html import console, query
+from meshlogs.markup import console, query
 from meshlogs.report.summary import sentences, summary
 from meshlogs.report.tables import commands, undetermined_starts, worst_starts
 

@@ -9,12 +9,10 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from meshlogs import verdicts
-from meshlogs.plots import plot_hours, plot_incidence, plot_pod, plot_waterfall, plot_windows
-from meshlogs.report.html import (
+from meshlogs.markup import (
     MOST_ROWS,
     brief,
     console,
-    figure,
     html,
     label,
     number,
@@ -30,6 +28,8 @@ from meshlogs.report.html import (
     text,
     words,
 )  # fmt: skip
+from meshlogs.plots import plot_hours, plot_incidence, plot_pod, plot_waterfall, plot_windows
+from meshlogs.report.figures import figure
 from meshlogs.report.summary import sentences, summary
 from meshlogs.report.tables import (
     commands,
@@ -118,7 +118,7 @@ def _incidence(fleet, by) -> Section:
     if (rows["at_risk"] > 0).any():
         total = f"{int(rows['harmed'].sum())} of {int(rows['at_risk'].sum())} starts at risk were harmed"
         told += figure(lambda: plot_incidence(rows, most=12), f"Incidence by {', '.join(by)}: {total}")
-    return Section("incidence", f"Where: how often, by {' and '.join(by)}", told + table(shown, columns, "incidence"))
+    return Section("incidence", f"Where, by {' and '.join(by)}", told + table(shown, columns, "incidence"))
 
 
 def _finder(namespace: str, workload: str) -> Markup:
@@ -150,7 +150,7 @@ def _pods(fleet, _by) -> Section:
     )  # fmt: skip
     body += f"<h3>Harmed and stalled pods</h3>{table(shown, columns, 'starts', len(starts))}"
     body += f"<h3>The {min(WORST, len(starts))} worst, with their evidence</h3>" if len(starts) > 1 else ""
-    return Section("pods", "Which pods, and the evidence", body + "".join(map(_article(fleet), _first(starts))))
+    return Section("pods", "Which pods", body + "".join(map(_article(fleet), _first(starts))))
 
 
 _HOW = (
@@ -260,7 +260,7 @@ def _errors(fleet, _by) -> Section:
         if suspected
         else ""
     )
-    return Section("errors", "Every refused connection, by verdict", told + _each_error(fleet))
+    return Section("errors", "Every refused connection", told + _each_error(fleet))
 
 
 def _each_error(fleet) -> str:
@@ -332,9 +332,7 @@ def _windows(fleet, by) -> Section:
     told += "“≥” where the proxy was never seen ready in this export.</p>"
     count = int(fleet.starts["at_risk"].sum())
     picture = figure(lambda: plot_windows(fleet.starts), f"Distribution of the race windows of {count} starts at risk")
-    return Section(
-        "windows", "How long applications ran without a proxy", told + picture + table(shown, columns, "incidence")
-    )
+    return Section("windows", "How long without a proxy", told + picture + table(shown, columns, "incidence"))
 
 
 def _hours(fleet, _by) -> Section:
@@ -345,7 +343,7 @@ def _hours(fleet, _by) -> Section:
     picture = figure(lambda: plot_hours(counts, what="harmed starts"), "Harmed starts by hour and workload")
     totals = counts.sum().rename("harmed").rename_axis("hour").reset_index()
     columns = {"hour": ("hour (UTC)", stamp), "harmed": ("harmed starts", number)}
-    return Section("hours", "When: harmed starts by hour", picture + table(totals, columns, "starts"))
+    return Section("hours", "When", picture + table(totals, columns, "starts"))
 
 
 def _coverage(fleet, _by) -> Section:
@@ -377,7 +375,7 @@ def _coverage(fleet, _by) -> Section:
     hours = rows[rows["missing"].isna()]
     columns = {"kind": ("source", text), "cluster": ("cluster", text), "hour": ("hour (UTC)", stamp), "entries": ("entries", number),
                "duplicates": ("duplicates", number), "first": ("first (UTC)", stamp), "last": ("last (UTC)", stamp)}  # fmt: skip
-    return Section("coverage", "What the export holds, and what it lacks", told + table(hours, columns, "coverage"))
+    return Section("coverage", "What the export lacks", told + table(hours, columns, "coverage"))
 
 
 def _rejects(fleet, _by) -> Section:

@@ -324,7 +324,9 @@ function mount(root, data, { height = 420, selected = [], onselect = () => {} } 
       if (fact.from === null && fact.to === null) continue;
       const [from, to] = [x(start, fact.from ?? fact.to), x(start, fact.to ?? fact.from)];
       const away = place < from ? from - place : place > to ? place - to : 0;
-      if (away <= 6 && (best === null || away < best.away || (away === best.away && fact.kind === "refused"))) best = { fact, away };
+      // What is exact goes before an interval that happens to hold the pointer, a refusal before anything.
+      const rank = away + (to - from > 1 ? 8 : 0) - (fact.kind === "refused" ? 8 : 0);
+      if (away <= 6 && (best === null || rank < best.rank)) best = { fact, rank };
     }
     return best?.fact ?? null;
   }
