@@ -74,8 +74,13 @@ def _columns(table: pd.DataFrame) -> dict[str, tuple[str, Callable]]:
     for needed, columns in _TABLES:
         if needed <= names:
             by = list(table.columns[: list(table.columns).index("starts")]) if "share_lower" in names else []
-            return {name: (name.replace("_", " "), text) for name in by} | columns
+            return {name: (name.replace("_", " "), _group) for name in by} | columns
     return {name: (escape(str(name)), _any) for name in table.columns}
+
+
+def _group(value) -> Markup:
+    """A group of an incidence table; what is not known has no name."""
+    return text(value) if value else Markup("unknown")
 
 
 def _any(value) -> str:

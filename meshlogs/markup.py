@@ -39,7 +39,7 @@ def quiet_table(rows: pd.DataFrame, columns: dict[str, tuple[str, Callable]], si
 
 def aligned(form: Callable) -> str:
     """Numbers to the right, all else to the left, as an attribute for a notebook."""
-    return f' style="text-align: {"right" if form in _NUMERIC else "left"}"'
+    return f' style="text-align: {"right" if form in _NUMERIC else "left"}{_WHOLE if form is brief else ""}"'
 
 
 def _side(form: Callable) -> str:
@@ -86,6 +86,7 @@ def span(value) -> str:
 
 
 _NUMERIC = (number, plain, span)
+_WHOLE = "; white-space: nowrap"
 
 
 def stamp(value) -> str:

@@ -150,6 +150,9 @@ class Fleet:
         """How often starts raced, by these columns of `starts` (`schema.incidence`)."""
         return incidence_by(self.starts, by)
 
+    def __repr__(self) -> str:
+        return f"Fleet of {len(self.starts):,} pod starts, {len(self.errors):,} refused connections"
+
     def _repr_html_(self) -> str:
         return fleet_html(self)
 

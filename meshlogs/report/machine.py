@@ -28,7 +28,7 @@ def machine(fleet, by: list[str]) -> dict:
         "by": by,
         "incidence": _records(fleet.incidence(by)),
         "pods": [_pod(start, first.get(start["start_id"])) for start in worst.to_dict("records")],
-        "remedies": _records(fleet.remedies.drop(columns="patch")),
+        "remedies": _records(fleet.remedies.drop(columns=["patch", "overlay", "mesh_patch"], errors="ignore")),
         "commands": [command.command for command in commands(fleet)],
         "undetermined": _records(undetermined_starts(fleet.starts)),
         "missing": _records(missing[["kind", "missing", "query"]]),
