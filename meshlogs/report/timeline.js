@@ -73,7 +73,10 @@ function summary(start) {
 }
 
 function factText(start, fact) {
-  const when = fact.lower === fact.upper ? stamp(start, fact.lower) : `${stamp(start, fact.lower)} to ${stamp(start, fact.upper)}`;
+  const wide = fact.lower === null || fact.upper === null ? null : fact.upper - fact.lower;
+  const when = wide === 0 ? stamp(start, fact.lower)
+    : wide === 999999999 ? `${stamp(start, fact.lower)} (to the second)`
+      : `${stamp(start, fact.lower)} to ${stamp(start, fact.upper)}`;
   const what = [fact.verdict ?? fact.kind.replaceAll("_", " "), fact.verdict ? null : fact.value].filter(Boolean).join(" ");
   return { when, what, where: fact.source === null ? "" : `${fact.source}:${fact.line ?? ""}` };
 }

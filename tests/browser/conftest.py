@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -24,6 +24,21 @@ def browser() -> Iterator:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """`picture(page, name)` takes a small screenshot; with MESHLOGS_SCREENSHOTS it is kept in that folder."""
+    folder = Path(os.environ.get("MESHLOGS_SCREENSHOTS") or tmp_path)
+
+    def taken(page, name: str, clip: dict | None = None) -> None:
+        raw = tmp_path / "raw.png"
+        page.screenshot(path=raw, clip=clip)
+        kept = folder / f"{name}.png"
+        Image.open(raw).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(kept, optimize=True)
+        assert 5_000 < kept.stat().st_size < 150_000
+
+    return taken
 
 
 class Watched:

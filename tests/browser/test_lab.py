@@ -66,21 +66,22 @@ def lab(browser, tmp_path_factory):
     """JupyterLab on loopback over a copy of the notebooks: its address, with the token."""
     assert browser
     home = tmp_path_factory.mktemp("lab")
-    (home / "notebooks").mkdir()
+    work = home / "work"
+    (work / "notebooks").mkdir(parents=True)
     for name in NOTEBOOKS:  # without what they showed when they were committed: what is seen was run here
         book = nbformat.read(ROOT / "notebooks" / name, as_version=4)
         book.metadata.pop("widgets", None)
         for cell in book.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-        nbformat.write(book, home / "notebooks" / name)
-    (home / "sample_data").symlink_to(ROOT / "sample_data")
+        nbformat.write(book, work / "notebooks" / name)
+    (work / "sample_data").symlink_to(ROOT / "sample_data")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
     options = {
-        "ServerApp.ip": "127.0.0.1", "ServerApp.port": port, "ServerApp.port_retries": 0, "ServerApp.root_dir": home,
+        "ServerApp.ip": "127.0.0.1", "ServerApp.port": port, "ServerApp.port_retries": 0, "ServerApp.root_dir": work,
         "ServerApp.open_browser": False, "ServerApp.allow_root": True, "IdentityProvider.token": token,
         "LabApp.expose_app_in_browser": True, "LabApp.news_url": "None", "LabApp.extension_manager": "readonly",
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
@@ -93,7 +94,7 @@ def lab(browser, tmp_path_factory):
     with (home / "lab.log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyter", "lab", *(f"--{name}={value}" for name, value in options.items())],
-            env=os.environ | own, cwd=home, stdout=log, stderr=log,
+            env=os.environ | own, cwd=work, stdout=log, stderr=log,
         )  # fmt: skip
         try:
             address = f"http://127.0.0.1:{port}"
@@ -115,9 +116,9 @@ def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
     pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
 
 
-def test_every_notebook_runs_in_jupyterlab_and_the_timeline_gives_back_rows(lab, watch):
+def test_every_notebook_runs_in_jupyterlab_and_the_timeline_gives_back_rows(lab, watch, picture):
     server = lab.split("/lab?")[0]
-    seen = watch(width=1300, height=1100, allowed=(server, server.replace("http", "ws"), "data:", "blob:"))
+    seen = watch(width=1250, height=900, allowed=(server, server.replace("http", "ws"), "data:", "blob:"))
     page = seen.page
     page.set_default_timeout(120_000)
     page.goto(lab)
@@ -129,6 +130,7 @@ def test_every_notebook_runs_in_jupyterlab_and_the_timeline_gives_back_rows(lab,
     ]
     assert all(notebook["run"] == notebook["cells"] > 0 for notebook in done)
     _timeline(page)
+    picture(page, "jupyterlab")
     assert seen.complaints == []
     assert seen.outside == []
 

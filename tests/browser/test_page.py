@@ -26,11 +26,12 @@ def shown(watch, page_of):
     assert seen.outside == []
 
 
-def test_the_first_screen_holds_finding_size_and_remedy(shown):
+def test_the_first_screen_holds_finding_size_and_remedy(shown, picture):
     for part in (".lead", ".act pre", ".cards .card"):
         box = shown.locator(part).first.bounding_box()
         assert box["y"] + box["height"] < 1000
     assert "kubectl patch" in shown.locator(".act pre").inner_text()
+    picture(shown, "report", {"x": 0, "y": 0, "width": 1200, "height": 760})
 
 
 def test_a_table_is_sorted_and_filtered(shown):
@@ -66,16 +67,17 @@ def test_a_pods_name_is_a_deep_link(watch, page_of):
     assert page.locator(".ml-row[aria-selected=true]").count() == 1
 
 
-def test_pointing_shows_the_evidence_line(shown):
-    shown.locator("#timeline").get_by_role("searchbox").fill("post-feature")
-    mark = shown.locator(".ml-refused").first
-    mark.scroll_into_view_if_needed()
+def test_pointing_shows_the_evidence_line(shown, picture):
+    row = shown.locator(".ml-row").filter(has_text="post-feature")
+    mark = row.locator(".ml-refused").first
+    shown.locator("#pods").evaluate("node => node.scrollIntoView()")
     box = mark.bounding_box()
     shown.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     told = shown.get_by_role("tooltip").inner_text()
     assert "startup_race" in told
     assert "connect: connection refused" in told
     assert "guide-example/logs.json:2" in told
+    picture(shown, "timeline", {"x": 0, "y": 0, "width": 1200, "height": 640})
 
 
 def test_dragging_zooms_and_keys_do_all_that_a_mouse_does(shown):
