@@ -6,7 +6,7 @@ OUT ?= report
 # Recordings of other people's clusters, where a maintainer has them; the tests say so when they are absent.
 RECORDINGS := $(abspath $(firstword $(MESHLOGS_RECORDINGS) $(wildcard ../shared/real)))
 
-.PHONY: report test accuracy notebooks constraints clean
+.PHONY: report test accuracy notebooks screenshots constraints clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "meshlogs needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -30,6 +30,10 @@ accuracy: $(VENV)/.ready  ## how often verdicts and intervals are right: docs/AC
 
 notebooks: $(VENV)/.ready  ## run the notebooks anew and keep what they print
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+screenshots: $(VENV)/.ready  ## take the pictures of the README anew, in a headless Chromium
+	mkdir -p docs/img
+	MESHLOGS_SCREENSHOTS=docs/img $(BIN)/python -m pytest --quiet tests/browser -k "first_screen or pointing or jupyterlab"
 
 constraints: $(VENV)/.ready
 	$(BIN)/pip freeze --exclude-editable > constraints.txt

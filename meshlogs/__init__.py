@@ -20,6 +20,7 @@ _HOME = {
     "Comparison": "comparison",
     "explain": "walkthrough",
     "timeline": "report.interactive",
+    "show": "display",
     "write_report": "report",
     "simulate_fleet": "simulate",
     "plot_pod": "plots",

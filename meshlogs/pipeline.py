@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from meshlogs import coverage, engines, formats, gather, parts, remedies, schema, timelines, verdicts
+from meshlogs.display import fleet_html
 from meshlogs.errors import InputError, UnknownPodError
 from meshlogs.incidence import BY, incidence_by
 
@@ -149,6 +150,12 @@ class Fleet:
     def incidence(self, by=BY) -> pd.DataFrame:
         """How often starts raced, by these columns of `starts` (`schema.incidence`)."""
         return incidence_by(self.starts, by)
+
+    def __repr__(self) -> str:
+        return f"Fleet of {len(self.starts):,} pod starts, {len(self.errors):,} refused connections"
+
+    def _repr_html_(self) -> str:
+        return fleet_html(self)
 
     def start_of(self, pod: str) -> pd.DataFrame:
         """The starts of a pod, by its name or its start_id.

@@ -275,7 +275,7 @@ def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int
     hours = [f"{hour:%m-%d %H:%M}" if hasattr(hour, "hour") else str(hour) for hour in shown.columns]
     every = max(1, -(-len(hours) // 24))
     ax.set_xticks(range(0, len(hours), every), hours[::every], rotation=90 if len(hours) > 6 else 0, fontsize=7)
-    ax.set_xlabel("hour (UTC)")
+    ax.set_xlabel("time (UTC), from")
     if len(hours) <= 24:
         for row, column in np.argwhere(values > 0):
             ink = "white" if values[row, column] > top * 0.5 else "black"
@@ -285,7 +285,7 @@ def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int
     ax.grid(visible=False)
     ax.spines[["left", "bottom"]].set_visible(False)
     left = f"; {len(counts) - len(shown):,} more rows" if len(counts) > len(shown) else ""
-    ax.set_title(f"{int(counts.to_numpy(float).sum()):,} {what} by hour{left}", loc="left", fontsize=10)
+    ax.set_title(f"{int(counts.to_numpy(float).sum()):,} {what}{left}", loc="left", fontsize=10)
     return ax
 
 

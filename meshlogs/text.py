@@ -9,8 +9,10 @@ def clean(value, limit: int = 200) -> str:
     """
     if not isinstance(value, str):
         return "–"
-    text = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode()
-        for letter in value[: limit + 1]
-    )
+    text = value[: limit + 1]
+    if not text.isprintable():
+        text = "".join(
+            letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode()
+            for letter in text
+        )
     return text if len(text) <= limit else text[:limit] + "…"

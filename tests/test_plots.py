@@ -54,7 +54,7 @@ def test_hours_prints_the_counts(fleet):
 def test_hours_says_how_many_rows_it_leaves_out():
     counts = pd.DataFrame(1, index=[f"w{at}" for at in range(30)], columns=pd.to_datetime(["2026-03-02T09Z"]))
     ax = ml.plot_hours(counts, most=25)
-    assert ax.get_title(loc="left") == "30 starts by hour; 5 more rows"
+    assert ax.get_title(loc="left") == "30 starts; 5 more rows"
     assert len(ax.get_yticklabels()) == 25
 
 

@@ -36,6 +36,7 @@ def write_report(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     by = list(by)
+    fleet = _Once(fleet)
     page = out / "report.html"
     parameters = {"PATHS": [str(path) for path in paths], "SINCE": since, "UNTIL": until, "BY": by}
     _write(out / "report.md", ticket(fleet, by))
@@ -47,6 +48,22 @@ def write_report(
     _write(page, render(made, title, timeline_data(fleet)))
     _write(out / "report.ipynb", json.dumps(notebook(made, title, parameters), indent=1, ensure_ascii=False) + "\n")
     return page
+
+
+class _Once:
+    """A fleet whose incidence tables are each counted once: page, ticket and machine form ask for the same."""
+
+    def __init__(self, fleet):
+        self._fleet, self._tables = fleet, {}
+
+    def __getattr__(self, name: str):
+        return getattr(self._fleet, name)
+
+    def incidence(self, by):
+        """As the fleet's own."""
+        if tuple(by) not in self._tables:
+            self._tables[tuple(by)] = self._fleet.incidence(by)
+        return self._tables[tuple(by)].copy()
 
 
 def _write(path: Path, text: str) -> None:

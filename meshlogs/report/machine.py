@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from meshlogs import times
-from meshlogs.report.html import console, query
+from meshlogs.markup import console, query
 from meshlogs.report.summary import sentences, summary
 from meshlogs.report.tables import commands, undetermined_starts, worst_starts
 
@@ -28,7 +28,7 @@ def machine(fleet, by: list[str]) -> dict:
         "by": by,
         "incidence": _records(fleet.incidence(by)),
         "pods": [_pod(start, first.get(start["start_id"])) for start in worst.to_dict("records")],
-        "remedies": _records(fleet.remedies.drop(columns="patch")),
+        "remedies": _records(fleet.remedies.drop(columns=["patch", "overlay", "mesh_patch"], errors="ignore")),
         "commands": [command.command for command in commands(fleet)],
         "undetermined": _records(undetermined_starts(fleet.starts)),
         "missing": _records(missing[["kind", "missing", "query"]]),

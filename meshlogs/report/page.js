@@ -56,14 +56,6 @@ for (const table of document.querySelectorAll("main table")) {
   }
 }
 
-// On paper all evidence is open.
-let closed = [];
-window.addEventListener("beforeprint", () => {
-  closed = [...document.querySelectorAll("details:not([open])")];
-  for (const node of closed) node.open = true;
-});
-window.addEventListener("afterprint", () => { for (const node of closed) node.open = false; });
-
 async function unpack(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));

@@ -9,12 +9,10 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from meshlogs import verdicts
-from meshlogs.plots import plot_hours, plot_incidence, plot_pod, plot_waterfall, plot_windows
-from meshlogs.report.html import (
+from meshlogs.markup import (
     MOST_ROWS,
     brief,
     console,
-    figure,
     html,
     label,
     number,
@@ -30,10 +28,13 @@ from meshlogs.report.html import (
     text,
     words,
 )  # fmt: skip
+from meshlogs.plots import plot_hours, plot_incidence, plot_pod, plot_waterfall, plot_windows
+from meshlogs.report.figures import figure
 from meshlogs.report.summary import sentences, summary
 from meshlogs.report.tables import (
     commands,
     harmed_by_hour,
+    kubectl,
     seen,
     told_errors,
     undetermined_starts,
@@ -42,6 +43,7 @@ from meshlogs.report.tables import (
 from meshlogs.verdicts import outcome as outcomes
 
 WORST = 5
+MOST_WORKLOADS = 50
 CLAIMS = {rule.VERDICT: rule.__doc__.strip().splitlines()[0] for rule in verdicts.RULES}
 _SECOND = pd.Timedelta(1, "s")
 
@@ -85,12 +87,16 @@ def _act(fleet) -> str:
     found = commands(fleet, most=1)
     if not found:
         return ""
-    rest = len(fleet.remedies) - 1
-    more = f' <a href="#remedies">and {rest:,} more</a>' if rest > 0 else ' <a href="#remedies">The patch</a>'
+    rest = len(commands(fleet)) - 1
+    more = (
+        f'<a href="#remedies">All remedies, {rest:,} more workloads</a>'
+        if rest
+        else '<a href="#remedies">The patch</a>'
+    )
     return (
         '<div class="act"><h3>What to do first</h3>'
         f"<p><b>{text(found[0].workload)}</b>: {text(found[0].remedy.replace('_', ' '))}; "
-        f"{text(found[0].expected_effect, 300)}.{more}</p><pre>{text(found[0].command, 600)}</pre></div>"
+        f"{text(found[0].expected_effect, 300)}. {more}</p><pre>{text(found[0].command, 600)}</pre></div>"
     )
 
 
@@ -118,7 +124,7 @@ def _incidence(fleet, by) -> Section:
     if (rows["at_risk"] > 0).any():
         total = f"{int(rows['harmed'].sum())} of {int(rows['at_risk'].sum())} starts at risk were harmed"
         told += figure(lambda: plot_incidence(rows, most=12), f"Incidence by {', '.join(by)}: {total}")
-    return Section("incidence", f"Where: how often, by {' and '.join(by)}", told + table(shown, columns, "incidence"))
+    return Section("incidence", f"Where, by {' and '.join(by)}", told + table(shown, columns, "incidence"))
 
 
 def _finder(namespace: str, workload: str) -> Markup:
@@ -150,7 +156,7 @@ def _pods(fleet, _by) -> Section:
     )  # fmt: skip
     body += f"<h3>Harmed and stalled pods</h3>{table(shown, columns, 'starts', len(starts))}"
     body += f"<h3>The {min(WORST, len(starts))} worst, with their evidence</h3>" if len(starts) > 1 else ""
-    return Section("pods", "Which pods, and the evidence", body + "".join(map(_article(fleet), _first(starts))))
+    return Section("pods", "Which pods", body + "".join(map(_article(fleet), _first(starts))))
 
 
 _HOW = (
@@ -260,7 +266,7 @@ def _errors(fleet, _by) -> Section:
         if suspected
         else ""
     )
-    return Section("errors", "Every refused connection, by verdict", told + _each_error(fleet))
+    return Section("errors", "Every refused connection", told + _each_error(fleet))
 
 
 def _each_error(fleet) -> str:
@@ -288,33 +294,53 @@ def _destination(row: dict) -> str:
 def _remedies(fleet, _by) -> Section:
     rows = fleet.remedies
     if rows.empty:
-        return Section(
-            "remedies", "What to change", "<p>No workload was harmed by, or exposed to, the start-up race.</p>"
-        )
-    known = {(row.workload, row.namespace, row.cluster, row.remedy): row.command for row in commands(fleet)}
-    parts = []
-    for row in rows.sort_values("applies", ascending=False, kind="stable").head(MOST_ROWS).itertuples():
-        state = "applies" if row.applies else "blocked"
-        patch = f"<pre>{text(row.patch, 4_000, lines=True)}</pre>" if isinstance(row.patch, str) else ""
-        command = known.get((row.workload, row.namespace, row.cluster, row.remedy))
-        run = f"<pre>{text(command, 600)}</pre>" if command else ""
-        file = (
-            f"<p><small>{'after that: ' if not row.applies else ''}{text(row.patch_file)}</small></p>"
-            if isinstance(row.patch_file, str) and not run
-            else ""
-        )
-        blocked = f"<p>Blocked: {text(row.blocked_by, 400)}</p>" if isinstance(row.blocked_by, str) else ""
-        parts.append(
-            f"<details{' open' if len(rows) <= 3 else ''}><summary><b>{text(row.workload)}</b> ({text(row.namespace)}): "
-            f'{text(row.remedy.replace("_", " "))} <span class="tag {state}">{state}</span></summary>'
-            f"<p>{text(row.why, 400)}; {text(row.expected_effect, 400)}.</p>{blocked}{run}{patch}{file}</details>"
-        )
-    more = f"<p>{len(rows) - MOST_ROWS:,} more in tables/remedies.parquet.</p>" if len(rows) > MOST_ROWS else ""
+        return Section("remedies", "What to change", "<p>No workload has a harm that a known remedy treats.</p>")
+    place = ["cluster", "namespace", "workload"]
+    saved = rows.groupby(place, dropna=False)["errors_removed_upper"].transform("max").fillna(0)
+    rows = rows.assign(saved=saved).sort_values(["saved", *place], ascending=[False, True, True, True], kind="stable")
+    groups = [group for _, group in rows.groupby(place, dropna=False, sort=False)]
+    parts = [_workload(group, is_open=len(groups) <= 2) for group in groups[:MOST_WORKLOADS]]
+    left = len(groups) - MOST_WORKLOADS
+    more = f"<p>{left:,} more workloads in tables/remedies.parquet.</p>" if left > 0 else ""
     how = (
-        "<p>Nothing was applied. Read a patch before you run its command. A hook that takes effect shows in the "
-        "new pods: <code>istio-proxy</code> comes first and has a postStart hook with <code>pilot-agent wait</code>.</p>"
+        "<p>Nothing was applied. Most refused connections saved first; of each workload the remedies in the order of "
+        "preference. Read a patch before you run its command, and look at its traps.</p>"
     )
     return Section("remedies", "What to change", how + "".join(parts) + more)
+
+
+def _workload(rows: pd.DataFrame, *, is_open: bool) -> str:
+    """All remedies of one workload, folded."""
+    first = rows.iloc[0]
+    marks = " ".join(
+        f'<span class="tag {"applies" if row.applies else "blocked"}">{text(row.remedy.replace("_", " "))}</span>'
+        for row in rows.itertuples()
+    )
+    return (
+        f"<details{' open' if is_open else ''}><summary><b>{text(first['workload'])}</b> "
+        f"({text(first['namespace'])}, {text(first['cluster'])}): {marks}</summary>"
+        f"{''.join(_remedy(row) for row in rows.itertuples())}</details>"
+    )
+
+
+def _remedy(row) -> str:
+    state = "applies" if row.applies else "blocked"
+    told = [
+        f"<h4>{text(row.remedy.replace('_', ' '))}: {state}</h4>",
+        f"<p>{text(row.why, 400)}; {text(row.expected_effect, 500)}.</p>",
+    ]
+    for name, value in (("Blocked", row.blocked_by), ("Trap", row.traps), ("It took effect when", row.check)):
+        if isinstance(value, str):
+            told.append(f"<p>{name}: {text(value, 500)}</p>")
+    if isinstance(row.patch, str) and isinstance(row.patch_file, str):
+        if row.applies:
+            told.append(f"<pre>{text(kubectl(row.workload, row.namespace, row.patch, row.patch_file), 600)}</pre>")
+        told.append(
+            f"<details><summary>{text(row.patch_file)}</summary><pre>{text(row.patch, 4_000, lines=True)}</pre></details>"
+        )
+    elif isinstance(row.patch_file, str):
+        told.append(f"<p>For the whole mesh: <code>{text(row.patch_file)}</code></p>")
+    return "".join(told)
 
 
 def _windows(fleet, by) -> Section:
@@ -332,9 +358,7 @@ def _windows(fleet, by) -> Section:
     told += "“≥” where the proxy was never seen ready in this export.</p>"
     count = int(fleet.starts["at_risk"].sum())
     picture = figure(lambda: plot_windows(fleet.starts), f"Distribution of the race windows of {count} starts at risk")
-    return Section(
-        "windows", "How long applications ran without a proxy", told + picture + table(shown, columns, "incidence")
-    )
+    return Section("windows", "How long without a proxy", told + picture + table(shown, columns, "incidence"))
 
 
 def _hours(fleet, _by) -> Section:
@@ -345,7 +369,7 @@ def _hours(fleet, _by) -> Section:
     picture = figure(lambda: plot_hours(counts, what="harmed starts"), "Harmed starts by hour and workload")
     totals = counts.sum().rename("harmed").rename_axis("hour").reset_index()
     columns = {"hour": ("hour (UTC)", stamp), "harmed": ("harmed starts", number)}
-    return Section("hours", "When: harmed starts by hour", picture + table(totals, columns, "starts"))
+    return Section("hours", "When", picture + table(totals, columns, "starts"))
 
 
 def _coverage(fleet, _by) -> Section:
@@ -377,7 +401,7 @@ def _coverage(fleet, _by) -> Section:
     hours = rows[rows["missing"].isna()]
     columns = {"kind": ("source", text), "cluster": ("cluster", text), "hour": ("hour (UTC)", stamp), "entries": ("entries", number),
                "duplicates": ("duplicates", number), "first": ("first (UTC)", stamp), "last": ("last (UTC)", stamp)}  # fmt: skip
-    return Section("coverage", "What the export holds, and what it lacks", told + table(hours, columns, "coverage"))
+    return Section("coverage", "What the export lacks", told + table(hours, columns, "coverage"))
 
 
 def _rejects(fleet, _by) -> Section:

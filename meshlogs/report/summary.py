@@ -47,14 +47,14 @@ def sentences(fleet, counts: dict) -> list[str]:
         refused = f"{_plural(len(fleet.errors), 'refused connection')} reported."
         return [first, *filter(None, [_stalled(counts), refused])]
     if not counts["harmed"]:
-        first = f"No start was harmed by the start-up race, of {counts['at_risk']} at risk"
-        first += f"; {counts['exposed']} ran before their proxy was ready" if counts["exposed"] else ""
+        first = f"No start was harmed by the start-up race, of {counts['at_risk']:,} at risk"
+        first += f"; {counts['exposed']:,} ran before their proxy was ready" if counts["exposed"] else ""
         return [f"{first}.", *filter(None, others)]
     low, high = counts["ci_lower"] * 100, counts["ci_upper"] * 100
     share = counts["share_lower"] * 100
     where = _where(starts[starts["outcome"] == "harmed"], counts["harmed"])
     first = (
-        f"{counts['harmed']} of {_plural(counts['at_risk'], 'start')} at risk {_were(counts['harmed'])} harmed "
+        f"{counts['harmed']:,} of {_plural(counts['at_risk'], 'start')} at risk {_were(counts['harmed'])} harmed "
         f"({share:.0f} %, 95 % CI {low:.0f} to {high:.0f} %): {_were_refused(counts)} because the proxy did not yet "
         f"listen{where}."
     )
@@ -71,7 +71,7 @@ def _where(harmed: pd.DataFrame, total: int) -> str:
     names = "/".join(str(part) for part in by.index[0] if isinstance(part, str))
     if len(by) == 1:
         return f", all of them in {names}" if total > 1 else f", in {names}"
-    return f", most in {names} ({by.iloc[0]}), in {len(by)} workloads"
+    return f", most in {names} ({by.iloc[0]:,}), in {len(by):,} workloads"
 
 
 def _open(counts: dict) -> str:
@@ -93,7 +93,7 @@ def _others(counts: dict) -> str:
         "shutdown_race": "pods being stopped",
         "upstream": "the destination itself",
     }
-    told = [f"{counts['errors'][key]} by {name}" for key, name in names.items() if counts["errors"][key]]
+    told = [f"{counts['errors'][key]:,} by {name}" for key, name in names.items() if counts["errors"][key]]
     return f"Refused otherwise: {', '.join(told)}." if told else ""
 
 

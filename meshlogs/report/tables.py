@@ -57,26 +57,28 @@ class Command(NamedTuple):
 
 
 def commands(fleet, most: int | None = None) -> list[Command]:
-    """The remedies that apply and have a patch, the workload with most refused connections first."""
+    """Of each workload the first remedy that applies and has a patch, where it saves most refused connections first."""
     rows = fleet.remedies
     rows = rows[rows["applies"].fillna(False).astype(bool) & rows["patch"].notna() & rows["patch_file"].notna()]
-    place = ["cluster", "namespace", "workload"]
-    raced = fleet.errors[fleet.errors["verdict"] == "startup_race"].groupby(place, dropna=False).size()
-    weight = [int(raced.get(tuple(row), 0)) for row in rows[place].itertuples(index=False)]
-    rows = rows.assign(weight=weight).sort_values("weight", ascending=False, kind="stable")
+    rows = rows.drop_duplicates(["cluster", "namespace", "workload"])
+    rows = rows.sort_values("errors_removed_upper", ascending=False, kind="stable")
     return [_command(row) for row in rows.head(most if most is not None else len(rows)).itertuples()]
 
 
 def _command(row) -> Command:
-    kind = re.search(r"^kind: ([A-Za-z]+)$", row.patch, re.MULTILINE)
-    # kind/name as one word: no name from a log can be taken for an option.
-    words = ["kubectl", "patch", f"{kind.group(1).lower() if kind else 'deployment'}/{row.workload}"]
-    words += ["-n", row.namespace] if isinstance(row.namespace, str) else []
-    words += ["--patch-file", row.patch_file]
     return Command(
         row.workload, row.namespace, row.cluster, row.remedy, row.expected_effect or "", row.patch_file,
-        shlex.join(words),
+        kubectl(row.workload, row.namespace, row.patch, row.patch_file),
     )  # fmt: skip
+
+
+def kubectl(workload: str, namespace, patch: str, patch_file: str) -> str:
+    """The command that a person would run for a patch; every word is quoted for a shell."""
+    kind = re.search(r"^kind: ([A-Za-z]+)$", patch, re.MULTILINE)
+    # kind/name as one word: no name from a log can be taken for an option.
+    words = ["kubectl", "patch", f"{kind.group(1).lower() if kind else 'deployment'}/{workload}"]
+    words += ["-n", namespace] if isinstance(namespace, str) else []
+    return shlex.join([*words, "--patch-file", patch_file])
 
 
 def seen(fleet) -> str:

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from meshlogs.report.html import percent, query, seconds, stamp
+from meshlogs.markup import percent, query, seconds, stamp
 from meshlogs.report.summary import sentences, summary
 from meshlogs.report.tables import commands, seen, undetermined_starts, worst_starts
 from meshlogs.text import clean

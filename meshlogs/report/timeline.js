@@ -73,7 +73,10 @@ function summary(start) {
 }
 
 function factText(start, fact) {
-  const when = fact.lower === fact.upper ? stamp(start, fact.lower) : `${stamp(start, fact.lower)} to ${stamp(start, fact.upper)}`;
+  const wide = fact.lower === null || fact.upper === null ? null : fact.upper - fact.lower;
+  const when = wide === 0 ? stamp(start, fact.lower)
+    : wide === 999999999 ? `${stamp(start, fact.lower)} (to the second)`
+      : `${stamp(start, fact.lower)} to ${stamp(start, fact.upper)}`;
   const what = [fact.verdict ?? fact.kind.replaceAll("_", " "), fact.verdict ? null : fact.value].filter(Boolean).join(" ");
   return { when, what, where: fact.source === null ? "" : `${fact.source}:${fact.line ?? ""}` };
 }
@@ -324,7 +327,9 @@ function mount(root, data, { height = 420, selected = [], onselect = () => {} } 
       if (fact.from === null && fact.to === null) continue;
       const [from, to] = [x(start, fact.from ?? fact.to), x(start, fact.to ?? fact.from)];
       const away = place < from ? from - place : place > to ? place - to : 0;
-      if (away <= 6 && (best === null || away < best.away || (away === best.away && fact.kind === "refused"))) best = { fact, away };
+      // What is exact goes before an interval that happens to hold the pointer, a refusal before anything.
+      const rank = away + (to - from > 1 ? 8 : 0) - (fact.kind === "refused" ? 8 : 0);
+      if (away <= 6 && (best === null || rank < best.rank)) best = { fact, rank };
     }
     return best?.fact ?? null;
   }

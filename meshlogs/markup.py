@@ -1,7 +1,5 @@
-"""Pieces of HTML: tables, texts, times, links and pictures. No string from an input is ever markup."""
+"""Pieces of HTML: tables, texts, times and links. No string from an input is ever markup."""
 
-import base64
-import io
 import re
 from collections.abc import Callable
 from urllib.parse import quote
@@ -10,7 +8,6 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from meshlogs import times
-from meshlogs.plots import dark
 from meshlogs.text import clean
 
 MOST_ROWS = 200
@@ -21,17 +18,28 @@ def table(rows: pd.DataFrame, columns: dict[str, tuple[str, Callable]], name: st
 
     What is left out is said, with the Parquet table `name` that holds it. `total`: rows there, if more than here.
     """
-    heads = "".join(f'<th scope="col"{_side(form)}>{escape(head)}</th>' for head, form in columns.values())
-    body = []
-    for row in rows.head(MOST_ROWS)[list(columns)].itertuples(index=False):
-        cells = zip(row, columns.values(), strict=True)
-        body.append("<tr>" + "".join(f"<td{_side(form)}>{form(cell)}</td>" for cell, (_, form) in cells) + "</tr>")
     left = (len(rows) if total is None else total) - min(len(rows), MOST_ROWS)
     more = f"<p><small>{left:,} more rows in tables/{name}.parquet</small></p>" if left > 0 else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {escape(name)}">'
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table></div>{more}"
+        f"{quiet_table(rows.head(MOST_ROWS), columns)}</div>{more}"
     )
+
+
+def quiet_table(rows: pd.DataFrame, columns: dict[str, tuple[str, Callable]], side: Callable | None = None) -> str:
+    """The table alone, all of these rows; `side` gives a formatter's attributes, for where no style sheet is ours."""
+    side = side or _side
+    heads = "".join(f'<th scope="col"{side(form)}>{escape(head)}</th>' for head, form in columns.values())
+    body = []
+    for row in rows[list(columns)].itertuples(index=False):
+        cells = zip(row, columns.values(), strict=True)
+        body.append("<tr>" + "".join(f"<td{side(form)}>{form(cell)}</td>" for cell, (_, form) in cells) + "</tr>")
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def aligned(form: Callable) -> str:
+    """Numbers to the right, all else to the left, as an attribute for a notebook."""
+    return f' style="text-align: {"right" if form in _NUMERIC else "left"}{_WHOLE if form is brief else ""}"'
 
 
 def _side(form: Callable) -> str:
@@ -78,6 +86,7 @@ def span(value) -> str:
 
 
 _NUMERIC = (number, plain, span)
+_WHOLE = "; white-space: nowrap"
 
 
 def stamp(value) -> str:
@@ -162,28 +171,3 @@ def origin(source, line, insert_id=None, address: str | None = None) -> Markup:
     if isinstance(insert_id, str):
         told += Markup(" insertId <code>{}</code>").format(clean(insert_id))
     return told + (Markup(" ") + link(address, "console") if address else Markup(""))
-
-
-def figure(draw: Callable, alt: str, classes: str = "") -> str:
-    """A picture, light and dark, inline; `draw()` returns the axes. The same bytes each time; figures are closed."""
-    light = _png(draw)
-    with dark():
-        night = _png(draw)
-    return (
-        f"<figure{f' class={classes!r}' if classes else ''}><picture>"
-        f'<source media="(prefers-color-scheme: dark)" srcset="{night}">'
-        f'<img alt="{escape(clean(alt, 300))}" src="{light}"></picture></figure>'
-    )
-
-
-def _png(draw: Callable) -> str:
-    """A figure as a data address. Flat colours need no more than 64 of them: a third of the size."""
-    import matplotlib.pyplot as plt
-    from PIL import Image
-
-    ax = draw()
-    raw, small = io.BytesIO(), io.BytesIO()
-    ax.figure.savefig(raw, format="png", dpi=110, metadata={"Software": None})
-    plt.close(ax.figure)
-    Image.open(raw).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(small.getvalue()).decode()
