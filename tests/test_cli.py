@@ -148,3 +148,27 @@ def test_hostile_text_stays_text(tmp_path, samples):
     assert table["message"].str.startswith("'=1+1").any()
     assert not table["message"].str.startswith("=").any()
     assert all(path.is_relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*"))
+
+
+def test_a_ticket_or_the_machine_form_is_printed_on_wish(tmp_path, samples):
+    told = run("report", samples / "guide", "--out", tmp_path, "--format", "md")
+    assert told.exit_code == 0
+    assert told.stdout == (tmp_path / "report.md").read_text()
+    assert told.stdout.startswith("# Why was the connection refused?\n\n**1 of 1 start at risk was harmed")
+    told = run("report", samples / "guide", "--out", tmp_path, "--format", "json")
+    assert json.loads(told.stdout)["pods"][0]["first_error"]["line"] == 2
+
+
+def test_the_notebook_beside_the_page_runs_where_it_lies(tmp_path, samples):
+    from meshlogs.report.notebook import execute
+
+    assert run("report", samples / "guide", "--out", tmp_path / "out").exit_code == 0
+    book = execute(tmp_path / "out" / "report.ipynb", tmp_path / "out", {})
+    told = "".join(output["data"].get("text/html", "") for cell in book.cells for output in cell.get("outputs", []))
+    assert "1 of 1 start at risk was harmed" in told
+
+
+def test_a_missing_notebook_is_a_wrong_call(tmp_path, samples):
+    told = run("report", samples / "guide", "--out", tmp_path, "--notebook", tmp_path / "absent.ipynb")
+    assert told.exit_code == 2
+    assert "absent.ipynb" in told.stderr

@@ -1,6 +1,7 @@
 """The notebook beside the page, and pages from notebooks that users bring."""
 
 import os
+import re
 from pathlib import Path
 
 from markupsafe import Markup, escape
@@ -16,6 +17,7 @@ from IPython.display import HTML, display
 from meshlogs.report import SECTIONS
 
 fleet = ml.analyse(ml.read(PATHS, since=SINCE, until=UNTIL))"""
+_ANCHOR = re.compile(r'<a class="anchor-link"[^>]*>[^<]*</a>')
 _LONGEST = 100_000  # letters of one text output
 
 
@@ -114,17 +116,18 @@ def notebook_page(book) -> str:
     """The page of an executed notebook: its markdown and outputs, the code folded; it runs no script of theirs."""
     from nbconvert.filters import markdown2html
 
-    parts = []
+    parts: list[str] = []
     for cell in book.cells:
         if cell.cell_type == "markdown":
-            parts.append(markdown2html(cell.source))
+            parts.append(_ANCHOR.sub("", markdown2html(cell.source)))
         elif cell.cell_type == "code" and cell.source.strip():
             parts.append(f"<details><summary>Code</summary><pre>{escape(cell.source)}</pre></details>")
             parts.extend(_output(output) for output in cell.outputs)
     titles = [cell.source.lstrip("# ").splitlines()[0] for cell in book.cells
               if cell.cell_type == "markdown" and cell.source.startswith("# ")]  # fmt: skip
     title = clean(titles[0], 200) if titles else TITLE
-    return render([Section("notebook", title, "\n".join(parts))], title)
+    heading = "" if titles else f"<h1>{escape(title)}</h1>"
+    return render([Section("notebook", "", heading + "\n".join(parts))], title)
 
 
 def _output(output) -> str:

@@ -3,11 +3,13 @@
 // timeline is a picture. `timeline` stands above: the same module that draws in a notebook.
 for (const table of document.querySelectorAll("main table")) {
   const body = table.tBodies[0];
-  if (body.rows.length < 2) continue;
+  if (body.rows.length < 2 || table.tHead?.rows.length !== 1) continue;
   const value = (row, at) => row.cells[at].textContent.trim();
   const number = (text) => parseFloat(text.replace(/[,≥\s]/g, ""));
   const original = [...body.rows];
-  table.querySelectorAll("th").forEach((head, at) => {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, at) => {
+    if (!head.textContent.trim()) return;
     const numeric = head.classList.contains("n");
     const button = document.createElement("button");
     button.type = "button";
@@ -18,7 +20,7 @@ for (const table of document.querySelectorAll("main table")) {
       // Numbers want the largest first, names the first letter; a third click brings back the order of the report.
       const turns = numeric ? ["descending", "ascending"] : ["ascending", "descending"];
       const next = turns[turns.indexOf(head.getAttribute("aria-sort")) + 1];
-      table.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
+      for (const other of heads) other.removeAttribute("aria-sort");
       if (!next) return body.append(...original);
       head.setAttribute("aria-sort", next);
       const sign = next === "ascending" ? 1 : -1;
