@@ -40,3 +40,20 @@ def guide(samples):
     import meshlogs as ml
 
     return ml.analyse(ml.read(samples / "guide"))
+
+
+@pytest.fixture(scope="session")
+def written(fleet, tmp_path_factory) -> Path:
+    """The folder with the report of the sample fleet."""
+    import meshlogs as ml
+
+    return ml.write_report(fleet, tmp_path_factory.mktemp("report")).parent
+
+
+@pytest.fixture(scope="session")
+def written_hostile(fleet, tmp_path_factory) -> Path:
+    """The folder with the report of a fleet in which every text is hostile."""
+    import meshlogs as ml
+    from tests.report.hostile import hostile
+
+    return ml.write_report(hostile(fleet), tmp_path_factory.mktemp("hostile")).parent

@@ -96,8 +96,12 @@ def _act(fleet) -> str:
     return (
         '<div class="act"><h3>What to do first</h3>'
         f"<p><b>{text(found[0].workload)}</b>: {text(found[0].remedy.replace('_', ' '))}; "
-        f"{text(found[0].expected_effect, 300)}. {more}</p><pre>{text(found[0].command, 600)}</pre></div>"
+        f"{text(found[0].expected_effect, 300)}.{_mind(found[0].traps)} {more}</p><pre>{text(found[0].command, 600)}</pre></div>"
     )
+
+
+def _mind(traps) -> str:
+    return f" Trap: {text(traps, 300)}." if isinstance(traps, str) else ""
 
 
 def _incidence(fleet, by) -> Section:
@@ -304,7 +308,7 @@ def _remedies(fleet, _by) -> Section:
     more = f"<p>{left:,} more workloads in tables/remedies.parquet.</p>" if left > 0 else ""
     how = (
         "<p>Nothing was applied. Most refused connections saved first; of each workload the remedies in the order of "
-        "preference. Read a patch before you run its command, and look at its traps.</p>"
+        "preference, ✓ applies, ✗ blocked. Read a patch before you run its command, and look at its traps.</p>"
     )
     return Section("remedies", "What to change", how + "".join(parts) + more)
 
@@ -313,7 +317,8 @@ def _workload(rows: pd.DataFrame, *, is_open: bool) -> str:
     """All remedies of one workload, folded."""
     first = rows.iloc[0]
     marks = " ".join(
-        f'<span class="tag {"applies" if row.applies else "blocked"}">{text(row.remedy.replace("_", " "))}</span>'
+        f'<span class="tag {"applies" if row.applies else "blocked"}">{"✓" if row.applies else "✗"} '
+        f"{text(row.remedy.replace('_', ' '))}</span>"
         for row in rows.itertuples()
     )
     return (

@@ -54,6 +54,7 @@ class Command(NamedTuple):
     expected_effect: str
     patch_file: str
     command: str
+    traps: str | None
 
 
 def commands(fleet, most: int | None = None) -> list[Command]:
@@ -68,7 +69,7 @@ def commands(fleet, most: int | None = None) -> list[Command]:
 def _command(row) -> Command:
     return Command(
         row.workload, row.namespace, row.cluster, row.remedy, row.expected_effect or "", row.patch_file,
-        kubectl(row.workload, row.namespace, row.patch, row.patch_file),
+        kubectl(row.workload, row.namespace, row.patch, row.patch_file), row.traps,
     )  # fmt: skip
 
 

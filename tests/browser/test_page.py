@@ -6,14 +6,14 @@ import meshlogs as ml
 from meshlogs.report import Section
 from meshlogs.report.interactive import timeline_data
 from meshlogs.report.page import render
-from tests.report.hostile import hostile, many
+from tests.report.hostile import many
 
 GUIDE_POD = "post-feature-service-v1-67d56cdd-g7fvb"
 
 
 @pytest.fixture(scope="session")
-def page_of(fleet, tmp_path_factory):
-    return ml.write_report(fleet, tmp_path_factory.mktemp("page")).as_uri()
+def page_of(written):
+    return (written / "report.html").as_uri()
 
 
 @pytest.fixture
@@ -153,11 +153,11 @@ def test_axe_finds_no_serious_fault(watch, request, which, scheme, width):
     assert serious == []
 
 
-def test_hostile_texts_run_nothing(watch, fleet, tmp_path):
+def test_hostile_texts_run_nothing(watch, written_hostile):
     seen = watch()
     dialogs = []
     seen.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    seen.page.goto(ml.write_report(hostile(fleet), tmp_path).as_uri())
+    seen.page.goto((written_hostile / "report.html").as_uri())
     seen.page.wait_for_selector(".ml-row")
     seen.page.locator(".ml-row").first.click()
     assert "<img src=x onerror=alert(2)>" in seen.page.locator(".ml-detail").inner_text()

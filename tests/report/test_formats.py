@@ -17,15 +17,8 @@ from .hostile import NASTY, hostile, many
 from .test_report import Nesting
 
 
-@pytest.fixture(scope="module")
-def nasty(fleet, tmp_path_factory):
-    out = tmp_path_factory.mktemp("nasty")
-    ml.write_report(hostile(fleet), out)
-    return out
-
-
-def test_hostile_texts_are_text_on_the_page(nasty):
-    page = (nasty / "report.html").read_text()
+def test_hostile_texts_are_text_on_the_page(written_hostile):
+    page = (written_hostile / "report.html").read_text()
     parser = Nesting()
     parser.feed(page)
     assert parser.open == []
@@ -38,8 +31,8 @@ def test_hostile_texts_are_text_on_the_page(nasty):
     assert all(link.startswith(("#", "https://console.cloud.google.com/")) for link in parser.links)
 
 
-def test_hostile_texts_are_text_in_the_ticket(nasty):
-    told = (nasty / "report.md").read_text()
+def test_hostile_texts_are_text_in_the_ticket(written_hostile):
+    told = (written_hostile / "report.md").read_text()
     block = re.search(r"```sh\n(.*?)\n```\n", told, re.DOTALL)
     assert "`" not in block.group(1)  # nothing ends the block of code early
     outside = re.sub(r"(```+) .*? \1|`[^`\n]*`", "", told.replace(block.group(0), ""))

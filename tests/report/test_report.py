@@ -34,8 +34,8 @@ class Nesting(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(fleet, tmp_path_factory):
-    return ml.write_report(fleet, tmp_path_factory.mktemp("page")).read_text()
+def page(written):
+    return (written / "report.html").read_text()
 
 
 def test_the_page_is_well_nested_and_loads_nothing(page):
