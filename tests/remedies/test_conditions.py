@@ -140,6 +140,16 @@ def test_the_metadata_server_is_excluded_not_counted_on():
     assert "exclude_outbound" not in advice(pods=[pod()]).index
 
 
+def test_without_a_spec_the_metadata_server_may_be_redirected():
+    """GoogleCloudPlatform/kubernetes-engine-samples#468: likely not the race, but excluding it is right."""
+    told = error("upstream", ip="169.254.169.254", port=80, reason="metadata_server")
+    found = advice([start("safe")], [told])
+    assert list(found.index) == ["exclude_outbound"]
+    row = found.loc["exclude_outbound"]
+    assert (row["errors_removed_lower"], row["errors_removed_upper"]) == (0, 1)
+    assert "169.254.169.254/32" in row["patch"] and "by hand" in row["traps"]
+
+
 def test_refusals_that_are_not_the_meshs_get_no_remedy():
     """istio/istio#27094, #12139: refused in steady state, not this race."""
     assert advice([start("safe")], [error("upstream")], [pod()]).empty
