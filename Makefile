@@ -29,7 +29,7 @@ accuracy: $(VENV)/.ready  ## how often verdicts and intervals are right: docs/AC
 	$(BIN)/python benchmarks/comparison.py
 
 notebooks: $(VENV)/.ready  ## run the notebooks anew and keep what they print
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 screenshots: $(VENV)/.ready  ## take the pictures of the README anew, in a headless Chromium
 	mkdir -p docs/img

@@ -37,7 +37,7 @@ REMEDIES = (
 def advise(
     starts: pd.DataFrame, errors: pd.DataFrame, pods: pd.DataFrame, evidence: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """One row per workload with a harm, and remedy that treats it (`schema.REMEDIES`).
+    """One row per workload with a harm, and remedy that treats it (`schema.REMEDIES`), those that apply first.
 
     `evidence` is the placed evidence; without it, failed hooks, ends of proxies and stops are unknown.
     """
@@ -49,8 +49,9 @@ def advise(
             if advice:
                 rows.append(_row(workload, remedy, treated, advice))
     table = schema.conform(rows, schema.REMEDIES, "remedies")
-    keys = ["namespace", "workload", "cluster"]
-    return table.sort_values(keys, kind="stable", ignore_index=True)
+    blocked = table.assign(blocked=table["blocked_by"].notna())
+    keys = ["namespace", "workload", "cluster", "blocked"]
+    return blocked.sort_values(keys, kind="stable", ignore_index=True).drop(columns="blocked")
 
 
 def _harmed(workload: Workload, verdict: str) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from meshlogs.remedies.effects import Effect
+from meshlogs.remedies.effects import Effect, count
 from meshlogs.remedies.workloads import Workload
 
 
@@ -22,19 +22,30 @@ class Advice(NamedTuple):
 
 def why_raced(workload: Workload) -> str:
     """How many of its starts ran before their proxy was ready."""
-    at_risk = int(workload.starts["at_risk"].fillna(False).sum())
+    at_risk, harmed = int(workload.starts["at_risk"].fillna(False).sum()), workload.outcome("harmed")
+    were = "was" if harmed == 1 else "were"
     return (
-        f"{len(workload.raced)} of {at_risk} starts at risk ran before their proxy was ready, "
-        f"{workload.outcome('harmed')} were harmed"
+        f"of {count(at_risk, at_risk, 'start')} at risk {len(workload.raced)} ran before the proxy was ready, "
+        f"{harmed} {were} harmed"
     )
 
 
 def why_stalled(workload: Workload) -> str:
     """How many of its starts hang in Init."""
+    total, stalled = len(workload.starts), workload.outcome("init_stalled")
     return (
-        f"{workload.outcome('init_stalled')} of {len(workload.starts)} starts hang in Init: an init container is "
-        "redirected to a proxy that starts only after it"
+        f"of {count(total, total, 'start')} {stalled} {'hangs' if stalled == 1 else 'hang'} in Init: an init container "
+        "is redirected to a proxy that starts only after it"
     )
+
+
+def refusals(number: int) -> str:
+    """That many refused connections, as the subject of a sentence.
+
+    >>> refusals(1)
+    '1 connection was refused'
+    """
+    return f"{count(number, number, 'connection')} {'was' if number == 1 else 'were'} refused"
 
 
 def version_of(workload: Workload) -> str:

@@ -3,7 +3,7 @@
 import math
 
 from meshlogs.remedies import effects, manifests
-from meshlogs.remedies.advice import Advice, rollout_traps, version_of
+from meshlogs.remedies.advice import Advice, refusals, rollout_traps, version_of
 from meshlogs.remedies.workloads import CONFIG, Workload
 
 REMEDY = "drain"
@@ -38,7 +38,7 @@ def advise(workload: Workload) -> Advice:
     blocked = _blocked(workload, config)
     files = {} if blocked else manifests.files(workload, REMEDY, annotations={CONFIG: config})
     count, starts = workload.harms["shutdown_race"], workload.harmed_starts["shutdown_race"]
-    why = f"{count} connections of {starts} pods were refused after their proxy had gone"
+    why = f"{refusals(count)} in {starts} pod starts after the proxy had gone"
     why += f", up to {max(took):.1f} s after the stop began" if took else ""
     traps = list(rollout_traps(workload))
     if wanted >= GRACE_S:

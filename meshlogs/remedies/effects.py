@@ -38,15 +38,15 @@ class Effect(NamedTuple):
 
     def text(self) -> str:
         """One sentence."""
-        saved = f"would have prevented {_count(*self.errors)} refused connections in {_count(*self.starts)} starts"
+        saved = f"would have prevented {count(*self.errors, 'refused connection')} in {count(*self.starts, 'start')}"
         if None in self.delay_p50 or None in self.delay_p90:
             return saved
         if self.delay_p90 == (0, 0):
             return f"{saved}; it delays nothing"
-        return (
-            f"{saved}; the application would have started later by {_seconds(*self.delay_p50)} in the median, "
-            f"{_seconds(*self.delay_p90)} in nine of ten starts"
-        )
+        later = f"{saved}; the application would have started later by {_seconds(*self.delay_p50)}"
+        if self.delay_p50 == self.delay_p90:
+            return later
+        return f"{later} in the median, by {_seconds(*self.delay_p90)} in nine of ten starts"
 
 
 def of_gate(workload: Workload, *, limit_s: float = np.inf, step_s: float, moves_proxy: bool) -> Effect:
@@ -101,8 +101,14 @@ def _known(bounds: tuple[float, float]) -> tuple[float | None, float | None]:
     return UNKNOWN if np.isnan(bounds[0]) else bounds
 
 
-def _count(low: int, high: int) -> str:
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+def count(low: int, high: int, noun: str) -> str:
+    """The number, or its bounds, with its noun.
+
+    >>> count(1, 1, "start"), count(0, 2, "start")
+    ('1 start', '0 to 2 starts')
+    """
+    number = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{number} {noun}{'' if high == 1 and low == 1 else 's'}"
 
 
 def _seconds(low: float, high: float) -> str:

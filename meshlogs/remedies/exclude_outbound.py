@@ -10,11 +10,12 @@ from meshlogs.remedies.advice import Advice, rollout_traps, why_stalled
 from meshlogs.remedies.workloads import METADATA_SERVER, Workload, existing
 
 REMEDY = "exclude_outbound"
-TREATS = ("init_race", "startup_race")
+TREATS = ("init_race", "startup_race", "upstream")
 SOURCES = ("docs.cloud.google.com/service-mesh troubleshoot-proxy", "hashicorp/vault-k8s#41")
 WHEN = (
     "an init container behind the redirection, with istio-init or the CNI plug-in, and its destination's address is "
-    "in the log; per pod, or mesh-wide through IstioOperator or Helm, on a managed mesh per pod only"
+    "in the log; per pod, or mesh-wide through IstioOperator or Helm, on a managed mesh per pod only; also for "
+    "refusals of the metadata server, where nothing shows that it is excluded already"
 )
 TRAPS = (
     ("what is excluded bypasses mTLS and policy; with STRICT mTLS there it then fails", "banzaicloud/bank-vaults#773"),
@@ -37,7 +38,8 @@ def advise(workload: Workload) -> Advice | None:
     mine = destinations(workload)
     if not workload.harmed_starts["init_race"] and mine.empty:
         return None
-    ranges = _ranges(mine["destination_ip"])
+    addresses = mine["destination_ip"].mask(mine["verdict"] == "upstream", METADATA_SERVER)  # known by name only
+    ranges = _ranges(addresses)
     blocked = blocked_by(workload, ranges, "address")
     files = {} if blocked else exclusion(workload, REMEDY, ANNOTATION, SETTING, VALUE, ranges)
     keep = workload.errors["destination_ip"].isin(mine["destination_ip"].dropna())
@@ -48,8 +50,8 @@ def advise(workload: Workload) -> Advice | None:
 def destinations(workload: Workload):
     """The refused connections whose destinations are to be excluded: of init containers, or to the metadata server."""
     errors = workload.errors
-    metadata = (errors["verdict"] == "startup_race") & (errors["destination_ip"] == METADATA_SERVER)
-    return errors[(errors["verdict"] == "init_race") | metadata]
+    raced = (errors["verdict"] == "startup_race") & (errors["destination_ip"] == METADATA_SERVER)
+    return errors[(errors["verdict"] == "init_race") | raced | (errors["verdict"] == "upstream")]
 
 
 def blocked_by(workload: Workload, values: list[str], what: str) -> str | None:
@@ -77,7 +79,7 @@ def why(workload: Workload) -> str:
     """What would get through."""
     if workload.harmed_starts["init_race"]:
         return why_stalled(workload)
-    return "connections to the metadata server were refused while the proxy did not listen"
+    return "connections to the metadata server were refused, which its pods may redirect"
 
 
 def removed(workload: Workload, keep) -> effects.Effect:
@@ -88,9 +90,11 @@ def removed(workload: Workload, keep) -> effects.Effect:
     told = workload.errors.loc[workload.errors["verdict"] == "init_race", "start_id"].nunique()
     silent = workload.harmed_starts["init_race"] - told  # stalled without a word
     starts = init.starts[0] + metadata.starts[0]
-    return init._replace(
-        errors=(init.errors[0] + metadata.errors[0],) * 2, starts=(starts, starts + (silent if init.starts[0] else 0))
-    )
+    # Slow by itself on new pods: past the proxy it may refuse all the same.
+    maybe = effects.of_verdict(workload, "upstream")
+    errors = init.errors[0] + metadata.errors[0]
+    more = maybe.starts[1] + (silent if init.starts[0] else 0)
+    return init._replace(errors=(errors, errors + maybe.errors[1]), starts=(starts, starts + more))
 
 
 def traps(workload: Workload, setting: str) -> tuple[str, ...]:

@@ -85,10 +85,11 @@ def _blocked(workload: Workload) -> str | None:
 
 
 def _held(workload: Workload) -> str:
-    if workload.hold_failures:
+    failures = workload.hold_failures
+    if failures:
         return (
-            f"the hook is already there and failed {workload.hold_failures} times (FailedPostStartHook, time-out of "
-            "60 s; istio/istio#41086): find out why the proxy is slow: metadata server, CNI, istiod"
+            f"the hook is already there and failed {effects.count(failures, failures, 'time')} (FailedPostStartHook, "
+            "time-out of 60 s; istio/istio#41086): find out why the proxy is slow: metadata server, CNI, istiod"
         )
     return "the hook is already there: look for FailedPostStartHook or its time-out of 60 s"
 

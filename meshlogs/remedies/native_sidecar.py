@@ -1,7 +1,7 @@
 """Run the proxy as a native sidecar: an init container that stays, started before and stopped after the application."""
 
 from meshlogs.remedies import effects, manifests
-from meshlogs.remedies.advice import Advice, rollout_traps, version_of, why_raced, why_stalled
+from meshlogs.remedies.advice import Advice, refusals, rollout_traps, version_of, why_raced, why_stalled
 from meshlogs.remedies.workloads import Workload
 
 REMEDY = "native_sidecar"
@@ -78,7 +78,7 @@ def _why(workload: Workload) -> str:
     if workload.harmed_starts["init_race"]:
         parts.append(why_stalled(workload))
     if workload.harms["shutdown_race"]:
-        parts.append(f"{workload.harms['shutdown_race']} connections were refused while pods were being stopped")
+        parts.append(f"{refusals(workload.harms['shutdown_race'])} while pods were being stopped")
     return "; ".join(parts)
 
 

@@ -3,7 +3,7 @@
 import re
 
 from meshlogs.remedies import effects, manifests
-from meshlogs.remedies.advice import Advice, rollout_traps
+from meshlogs.remedies.advice import Advice, refusals, rollout_traps
 from meshlogs.remedies.workloads import Workload
 
 REMEDY = "proxy_resources"
@@ -30,7 +30,7 @@ def advise(workload: Workload) -> Advice:
     deaths = workload.proxy_deaths
     killed = sum("OOMKilled" in text for text in deaths)
     count = workload.harms["proxy_outage"]
-    why = f"{count} connections were refused after the proxy ended in mid-life; OOMKilled {killed} times"
+    why = f"{refusals(count)} after the proxy ended in mid-life; OOMKilled: {killed}"
     blocked = None if killed else _other_cause(deaths)
     stated = {name: workload.annotations.get(_PREFIX + name) for name in DEFAULTS}
     limit = doubled(stated["proxyMemoryLimit"] or DEFAULTS["proxyMemoryLimit"])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from meshlogs.remedies import effects
-from meshlogs.remedies.advice import Advice
+from meshlogs.remedies.advice import Advice, refusals
 from meshlogs.remedies.workloads import Workload
 
 REMEDY = "retry_backoff"
@@ -26,7 +26,7 @@ def advise(workload: Workload) -> Advice:
         parts.append(f"outlasts every window if it retries for that long (longest: at least {lower:.1f} s, {most})")
     count = workload.harms["startup_race"] + workload.harms["proxy_outage"]
     text = "; ".join(["removes no refused connection, the application survives it", *parts])
-    why = f"{count} connections were refused while the proxy did not listen"
+    why = f"{refusals(count)} while the proxy did not listen"
     effect = effects.Effect(delay_p50=(0.0, 0.0), delay_p90=(0.0, 0.0))
     trap = ("it hides a slow proxy: do not let it stand for another remedy",)
     return Advice(why, None, effect, trap, {}, text)

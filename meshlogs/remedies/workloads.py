@@ -14,7 +14,8 @@ from meshlogs.timelines import minor_version
 
 PROXY = "istio-proxy"
 CONFIG = "proxy.istio.io/config"
-HARMS = ("startup_race", "init_race", "proxy_outage", "shutdown_race")
+# Verdicts that a remedy treats; of `upstream` only refusals of the metadata server.
+HARMS = ("startup_race", "init_race", "proxy_outage", "shutdown_race", "upstream")
 JOBS = ("Job", "CronJob")
 METADATA_SERVER = "169.254.169.254"
 
@@ -43,7 +44,7 @@ class Workload:
 
     @cached_property
     def harms(self) -> dict[str, int]:
-        """Refused connections by verdict, those a remedy treats; all four verdicts are there."""
+        """Refused connections by verdict, those a remedy treats; all of `HARMS` are there."""
         counts = self.errors["verdict"].value_counts()
         return {name: int(counts.get(name, 0)) for name in HARMS}
 
@@ -204,37 +205,70 @@ def workloads(
 ) -> list[Workload]:
     """The workloads with a start or a refused connection that a remedy treats, sorted by name."""
     evidence = schema.empty(schema.EVIDENCE).assign(start_id="") if evidence is None else evidence
-    kinds = ["hold_failed", "container_died", "pod_stopping", "proxy_draining", "container_killing"]
-    evidence = evidence[evidence["kind"].isin(kinds)]
-    told = errors[errors["verdict"].isin(HARMS)]
+    told = errors[errors["verdict"].isin(HARMS[:-1]) | _metadata(errors)]
     hit = starts["outcome"].isin(["harmed", "exposed", "init_stalled"]) | starts["start_id"].isin(told["start_id"])
+    key = _keys(starts)
+    starts = starts.assign(key=key)[key.isin(key[hit])]
+    of_start = starts.set_index("start_id")["key"]
     native = set(starts.loc[starts["injection"] == "native_sidecar", "cluster"].fillna(""))
-    pods = pods[pods["spec"].notna()].sort_values(
-        ["created", "pod", "pod_uid", "source"], ascending=False, kind="stable"
-    )
-    key = ["namespace", "workload", "cluster"]
-    affected = starts.loc[hit, key].drop_duplicates().fillna("")
+    facts, objects = evidence[evidence["kind"].isin(_FACTS)], _newest_first(pods)
+    parts = {
+        "errors": _by_key(told, schema.lookup(told["start_id"], of_start)),
+        "evidence": _by_key(facts, schema.lookup(facts["start_id"], of_start)),
+        "pods": _by_key(objects, _keys_of_pods(objects, starts)),
+    }
     found = []
-    for names, group in starts.groupby([starts[name].fillna("") for name in key], sort=True):
-        if not (affected == list(names)).all(axis=1).any():
-            continue
-        namespace, name, cluster = (value or None for value in names)
-        mine = pods["pod_uid"].isin(group["pod_uid"].dropna()) | (
-            pods["pod"].isin(group["pod"]) & pods["namespace"].isin(group["namespace"])
+    for name, group in starts.groupby("key", sort=True):
+        first = group.iloc[0]
+        namespace, workload, cluster = (
+            first[column] if isinstance(first[column], str) else None for column in ("namespace", "workload", "cluster")
         )
+        mine = {part: groups.get(name, empty) for part, (groups, empty) in parts.items()}
         found.append(
             Workload(
-                name=name or "",
+                name=workload or "",
                 namespace=namespace,
                 cluster=cluster,
-                starts=group,
-                errors=told[told["start_id"].isin(group["start_id"])],
-                pods=pods[mine],
-                evidence=evidence[evidence["start_id"].isin(group["start_id"])],
+                starts=group.drop(columns="key"),
                 native_in_cluster=(cluster or "") in native,
+                **mine,
             )
         )
     return found
+
+
+_FACTS = ["hold_failed", "container_died", "pod_stopping", "proxy_draining", "container_killing"]
+
+
+def _metadata(errors: pd.DataFrame) -> pd.Series:
+    """Refusals of the metadata server whose pod may redirect it: whether it does the export does not tell."""
+    refused = (errors["verdict"] == "upstream") & (errors["reason"] == "metadata_server")
+    return refused & (errors["destination_ip"].fillna(METADATA_SERVER) == METADATA_SERVER)
+
+
+def _keys(starts: pd.DataFrame) -> pd.Series:
+    """A text that names and sorts the workload of each start."""
+    parts = [starts[name].fillna("").astype(str) for name in ("namespace", "workload", "cluster")]
+    return parts[0] + "\x00" + parts[1] + "\x00" + parts[2]
+
+
+def _keys_of_pods(pods: pd.DataFrame, starts: pd.DataFrame) -> pd.Series:
+    """The workload of each pod object: of the start with its uid, else with its namespace and name."""
+    by_uid = starts.dropna(subset=["pod_uid"]).drop_duplicates("pod_uid").set_index("pod_uid")["key"]
+    named = starts.assign(name=starts["namespace"].fillna("") + "/" + starts["pod"].fillna(""))
+    by_name = named.drop_duplicates("name").set_index("name")["key"]
+    name = pods["namespace"].fillna("") + "/" + pods["pod"].fillna("")
+    return schema.lookup(pods["pod_uid"], by_uid).fillna(schema.lookup(name, by_name))
+
+
+def _newest_first(pods: pd.DataFrame) -> pd.DataFrame:
+    order = ["created", "pod", "pod_uid", "source"]
+    return pods[pods["spec"].notna()].sort_values(order, ascending=False, kind="stable")
+
+
+def _by_key(rows: pd.DataFrame, key: pd.Series) -> tuple[dict, pd.DataFrame]:
+    """(the rows of each workload, no rows)."""
+    return {name: group for name, group in rows.groupby(key.to_numpy(dtype=object), sort=False)}, rows.iloc[:0]
 
 
 def existing(workload: Workload, setting: str) -> list[str]:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
 import meshlogs as ml
@@ -383,3 +385,21 @@ def test_the_sample_fleets_have_the_counts_of_their_readme(samples):
     assert (vault.starts["outcome"] == "init_stalled").sum() == 3
     assert (vault.errors["verdict"] == "init_race").sum() == 24
     assert ml.compare(before, after).verdict == "worked"
+
+
+counts_of_units = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "c"]), st.booleans(), st.integers(1, 6), st.integers(0, 6)),
+    min_size=2,
+    max_size=9,
+)
+
+
+@given(counts_of_units)
+def test_the_sides_are_treated_alike_and_order_does_not_matter(told):
+    rows = tally(*[(stratum, after, starts, min(harmed, starts), 0) for stratum, after, starts, harmed in told])
+    p, _ = inference.p_value(rows)
+    assert 0 < p <= 1
+    assert inference.p_value(rows.iloc[::-1])[0] == pytest.approx(p)
+    assert inference.p_value(rows.assign(after=~rows["after"]))[0] == pytest.approx(p)
+    found, swapped = inference.shares(rows), inference.shares(rows.assign(after=~rows["after"]))
+    assert found == pytest.approx((swapped.after, swapped.before), nan_ok=True)

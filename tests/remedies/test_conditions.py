@@ -103,7 +103,7 @@ def test_jobs_are_never_held(controller, policy):
 def test_a_hook_that_is_there_and_fails_needs_a_faster_proxy():
     """istio/istio#41086, #40010; raising retries hides it (#39950)."""
     found = advice([start(hold=True, window=(61.0, 70.0))], pods=[pod()], evidence=[fact("hold_failed", 60.0)])
-    assert "failed 1 times" in found.loc["hold_application", "blocked_by"]
+    assert "failed 1 time" in found.loc["hold_application", "blocked_by"]
     assert "41086" in found.loc["hold_application", "blocked_by"]
     assert "hides" in found.loc["retry_backoff", "traps"]
 
@@ -138,6 +138,16 @@ def test_the_metadata_server_is_excluded_not_counted_on():
     found = advice(errors=[error(ip="169.254.169.254", port=80)], pods=[pod()])
     assert "169.254.169.254/32" in found.loc["exclude_outbound", "patch"]
     assert "exclude_outbound" not in advice(pods=[pod()]).index
+
+
+def test_without_a_spec_the_metadata_server_may_be_redirected():
+    """GoogleCloudPlatform/kubernetes-engine-samples#468: likely not the race, but excluding it is right."""
+    told = error("upstream", ip="169.254.169.254", port=80, reason="metadata_server")
+    found = advice([start("safe")], [told])
+    assert list(found.index) == ["exclude_outbound"]
+    row = found.loc["exclude_outbound"]
+    assert (row["errors_removed_lower"], row["errors_removed_upper"]) == (0, 1)
+    assert "169.254.169.254/32" in row["patch"] and "by hand" in row["traps"]
 
 
 def test_refusals_that_are_not_the_meshs_get_no_remedy():
@@ -307,7 +317,7 @@ def test_the_delay_is_what_the_proxy_needs_in_bounds():
     late = start(window=(4.0, 5.0), proxy_started_lower=cases.at(1.0), proxy_started_upper=cases.at(1.0))
     held = advice([late], pods=[pod()]).loc["hold_application"]
     assert (held["delay_p50_lower_s"], held["delay_p50_upper_s"]) == (3.0, 5.5)
-    assert "later by 3.0 to 5.5 s in the median" in held["expected_effect"]
+    assert "later by 3.0 to 5.5 s" in held["expected_effect"]
 
 
 def test_an_unseen_end_is_no_number():
