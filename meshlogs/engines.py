@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from meshlogs import errors
 from meshlogs.errors import WorkerError
@@ -66,10 +67,11 @@ class _Workers:
 
     def __exit__(self, *_):
         for process in self._all:
-            process.stdin.close()
-            process.stdout.close()
             process.kill()
             process.wait()
+            process.stdout.close()
+            with suppress(BrokenPipeError):  # a task may be on its way still
+                process.stdin.close()
 
     def load(self, task: Task) -> Part:
         """The part of a task; a worker that dies is replaced, and the task tried once more."""

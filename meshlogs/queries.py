@@ -43,7 +43,7 @@ _TEXTS = (
 
 
 class Scope(NamedTuple):
-    """What a query is limited to; None or empty: not limited. Times are timestamps with a zone, first <= time <= last."""
+    """What a query is limited to; None or empty: not limited. Times have a zone, first <= time <= last."""
 
     project: str | None = None
     clusters: tuple[str, ...] = ()

@@ -57,7 +57,7 @@ class Found(NamedTuple):
 def stretches(path: Path, source: str) -> list[Stretch]:
     """The parts of a file that can be scanned apart: several of a large plain file, one of a compressed one."""
     with path.open("rb") as file:
-        compressed = streams.compressed(file.read(4))
+        compressed = streams.compressed(file.read(6))
     size = path.stat().st_size
     if compressed or size <= STRETCH + STRETCH // 2:
         return [Stretch(path, source)]

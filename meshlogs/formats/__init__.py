@@ -5,13 +5,15 @@ reject for every record that could not be read.
 """
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from meshlogs.errors import InputError
-from meshlogs.formats import compact, k8s_objects, log_entries, pod_logs, streams, yaml_documents
-from meshlogs.formats.tables import Shard, Tables, excerpt
+from meshlogs.formats import archives, compact, k8s_objects, log_entries, pod_logs, streams, yaml_documents
+from meshlogs.formats.tables import Shard, Tables, excerpt, joined
 
 # In the order in which they are tried: the last ones are the most easily content.
 FORMATS = {
@@ -22,19 +24,27 @@ FORMATS = {
     "pod_logs": pod_logs,
 }
 
-EMPTY = "empty"
+EMPTY, ARCHIVE, OTHER = "empty", "archive", "other"
 HEAD = 1 << 16  # bytes looked at to find the form
+
+# Files of `istioctl bug-report` that hold no logs, events or pods. (istio tools/bug-report/pkg)
+_OTHER = re.compile(
+    r"bug-report/(?:versions|bug-report\.log|analyze/.*|cluster/(?:secrets|crs|nodes|k8s-cluster-resources)"
+    r"|(?:proxies|istio|operator|cni|ztunnel)/.*/(?!\S+\.log$)[^/]*)$"
+)
 
 
 def detect(path: str | Path) -> str:
-    """The form of a file: a key of `FORMATS`, or "empty" where there is nothing but blanks.
+    """The form of a file: a key of `FORMATS`, "archive", or "empty" where there is nothing but blanks.
 
     Raises InputError, with the forms that were tried and the first bytes, when none fits.
     """
     path = Path(path)
     with _opened(path) as file:
-        head = file.read(HEAD)
-    form = _form_of(head, path)
+        if archives.is_archive(file):
+            return ARCHIVE
+        head = file.peek(HEAD)[:HEAD]
+        form = _form_of(head, str(path))
     if form is None:
         raise InputError(str(path), _unknown(head), "Name the form, or leave the file out.")
     return form
@@ -43,35 +53,107 @@ def detect(path: str | Path) -> str:
 def read(path: str | Path, form: str | None = None, source: str | None = None) -> Shard:
     """The rows of one file, whose form is found from its content unless it is given.
 
-    `source` is what the tables call the file (default: its name). Raises InputError for a file that
-    cannot be opened, or whose form is unknown.
+    `source` is what the tables call the file (default: its name); files in an archive are called
+    `source!name`. Raises InputError for a file that cannot be opened, or whose form is unknown.
     """
-    path = Path(path)
-    form = form or detect(path)
-    if form != EMPTY and form not in FORMATS:
-        raise InputError(str(path), f"no form named {form!r}", f"Known forms: {', '.join(FORMATS)}.")
-    return _read(path, form, path.name if source is None else source)
+    return _whole(path, chunks(path, form, source), source)
 
 
 def is_lines(path: str | Path) -> bool:
     """Whether a file holds log entries, one a line. Raises InputError for a file that cannot be opened."""
     path = Path(path)
     with _opened(path) as file:
+        if archives.is_archive(file):
+            return False
         head = file.read(HEAD)
-    return _form_of(head, path) == "log_entries" and not log_entries.is_document(head.splitlines(keepends=True))
+    return _form_of(head, str(path)) == "log_entries" and not log_entries.is_document(head.splitlines(keepends=True))
 
 
 def read_any(path: str | Path, source: str | None = None) -> Shard:
     """Like `read`, but a file that is unreadable or of no known form is one reject, not an error."""
+    return _whole(path, chunks_any(path, source), source)
+
+
+def chunks(path: str | Path, form: str | None = None, source: str | None = None) -> Iterator[Shard]:
+    """The rows of `read`, in the same order, as shards of a bounded size: at least one of each file.
+
+    Each shard has the form and source of its file; those of an archive follow each other. Memory is that
+    of a chunk and of the largest record, for JSON lines, arrays and lists of any size. Errors as `read`.
+    """
+    path = Path(path)
+    source = path.name if source is None else source
+    if form not in (None, ARCHIVE, EMPTY, *FORMATS):
+        raise InputError(str(path), f"no form named {form!r}", f"Known forms: {', '.join(FORMATS)}.")
+    with _opened(path) as file:
+        try:
+            if form in (None, ARCHIVE) and archives.is_archive(file):
+                yield from _members(file, source)
+                return
+            head = file.peek(HEAD)[:HEAD]
+            form = form or _form_of(head, str(path))
+            if form is None:
+                raise InputError(str(path), _unknown(head), "Name the form, or leave the file out.")
+            yield from _chunks(file, form, source)
+        except OSError as error:
+            raise InputError(str(path), f"cannot be read: {error.strerror or error}") from error
+
+
+def chunks_any(path: str | Path, source: str | None = None) -> Iterator[Shard]:
+    """Like `chunks`, but a file that is unreadable or of no known form is one reject, not an error."""
     path = Path(path)
     source = path.name if source is None else source
     try:
-        return read(path, source=source)
+        yield from chunks(path, source=source)
     except InputError as error:
-        tables = Tables(source)
-        tables.records = 1
-        tables.reject(None, error.found.partition("; it begins with ")[0], _glimpse(path))
-        return tables.shard("unknown")
+        yield _refused(source, error.found.partition("; it begins with ")[0], _glimpse(path))
+
+
+def _whole(path: str | Path, shards: Iterator[Shard], source: str | None) -> Shard:
+    shards = list(shards)
+    name = Path(path).name if source is None else source
+    whole = joined(shards)
+    return whole._replace(form=ARCHIVE, source=name) if any(shard.source != name for shard in shards) else whole
+
+
+def _members(file: BinaryIO, source: str) -> Iterator[Shard]:
+    """The shards of each file in an archive; what cannot be read there is a reject."""
+    empty = True
+    for member in archives.members(file):
+        name, empty = f"{source}!{member.name}" if member.name else source, False
+        if member.file is None:
+            yield _refused(name, member.reason, "")
+            continue
+        head = member.file.peek(HEAD)[:HEAD]
+        form = OTHER if _is_other(member.name) else _form_of(head, member.name)
+        if form is None:
+            yield _refused(name, f"no known form (tried {', '.join(FORMATS)})", excerpt(head, 60))
+        else:
+            yield from _chunks(member.file, form, name)
+    if empty:
+        yield Tables(source).shard(EMPTY)
+
+
+def _chunks(file: BinaryIO, form: str, source: str) -> Iterator[Shard]:
+    """The shards of an open file of this form, the last with a reject if the file was damaged."""
+    last = None
+    if form in (EMPTY, OTHER):
+        found = (Tables(source).shard(form),)
+    else:
+        module = FORMATS[form]
+        found = module.chunks(file, source) if hasattr(module, "chunks") else (module.read(file, source),)
+    for shard in found:
+        if last is not None:
+            yield last
+        last = shard._replace(source=source)
+    damage = streams.damage_of(file)
+    yield last if damage is None else last.with_reject(None, damage, "", source)
+
+
+def _refused(source: str, reason: str, what: str) -> Shard:
+    tables = Tables(source)
+    tables.records = 1
+    tables.reject(None, reason, what)
+    return tables.shard("unknown")
 
 
 def files(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
@@ -95,31 +177,26 @@ def files(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
     return _told_apart(named)
 
 
-def _opened(path: Path):
+def _opened(path: Path) -> BinaryIO:
     try:
         return streams.open_text(path)
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror or error}") from error
 
 
-def _form_of(head: bytes, path: Path) -> str | None:
-    if not head.strip():
+def _form_of(head: bytes, name: str) -> str | None:
+    if not head.strip(b"\0 \t\r\n\f\v"):
         return EMPTY
-    return next((form for form, module in FORMATS.items() if module.sniff(head, str(path))), None)
+    return next((form for form, module in FORMATS.items() if module.sniff(head, name)), None)
 
 
 def _unknown(head: bytes) -> str:
     return f"no known form (tried {', '.join(FORMATS)}); it begins with {excerpt(head, 60)!r}"
 
 
-def _read(path: Path, form: str, source: str) -> Shard:
-    with _opened(path) as file:
-        try:
-            shard = FORMATS[form].read(file, source) if form != EMPTY else Tables(source).shard(EMPTY)
-        except OSError as error:
-            raise InputError(str(path), f"cannot be read: {error.strerror or error}") from error
-        damage = streams.damage_of(file)
-    return shard if damage is None else shard.with_reject(None, damage, "", source)
+def _is_other(name: str) -> bool:
+    """Whether a file belongs to a known kind of archive but holds nothing for us, or secrets."""
+    return bool(_OTHER.search(name))
 
 
 def _glimpse(path: Path) -> str:

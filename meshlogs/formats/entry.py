@@ -255,13 +255,13 @@ def _audited_pod(body: dict, labels: str | None) -> dict | None:
     return row
 
 
-def _part(entry: Entry) -> tuple[str, int] | None:
+def _part(entry: Entry) -> tuple[str, int, int | None] | None:
     raw = bytes(entry.split)
     if raw in _ABSENT:
         return None
     split = msgspec.json.decode(raw)
     uid = text_of(get(split, "uid"))
-    return (uid, integer(split.get("index")) or 0) if uid else None
+    return (uid, integer(split.get("index")) or 0, integer(split.get("totalSplits"))) if uid else None
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,7 @@
 """Kubernetes events and pods as JSON: `kubectl get events|pods -o json`, API lists, single objects."""
 
 import re
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
@@ -8,7 +9,7 @@ import msgspec
 from meshlogs.formats import entry, envelopes
 from meshlogs.formats.k8s_events import event_row, is_event
 from meshlogs.formats.k8s_pods import is_pod, pod_row
-from meshlogs.formats.tables import Shard, Tables, excerpt, get, tidy
+from meshlogs.formats.tables import Shard, Tables, excerpt, get, joined, tidy
 
 EXAMPLE = (
     '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Event","reason":"Started",'
@@ -32,19 +33,25 @@ def sniff(head: bytes, _name: str) -> bool:
 
 def read(file: BinaryIO, source: str) -> Shard:
     """Events and pods of one file; objects of other kinds count as records and are otherwise ignored."""
+    return joined(chunks(file, source))
+
+
+def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
+    """The rows of `read` in the same order, as shards of a bounded size."""
     tables = Tables(source)
-    for found in envelopes.records(file.read()):
-        if isinstance(found, envelopes.Damage):
-            tables.records += 1
-            tables.reject(found.line, found.reason, found.data)
-            continue
-        value, reason = _decoded(found.data)
+    return tables.chunks("k8s_objects", _steps(tables, file))
+
+
+def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
+    for found in envelopes.records_of(b"", file):
+        damaged = isinstance(found, envelopes.Damage)
+        value, reason = (None, found.reason) if damaged else _decoded(found.data)
         if reason is None:
             add(tables, value, found.line, LISTS.get(found.kind))
         else:
             tables.records += 1
             tables.reject(found.line, reason, found.data)
-    return tables.shard("k8s_objects")
+        yield
 
 
 def _decoded(data: bytes) -> tuple[object, str | None]:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from meshlogs.formats import entry, envelopes
-from meshlogs.formats.tables import Shard, Tables
+from meshlogs.formats.tables import Shard, Tables, joined
 
 EXAMPLE = (
     '{"insertId":"1a","logName":"projects/p/logs/stderr","resource":{"type":"k8s_container","labels":'
@@ -32,13 +32,15 @@ def sniff(head: bytes, _name: str) -> bool:
 
 def read(file: BinaryIO, source: str) -> Shard:
     """Log entries, and the events and pods inside them, of one file; lines are read one after another."""
+    return joined(chunks(file, source))
+
+
+def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
+    """The rows of `read` in the same order, as shards of a bounded size."""
     tables = Tables(source)
     first = list(islice(file, _LOOK))
-    if is_document(first):
-        _read_document(tables, b"".join(first) + file.read())
-    else:
-        _read_lines(tables, first, file)
-    return tables.shard("log_entries")
+    steps = _read_document(tables, b"".join(first), file) if is_document(first) else _read_lines(tables, first, file)
+    return tables.chunks("log_entries", steps)
 
 
 def is_document(lines: list[bytes]) -> bool:
@@ -52,27 +54,38 @@ def is_document(lines: list[bytes]) -> bool:
     return not any(line[:1] == b"{" and line[-1:] == b"}" for line in filled)
 
 
-def _read_lines(tables: Tables, first: list[bytes], file: BinaryIO) -> None:
+def _read_lines(tables: Tables, first: list[bytes], file: BinaryIO) -> Iterator[None]:
     number = 0
     for lines in (first, file):
         for data in lines:
             number += 1
             if not data.isspace():
                 add_text(tables, data, number)
+                yield
 
 
-def _read_document(tables: Tables, data: bytes, begins: int = 1) -> None:
-    """Add the entries of arrays and pages that begin on this line."""
+def _read_document(tables: Tables, first: bytes, file: BinaryIO) -> Iterator[None]:
+    for found in envelopes.records_of(first, file):
+        _add_found(tables, found, 1)
+        yield
+
+
+def _add_page(tables: Tables, data: bytes, begins: int) -> None:
+    """Add the entries of a page that begins on this line."""
     for found in envelopes.records(data):
-        line = begins + found.line - 1
-        if isinstance(found, envelopes.Damage):
-            tables.records += 1
-            tables.reject(line, found.reason, found.data)
-        elif _PAGE.match(found.data):
-            tables.records += 1
-            tables.reject(line, "a page of entries inside another", found.data)
-        else:
-            add_text(tables, found.data, line)
+        _add_found(tables, found, begins)
+
+
+def _add_found(tables: Tables, found: envelopes.Record | envelopes.Damage, begins: int) -> None:
+    line = begins + found.line - 1
+    if isinstance(found, envelopes.Damage):
+        tables.records += 1
+        tables.reject(line, found.reason, found.data)
+    elif _PAGE.match(found.data):
+        tables.records += 1
+        tables.reject(line, "a page of entries inside another", found.data)
+    else:
+        add_text(tables, found.data, line)
 
 
 def add_text(tables: Tables, data: bytes, line: int | None) -> None:
@@ -87,7 +100,7 @@ def add_text(tables: Tables, data: bytes, line: int | None) -> None:
     except entry.WRONG:
         pass  # the careful road tells what is wrong, if anything is
     if _PAGE.match(data):
-        _read_document(tables, data, line)
+        _add_page(tables, data, line or 1)
         return
     for text, reason in envelopes.values(data.decode("utf-8", "replace")):
         if reason is not None:

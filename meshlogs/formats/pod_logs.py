@@ -37,6 +37,7 @@ _PROXY = re.compile(
 )
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _SUFFIXES = (".log", ".txt", "")
+_PACKED = (".gz", ".zst", ".bz2", ".xz")
 _LOOK, _SHARE, _KUBECTL_SHARE, _NULS = 200, 0.2, 0.9, 10
 _WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -54,7 +55,7 @@ def sniff(head: bytes, name: str) -> bool:
 
     In a file named `….log` one such line is enough, and none in a pod's `logs.txt`.
     """
-    path = PurePath(name)
+    path = _unpacked(PurePath(name))
     if path.suffix.lower() not in _SUFFIXES or _NULS * head.count(b"\x00") > len(head):
         return False
     lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip()][:_LOOK]
@@ -73,7 +74,7 @@ def read(file: BinaryIO, source: str) -> Shard:
     while there is none. klog's stamps lack the year: it is taken from the file's other stamps.
     """
     tables = Tables(source)
-    owner = _owner_of(PurePath(str(getattr(file, "name", source))))
+    owner = _owner_of(_unpacked(PurePath(str(getattr(file, "name", source)))))
     texts = [data.decode("utf-8", "replace").rstrip("\r\n") for data in file]
     strip = _has_kubectl_stamps(texts)
     anchor = next((ns for text in texts if (ns := _stamp(text)[0]) is not None), None)
@@ -139,6 +140,11 @@ def _owner_of(path: PurePath) -> Whose:
     if path.name in FILES or (container and workload_of(folders[-1]).controller != "Pod"):
         return Whose(folders[-2], folders[-1], container)
     return Whose()
+
+
+def _unpacked(path: PurePath) -> PurePath:
+    """The path without the ending that a compressor gave it."""
+    return path.with_suffix("") if path.suffix.lower() in _PACKED else path
 
 
 def _has_kubectl_stamps(texts: list[str]) -> bool:

@@ -1,27 +1,121 @@
-"""The bytes of an export file: gzip by its first bytes, UTF-16 by its mark, damage kept apart."""
+"""The bytes of an export file: compressed ones by their first bytes, UTF-16 by its mark, damage kept apart."""
 
+import bz2
+import codecs
 import io
+import lzma
+import tarfile
+import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-GZIP = b"\x1f\x8b"
+GZIP, ZSTD, BZIP2, XZ = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
 UTF8_MARK = b"\xef\xbb\xbf"
 # What PowerShell writes when a command's output is redirected to a file.
 UTF16_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 CHUNK = 1 << 18
+# A stream that has become so large, and so many times as large as its file, is a bomb and read no further.
+LARGE, RATIO = 1 << 30, 300
+
+# What a damaged compressed stream or archive raises.
+BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError)
 
 
-class Gunzipped(io.RawIOBase):
-    """What a gzip file holds, of several members, up to where it is cut off or damaged.
+class Inflated(io.RawIOBase):
+    """What a compressed stream holds, up to where it is cut off, damaged or blown up beyond reason.
 
+    `read` gives some bytes of it, none at its end; `packed` tells how many compressed bytes that took.
     `damage` says what was wrong, None if nothing was; `name` is the file's.
     """
 
+    def __init__(self, read: Callable[[int], bytes], raw: BinaryIO, what: str, packed: Callable[[], int]):
+        self._read, self._raw, self._what, self._packed = read, raw, what, packed
+        self._size, self.name, self.damage = 0, str(raw.name), None
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer) -> int:
+        """Fill the buffer with text, fewer bytes only at the end."""
+        filled = 0
+        while filled < len(buffer) and (data := self._some(len(buffer) - filled)):
+            buffer[filled : filled + len(data)] = data
+            filled += len(data)
+        return filled
+
+    def close(self) -> None:
+        """Close the file, too."""
+        self._raw.close()
+        super().close()
+
+    def _some(self, size: int) -> bytes:
+        if self.damage:
+            return b""
+        try:
+            data = self._read(size)
+        except BROKEN as error:
+            cut = isinstance(error, EOFError) or "ended before" in str(error) or "truncated" in str(error).lower()
+            self.damage = f"the {self._what} is cut off" if cut else f"the {self._what} is damaged: {error}"
+            return b""
+        self._size += len(data)
+        if self._size > LARGE and self._size > RATIO * self._packed():
+            self.damage = f"the {self._what} grows to more than {RATIO} times its size: read no further"
+        return data
+
+
+class Gunzip:
+    """`read` for a gzip stream of several members, padded with zeros perhaps; raises EOFError where cut off."""
+
     def __init__(self, raw: BinaryIO):
-        self._raw, self._text, self._input = raw, b"", b""
+        self._raw, self._text, self._input, self.packed = raw, b"", b"", 0
         self._member = zlib.decompressobj(wbits=31)
-        self.name, self.damage = raw.name, None
+
+    def read(self, size: int) -> bytes:
+        """Some bytes of text, none at the end."""
+        while not self._text and self._more():
+            pass
+        text, self._text = self._text[:size], self._text[size:]
+        return text
+
+    def _more(self) -> bool:
+        """Read on; whether there is more to come."""
+        if self._member.eof:  # the next member, zeros that pad the end, or junk
+            rest = self._member.unused_data.lstrip(b"\0") or self._next().lstrip(b"\0")
+            if not rest:
+                return False
+            self._member, self._input = zlib.decompressobj(wbits=31), rest
+        data = self._member.unconsumed_tail or self._input or self._next()
+        self._input = b""
+        if not data:
+            raise EOFError
+        self._text = self._member.decompress(data, CHUNK)
+        return True
+
+    def _next(self) -> bytes:
+        data = self._raw.read(CHUNK)
+        self.packed += len(data)
+        return data
+
+
+class _Recoded(io.RawIOBase):
+    """UTF-8 of a text in another encoding."""
+
+    def __init__(self, file: BinaryIO, encoding: str):
+        self._file, self._decoder, self._text = file, codecs.getincrementaldecoder(encoding)("replace"), b""
+        self.name = file.name
+
+    def close(self) -> None:
+        """Close the file, too."""
+        self._file.close()
+        super().close()
+
+    @property
+    def damage(self) -> str | None:
+        """What was wrong with the file below."""
+        return damage_of(self._file)
 
     def readable(self) -> bool:
         """Always."""
@@ -29,57 +123,68 @@ class Gunzipped(io.RawIOBase):
 
     def readinto(self, buffer) -> int:
         """Fill the buffer with text; 0 at the end."""
-        while not self._text and self._more():
-            pass
+        while not self._text:
+            data = self._file.read(CHUNK)
+            self._text = self._decoder.decode(data, final=not data).encode()
+            if not data:
+                break
         size = min(len(buffer), len(self._text))
-        buffer[:size] = self._text[:size]
-        self._text = self._text[size:]
+        buffer[:size], self._text = self._text[:size], self._text[size:]
         return size
 
-    def close(self) -> None:
-        """Close the file, too."""
-        self._raw.close()
-        super().close()
 
-    def _more(self) -> bool:
-        """Read on; whether there is more to come."""
-        if self._member.eof:  # the next member, zeros that pad the end, or junk
-            rest = self._member.unused_data.lstrip(b"\0") or self._raw.read(CHUNK).lstrip(b"\0")
-            if not rest:
-                return False
-            self._member, self._input = zlib.decompressobj(wbits=31), rest
-        data = self._member.unconsumed_tail or self._input or self._raw.read(CHUNK)
-        self._input = b""
-        if not data:
-            self.damage = self.damage or "the gzip stream is cut off"
-            return False
-        return self._inflate(data)
+class _Named(io.BufferedReader):
+    """A buffered reader whose name can be told."""
 
-    def _inflate(self, data: bytes) -> bool:
-        try:
-            self._text = self._member.decompress(data, CHUNK)
-        except zlib.error as error:
-            self.damage = f"the gzip stream is damaged: {error}"
-            return False
-        return True
+    def __init__(self, raw: io.RawIOBase, name: str):
+        super().__init__(raw, CHUNK)
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """The file's."""
+        return self._name
 
 
 def compressed(head: bytes) -> bool:
-    """Whether a file that begins so is compressed or recoded, and so cannot be read from its middle."""
-    return head[:2] == GZIP or head[:2] in UTF16_MARKS
+    """Whether a file with these first bytes (six at least) is compressed or recoded: not readable from its middle."""
+    return head.startswith((GZIP, ZSTD, BZIP2, XZ)) or head[:2] in UTF16_MARKS
 
 
 def open_text(path: Path) -> BinaryIO:
     """A binary file of the text in a file: inflated, in UTF-8, without a byte order mark. Raises OSError."""
-    file = path.open("rb")
-    if file.peek(2)[:2] == GZIP:
-        file = io.BufferedReader(Gunzipped(file), CHUNK)
+    return text_in(path.open("rb", buffering=CHUNK), str(path))
+
+
+def text_in(raw: BinaryIO, name: str) -> BinaryIO:
+    """The same for an open file that can `peek`, called by this name."""
+    file = inflated(raw, name)
     mark = file.peek(3)[:3]
     if mark == UTF8_MARK:
         file.read(3)
     elif mark[:2] in UTF16_MARKS:
-        return _recoded(file, UTF16_MARKS[mark[:2]])
+        file.read(2)
+        return _Named(_Recoded(file, UTF16_MARKS[mark[:2]]), name)
     return file
+
+
+def inflated(raw: BinaryIO, name: str) -> BinaryIO:
+    """What a file holds, decompressed if its first bytes say that it is compressed."""
+    head = raw.peek(6)[:6]
+    if head.startswith(GZIP):
+        gunzip = Gunzip(raw)
+        return _Named(Inflated(gunzip.read, raw, "gzip stream", lambda: gunzip.packed), name)
+    if head.startswith(ZSTD):
+        import pyarrow as pa
+
+        stream, what = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"), "zstd stream"
+    elif head.startswith(BZIP2):
+        stream, what = bz2.BZ2File(raw), "bzip2 stream"
+    elif head.startswith(XZ):
+        stream, what = lzma.LZMAFile(raw), "xz stream"
+    else:
+        return raw
+    return _Named(Inflated(stream.read, raw, what, raw.tell), name)
 
 
 def damage_of(file: BinaryIO) -> str | None:
@@ -87,16 +192,6 @@ def damage_of(file: BinaryIO) -> str | None:
     return getattr(getattr(file, "raw", file), "damage", None)
 
 
-class _Recoded(io.BytesIO):
-    """Bytes in memory that remember their file's name and damage."""
-
-    name: str
-    damage: str | None
-
-
-def _recoded(file: BinaryIO, encoding: str) -> BinaryIO:
-    with file:
-        text = file.read()[2:].decode(encoding, "replace")
-        recoded = _Recoded(text.encode())
-        recoded.name, recoded.damage = file.name, damage_of(file)
-        return recoded
+def named(raw: io.RawIOBase, name: str) -> BinaryIO:
+    """A buffered reader that can `peek` and tells this name."""
+    return _Named(raw, name)

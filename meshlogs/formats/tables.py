@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from meshlogs import schema, times
 from meshlogs.text import clean
 
 EXCERPT = 200
+CHUNK, ROW = 24_000_000, 800  # about how much memory one chunk's rows take, and one row besides its texts [bytes]
 INT64 = 2**63
 
 # By the number of decimals a time was written with.
@@ -32,6 +34,7 @@ class Shard(NamedTuple):
     pods: pd.DataFrame
     rejects: pd.DataFrame
     records: int
+    source: str = ""
 
     def with_reject(self, line: int | None, reason: str, what: str | bytes, source: str) -> "Shard":
         """The shard with one more reject."""
@@ -40,80 +43,118 @@ class Shard(NamedTuple):
         return self._replace(rejects=rejects, records=self.records + 1)
 
 
+def joined(shards: Iterable[Shard]) -> Shard:
+    """One shard of the rows of several, in their order; form and source are those of the first."""
+    shards = list(shards)
+    if len(shards) == 1:
+        return shards[0]
+    tables = {}
+    for name in ("log_entries", "events", "pods", "rejects"):
+        parts = [getattr(shard, name) for shard in shards]
+        filled = [part for part in parts if len(part)]
+        tables[name] = pd.concat(filled, ignore_index=True) if filled else parts[0]
+    return shards[0]._replace(**tables, records=sum(shard.records for shard in shards))
+
+
 class Tables:
-    """Rows of one file so far. `entry` takes a tuple in the order of `ENTRY`, the others dictionaries."""
+    """Rows of one file so far. `entry` takes a tuple in the order of `ENTRY`, the others dictionaries.
+
+    Parts of a split entry wait until all are there (`split.totalSplits`) or the file ends.
+    """
 
     ENTRY = tuple(name for name in schema.LOG_ENTRIES.names if name != "source")
 
     def __init__(self, source: str):
         self.source = source
-        self.records = 0
+        self._parts: dict[str, list[tuple[int, int, str, tuple]]] = {}  # split.uid -> index, number, text, row
+        self._clear()
+
+    def _clear(self) -> None:
+        self.records, self._weight = 0, 0
         self._entries: list[tuple] = []
-        self._batches: list[pa.Table] = []
         self._events: list[dict] = []
         self._pods: list[dict] = []
         self._rejects: list[dict] = []
-        self._parts: dict[str, list[tuple[int, int, str]]] = {}  # split.uid -> index, row, text
+
+    @property
+    def full(self) -> bool:
+        """Whether these are rows enough for one chunk."""
+        return self._weight > CHUNK
 
     def entry(self, values: tuple) -> None:
         """Add a log entry: times in ns (or None), the rest as in the schema."""
         self._entries.append(values)
-        if len(self._entries) >= 20_000 and not self._parts:
-            self._batches.append(self._flush())
+        self._weight += ROW + len(values[_MESSAGE] or "") + len(values[_PAYLOAD] or "")
 
-    def part(self, uid: str, index: int, text: str, values: tuple) -> None:
-        """Add one part of a split log entry."""
-        self._parts.setdefault(uid, []).append((index, len(self._entries), text))
-        self._entries.append(values)
+    def part(self, uid: str, index: int, total: int | None, text: str, values: tuple) -> None:
+        """Add one part of a split log entry, of which there are so many in total if that is known."""
+        parts = self._parts.setdefault(uid, [])
+        parts.append((index, len(parts), text, values))
+        self._weight += ROW + len(text)
+        if total is not None and len({index for index, *_ in parts}) >= total:
+            self._join(self._parts.pop(uid))
 
     def event(self, row: dict) -> None:
         """Add a row of `schema.EVENTS`."""
         self._events.append(row | {"source": self.source})
+        self._weight += ROW + len(row.get("message") or "")
 
     def pod(self, row: dict) -> None:
         """Add a row of `schema.PODS`."""
         self._pods.append(row | {"source": self.source})
+        self._weight += 10 * ROW
 
     def reject(self, line: int | None, reason: str, what: str | bytes) -> None:
         """Add a record that could not be read."""
         self._rejects.append(_reject(self.source, line, reason, what))
+        self._weight += ROW
 
-    def shard(self, form: str) -> Shard:
-        """The tables, with the parts of split entries joined."""
-        self._join_parts()
-        batches = [*self._batches, self._flush()]
-        return Shard(
+    def taken(self, form: str) -> Shard:
+        """The rows so far; the tables start anew, but for the parts of split entries."""
+        shard = Shard(
             form,
-            schema.conform(pa.concat_tables(batches), schema.LOG_ENTRIES, "log_entries"),
+            schema.conform(self._arrow(), schema.LOG_ENTRIES, "log_entries"),
             schema.conform(self._events, schema.EVENTS, "events"),
             schema.conform(self._pods, schema.PODS, "pods"),
             schema.conform(self._rejects, schema.REJECTS, "rejects"),
             self.records,
+            self.source,
         )
+        self._clear()
+        return shard
 
-    def _flush(self) -> pa.Table:
+    def shard(self, form: str) -> Shard:
+        """The tables to the end of the file, with the parts of split entries joined."""
+        for parts in self._parts.values():
+            self._join(parts)
+        self._parts = {}
+        return self.taken(form)
+
+    def chunks(self, form: str, steps: Iterable) -> Iterator[Shard]:
+        """Shards of a bounded size while the steps of a reader add rows; at least one."""
+        for _ in steps:
+            if self.full:
+                yield self.taken(form)
+        yield self.shard(form)
+
+    def _arrow(self) -> pa.Table:
         columns = list(zip(*self._entries, strict=True)) or [()] * len(self.ENTRY)
         arrays = {
             name: pa.array(values, schema.LOG_ENTRIES.field(name).type)
             for name, values in zip(self.ENTRY, columns, strict=True)
         }
         arrays["source"] = pa.array([self.source] * len(self._entries), pa.string())
-        self._entries = []
         return pa.table(arrays)
 
-    def _join_parts(self) -> None:
-        """Each split entry becomes its first part, with the text of all parts in the order of their index."""
-        message = self.ENTRY.index("message")
-        gone = set()
-        for parts in self._parts.values():
-            parts.sort()
-            rows = [row for _, row, _ in parts]
-            text = without_newline("".join(text for _, _, text in parts))
-            first = self._entries[rows[0]]
-            self._entries[rows[0]] = (*first[:message], text, *first[message + 1 :])
-            gone.update(rows[1:])
-        if gone:
-            self._entries = [values for row, values in enumerate(self._entries) if row not in gone]
+    def _join(self, parts: list[tuple[int, int, str, tuple]]) -> None:
+        """A split entry becomes its first part, with the text of all parts in the order of their index."""
+        parts.sort(key=lambda part: part[:2])
+        text = without_newline("".join(text for _, _, text, _ in parts))
+        first = parts[0][3]
+        self._entries.append((*first[:_MESSAGE], text, *first[_MESSAGE + 1 :]))
+
+
+_MESSAGE, _PAYLOAD = Tables.ENTRY.index("message"), Tables.ENTRY.index("payload")
 
 
 def _reject(source: str, line: int | None, reason: str, what: str | bytes) -> dict:
