@@ -19,6 +19,7 @@ _HOME = {
     "compare": "comparison",
     "Comparison": "comparison",
     "explain": "walkthrough",
+    "query": "queries",
     "timeline": "report.interactive",
     "show": "display",
     "write_report": "report",

@@ -13,6 +13,10 @@ from meshlogs.errors import MeshlogsError
 PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 OUT = click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write.")
 OUTCOMES = ("harmed", "exposed", "safe", "init_stalled", "not_meshed", "undetermined")
+EVIDENCE = ("refused", "proxy_logs", "events", "audit", "app_logs")
+DIALECTS = ("logging", "gcloud", "bigquery", "log-analytics")
+EVIDENCE = ("refused", "proxy_logs", "events", "audit", "app_logs")
+DIALECTS = ("logging", "gcloud", "bigquery", "log-analytics")
 
 
 class _Main(click.Group):
@@ -128,6 +132,53 @@ def compare(before, after, by, as_json):
 
 
 @main.command()
+@click.option("--for", "name", help="A pod, or a workload: the pods whose names begin so.")
+@click.option(
+    "--for-report", "report_", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="What would settle everything undetermined in a folder that `report` wrote.",
+)  # fmt: skip
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(EVIDENCE), help="Kind of evidence.  [all]")
+@click.option("--dialect", type=click.Choice(DIALECTS), default="logging", show_default=True)
+@click.option("--project", help="Google Cloud project.")
+@click.option("--cluster", multiple=True, help="Name of a cluster; may be repeated.")
+@click.option("--namespace", multiple=True, help="Name of a namespace; may be repeated.")
+@click.option("--since", help="First time (RFC 3339, UTC if no zone).")
+@click.option("--until", help="Last time.")
+@click.option("--table", help="BigQuery: PROJECT.DATASET of the sink, or the Log Analytics view.")
+def query(name, report_, kinds, dialect, project, cluster, namespace, since, until, table):
+    """Print the queries that fetch the evidence: of the guide's steps, of a pod, or what a report lacks.
+
+    Dialects: the Logging query language, a gcloud command line, SQL for BigQuery sinks and for Log Analytics.
+    """
+    from meshlogs import schema
+    from meshlogs.coverage import questions
+    from meshlogs.queries import KINDS
+
+    if report_:
+        starts = schema.load(report_, "starts", schema.STARTS)
+        errors = schema.load(report_, "errors", schema.ERRORS)
+        if name:
+            starts, errors = (rows[(rows["pod"] == name) | (rows["workload"] == name)] for rows in (starts, errors))
+        asked = [(each.kind, each.what, each.asked(dialect, table)) for each in questions(starts, errors)]
+        asked = [each for each in asked if not kinds or each[0] in kinds]
+        if not asked:
+            click.echo("nothing is undetermined that another export could settle", err=True)
+    else:
+        one = {"pods": [name]} if name and _is_pod(name) else {"workloads": [name] if name else []}
+        limits = {"project": project, "clusters": cluster, "namespaces": namespace, "table": table} | one
+        limits |= {"since": _time(since, "--since"), "until": _time(until, "--until")}
+        asked = [
+            (kind, KINDS[kind], meshlogs.query(kind, dialect=dialect, **limits))
+            for kind in kinds or [kind for kind in KINDS if kind != "app_logs"]
+        ]
+    mark = "#" if dialect == "gcloud" else "--"
+    for kind, what, texts in asked:
+        for text in texts:
+            comment = "#" if text.startswith("kubectl") else mark
+            click.echo(f"{comment} {kind}: {what}\n{text}\n")
+
+
+@main.command()
 @click.option("--pods", default=100, show_default=True, type=click.IntRange(min=1), help="How many pods.")
 @OUT
 @click.option("--seed", default=0, show_default=True, help="The same seed writes the same bytes.")
@@ -156,6 +207,12 @@ def simulate(pods, out, **options):
     """Write a labelled, made-up fleet in real export forms, with the truth beside it."""
     meshlogs.simulate_fleet(out, pods=pods, **options)
     click.echo(f"export: {out / 'export'}\ntruth:  {out / 'truth'}")
+
+
+def _is_pod(name: str) -> bool:
+    from meshlogs.formats.names import workload_of
+
+    return workload_of(name).controller != "Pod"
 
 
 def _from(out: Path, paths) -> list[str]:

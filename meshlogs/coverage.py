@@ -1,12 +1,14 @@
 """What an export holds and what it lacks: by kind of source and hour, with the query for what is missing."""
 
-import json
 import shlex
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import pandas as pd
 
 from meshlogs import schema
 from meshlogs.evidence.proxy import PROXY
+from meshlogs.queries import Scope, queries
 
 # What GKE's event exporter writes when it (re)starts. (GoogleCloudPlatform/k8s-stackdriver)
 LOSS_MARKER = "Event exporter started watching. Some events may have been lost up to this point."
@@ -17,12 +19,6 @@ WITHOUT = {
     "events": "without events container starts are known only from pod status and first log lines",
     "pods": "without pod specs it is assumed, not known, what is redirected, held or native",
 }
-_FILTERS = {
-    "app_logs": 'resource.type="k8s_container" resource.labels.container_name!="istio-proxy"',
-    "proxy_logs": 'resource.type="k8s_container" resource.labels.container_name="istio-proxy"',
-    "events": '(resource.type="k8s_pod" OR resource.type="gke_cluster") log_id("events")',
-}
-
 
 _GROUP = ["kind", "project", "cluster", "hour"]
 
@@ -122,54 +118,66 @@ def gaps(table: pd.DataFrame) -> pd.DataFrame:
     return schema.conform(rows, schema.COVERAGE)
 
 
-def settle(starts: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
-    """Rows with the query that would settle what is undetermined, by reason and cluster (`schema.COVERAGE`)."""
+class Question(NamedTuple):
+    """What would settle something undetermined: a kind of source, of these pods and this time."""
+
+    kind: str
+    what: str  # in words
+    scope: Scope
+
+    def asked(self, dialect: str = "logging", table: str | None = None) -> list[str]:
+        """The queries that fetch it, or kubectl commands for what no log holds."""
+        if self.kind in _KUBECTL:
+            names = self.scope.namespaces or ("default",)
+            return list(dict.fromkeys(_KUBECTL[self.kind].format(namespace=shlex.quote(name)) for name in names))
+        return queries(self.kind, self.scope, dialect, table)
+
+
+def questions(starts: pd.DataFrame, errors: pd.DataFrame) -> Iterator[Question]:
+    """What would settle what is undetermined, by reason and cluster."""
     begun = starts["app_started_lower"].fillna(starts["errors_first"])
     open_starts = starts.assign(first=begun, last=starts["app_started_upper"].fillna(begun), what="starts")
     open_errors = errors.assign(first=errors["time"], last=errors["time"], outcome=errors["verdict"], what="errors")
     columns = ["what", "reason", "cluster", "namespace", "pod", "first", "last"]
     both = pd.concat([part.loc[part["outcome"] == "undetermined", columns] for part in (open_starts, open_errors)])
-    rows = []
     for (reason, cluster), group in both.groupby(["reason", both["cluster"].fillna("")], sort=True):
         counts = group["what"].value_counts()
         told = ", ".join(f"{counts[what]:,} undetermined {what}" for what in ("starts", "errors") if what in counts)
         for kind in SETTLED_BY.get(reason, ()):
-            row = _absent(
-                kind, cluster or None, f"would settle {told}: {reason}",
-                group["first"].min() - _AROUND, group["last"].max() + _AROUND, group,
-            )  # fmt: skip
-            rows.append(row)
+            yield Question(kind, f"would settle {told}: {reason}", _scope(kind, cluster, group))
+
+
+def settle(starts: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the query that would settle what is undetermined, by reason and cluster (`schema.COVERAGE`)."""
+    rows = [
+        _row(question.kind, question.scope.clusters[0] if question.scope.clusters else None, question)
+        for question in questions(starts, errors)
+    ]
     return schema.conform(rows, schema.COVERAGE)
 
 
-def _absent(kind, cluster, missing, first, last, pods=None, hour=None) -> dict:
+def _scope(kind: str, cluster: str, rows: pd.DataFrame) -> Scope:
+    """The pods of these rows, or their namespaces where they are many, from a while before to a while after."""
+    pods, namespaces = (tuple(sorted(rows[name].dropna().unique())) for name in ("pod", "namespace"))
+    first, last = _second(rows["first"].min() - _AROUND), _second(rows["last"].max() + _AROUND)
+    if kind in _KUBECTL or len(pods) > _PODS:
+        pods = ()
+    return Scope(None, (cluster,) if cluster else (), () if pods else namespaces, (), pods, first, last)
+
+
+def _second(time: pd.Timestamp) -> pd.Timestamp | None:
+    return None if pd.isna(time) else time.floor("s")
+
+
+def _absent(kind, cluster, missing, first, last, hour=None) -> dict:
+    scope = Scope(clusters=(cluster,) if cluster else (), first=_second(first), last=_second(last))
+    return _row(kind, cluster, Question(kind, missing, scope), hour)
+
+
+def _row(kind: str, cluster: str | None, question: Question, hour=None) -> dict:
     row = {"kind": kind, "cluster": cluster, "hour": hour, "entries": 0, "duplicates": 0, "rejects": 0}
-    return row | {"missing": missing, "query": _query(kind, cluster, first, last, pods)}
-
-
-def _query(kind: str, cluster: str | None, first, last, pods: pd.DataFrame | None) -> str:
-    """A filter in the Logging query language, or a kubectl command, for one kind of source."""
-    if kind in _KUBECTL:
-        namespaces = [] if pods is None else sorted(pods["namespace"].dropna().unique())
-        return "; ".join(
-            dict.fromkeys(_KUBECTL[kind].format(namespace=shlex.quote(name)) for name in namespaces or ["default"])
-        )
-    parts = [_FILTERS[kind]]
-    if cluster:
-        parts.append(f"resource.labels.cluster_name={_quoted(cluster)}")
-    if pods is not None:
-        names = sorted(pods["pod"].dropna().unique())
-        column = "pod_name" if len(names) <= _PODS else "namespace_name"
-        names = names if column == "pod_name" else sorted(pods["namespace"].dropna().unique())
-        if names:
-            parts.append(f"resource.labels.{column}=({' OR '.join(map(_quoted, names))})")
-    parts += [f'timestamp{sign}"{stamp:%Y-%m-%dT%H:%M:%SZ}"'
-              for sign, stamp in ((">=", first), ("<=", last)) if pd.notna(stamp)]  # fmt: skip
-    return " ".join(parts)
-
-
-def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=True)
+    asked = (" ".join(query.split("\n")) for query in question.asked())
+    return row | {"missing": question.what, "query": "; ".join(asked)}
 
 
 def kinds(entries: pd.DataFrame) -> pd.Series:

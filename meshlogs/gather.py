@@ -4,7 +4,6 @@ Only evidence is kept of log entries and events, so memory grows with what matte
 """
 
 from collections import Counter
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +12,6 @@ import pandas as pd
 from meshlogs import coverage, evidence, parts, schema
 from meshlogs.evidence import presence, proxy
 from meshlogs.progress import progress
-
-# Extraction costs the same for few rows as for some thousands.
-BATCH = 100_000
 
 
 class Gathered(NamedTuple):
@@ -28,12 +24,9 @@ class Gathered(NamedTuple):
     counts: pd.DataFrame
 
 
-def gather(tasks: list[parts.Task], engine, within: Callable) -> Gathered:
-    """Evidence, pods, rejects and counts of these tasks; `engine.load` gives their parts in order.
-
-    `within(rows, time)` are the rows to keep by their time.
-    """
-    together = _Together(within)
+def gather(tasks: list[parts.Task], engine) -> Gathered:
+    """Evidence, pods, rejects and counts of these tasks; `engine.load` gives their parts in order."""
+    together = _Together()
     with progress(sum(task.size for task in tasks), "reading") as done:
         for task, part in zip(tasks, engine.load(tasks), strict=True):
             together.add(task.source, part)
@@ -42,8 +35,7 @@ def gather(tasks: list[parts.Task], engine, within: Callable) -> Gathered:
 
 
 class _Together:
-    def __init__(self, within: Callable):
-        self.within = within
+    def __init__(self):
         self.candidates = self.rejected = 0
         self._waiting: list[dict[str, pd.DataFrame]] = []
         self._facts: list[pd.DataFrame] = []
@@ -56,41 +48,37 @@ class _Together:
         """Take in the next part of a file."""
         tables = {name: _moved(table, self._lines[source]) for name, table in part.tables.items()}
         self._lines[source] += part.lines
-        told = self._files.setdefault(source, {"source": source, "form": part.form, "records": 0, "rejects": 0})
-        told["records"] += max(part.records, part.lines)
-        told["rejects"] += len(tables["rejects"])
+        for name, (form, records, rejects) in part.files.items():
+            told = self._files.setdefault(name, {"source": name, "form": form, "records": 0, "rejects": 0})
+            told["records"] += records
+            told["rejects"] += rejects
         self.rejected += len(tables["rejects"])
-        self.candidates += len(tables["log_entries"])
-        tables["log_entries"] = self.within(tables["log_entries"], tables["log_entries"]["time"])
-        tables["events"] = self.within(tables["events"], tables["events"]["time_upper"])
+        self.candidates += part.parsed
         for name in ("pods", "rejects"):
             self._tables[name].append(tables[name])
         self._counts.append(tables["counts"])
+        self._facts.append(tables["evidence"])
         self._waiting.append(tables)
-        if sum(len(one["log_entries"]) + len(one["events"]) for one in self._waiting) >= BATCH:
+        if sum(len(one["log_entries"]) + len(one["events"]) for one in self._waiting) >= parts.BATCH:
             self._extract()
 
     def _extract(self) -> None:
-        entries, events = (
-            _joined([one[name] for one in self._waiting], layout)
-            for name, layout in (("log_entries", schema.LOG_ENTRIES), ("events", schema.EVENTS))
-        )
+        facts, counts = parts.extracted(*([one[name] for one in self._waiting] for name in ("log_entries", "events")))
         self._waiting = []
-        self._counts.append(coverage.count(entries, events))
-        facts = evidence.extract(entries, events, schema.empty(schema.PODS))
-        self._facts.append(presence.thin(proxy.thin(facts)))
+        self._facts.append(facts)
+        self._counts.append(counts)
 
     def finish(self) -> Gathered:
         """All of it; entries delivered twice are one."""
         if self._waiting:
             self._extract()
-        pods = _joined(self._tables["pods"], schema.PODS)
+        pods = parts.joined(self._tables["pods"], schema.PODS)
         pods = pods.sort_values(["namespace", "pod", "pod_uid", "source", "line"], kind="stable")
         content = [name for name in pods.columns if name not in ("source", "line", "containers", "init_containers")]
         pods = pods.drop_duplicates(content).reset_index(drop=True)
-        rejects = _joined(self._tables["rejects"], schema.REJECTS)
+        rejects = parts.joined(self._tables["rejects"], schema.REJECTS)
         facts = evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), pods)
-        facts = _joined([*self._facts, facts], schema.EVIDENCE)
+        facts = parts.joined([*self._facts, facts], schema.EVIDENCE)
         self._facts = []
         facts, repeats = _once(facts)
         facts = presence.thin(proxy.thin(facts))
@@ -129,8 +117,3 @@ def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _moved(table: pd.DataFrame, lines: int) -> pd.DataFrame:
     """The rows of a later stretch of a file, with the line numbers of the file."""
     return table.assign(line=table["line"] + lines) if lines and "line" in table else table
-
-
-def _joined(tables: list[pd.DataFrame], layout) -> pd.DataFrame:
-    tables = [table for table in tables if len(table)]
-    return pd.concat(tables, ignore_index=True) if tables else schema.empty(layout)

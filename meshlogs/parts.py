@@ -2,14 +2,16 @@
 
 import json
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 
-from meshlogs import formats, scan, schema
+from meshlogs import coverage, evidence, formats, scan, schema, times
 from meshlogs.errors import InputError
+from meshlogs.evidence import presence, proxy
 
 _LAYOUTS = {
     "log_entries": schema.LOG_ENTRIES,
@@ -17,14 +19,19 @@ _LAYOUTS = {
     "pods": schema.PODS,
     "rejects": schema.REJECTS,
     "counts": schema.COVERAGE,
+    "evidence": schema.EVIDENCE,
 }
 _LENGTH = struct.Struct("<Q")
+# Rows of entries and events: so many at most wait for their evidence to be taken; with fewer than the second, others'
+# are waited for, since the taking costs the same for a few as for some thousands.
+BATCH, FEW = 50_000, 3_000
 
 
 class Task(NamedTuple):
     """What to read: a file, or the lines of it that begin in a range of bytes.
 
-    `strict`: a file of no known form is an error, not a reject. `whole`: parse every line.
+    `strict`: a file of no known form is an error, not a reject. `whole`: parse every line. `since` and `until` [ns]:
+    entries and events to keep, since <= time < until.
     """
 
     path: str
@@ -33,6 +40,8 @@ class Task(NamedTuple):
     end: int | None = None
     strict: bool = False
     whole: bool = False
+    since: int | None = None
+    until: int | None = None
 
     @property
     def size(self) -> int:
@@ -42,16 +51,16 @@ class Task(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What a task gave: its tables, and lines that were counted without being parsed."""
+    """What a task gave: its tables, what it took each file for, and lines that were counted without being parsed."""
 
-    form: str
-    records: int
+    files: dict[str, tuple[str, int, int]]  # source -> form, records, rejects; an archive's files each
+    parsed: int  # entries
     lines: int  # of a file of lines; 0 else
-    tables: dict[str, pd.DataFrame]  # log_entries, events, pods, rejects, counts
+    tables: dict[str, pd.DataFrame]  # log_entries, events, pods, rejects, counts, evidence
 
     def to_bytes(self) -> bytes:
         """The part as bytes: a line of JSON, then a table after another as Arrow streams."""
-        pieces = [json.dumps({"form": self.form, "records": self.records, "lines": self.lines}).encode()]
+        pieces = [json.dumps({"files": self.files, "parsed": self.parsed, "lines": self.lines}).encode()]
         for name, layout in _LAYOUTS.items():
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, layout) as writer:
@@ -72,17 +81,26 @@ class Part(NamedTuple):
             name: schema.conform(pa.ipc.open_stream(piece).read_all(), layout, name)
             for (name, layout), piece in zip(_LAYOUTS.items(), pieces[1:], strict=True)
         }
-        return cls(tables=tables, **head)
+        return cls({source: tuple(told) for source, told in head.pop("files").items()}, **head, tables=tables)
 
 
-def tasks(files: list[tuple[Path, str]], strict: set[Path], *, whole: bool = False) -> list[Task]:
-    """The tasks for these files, in their order; a large plain file of lines is several."""
+def tasks(
+    files: list[tuple[Path, str]], strict: set[Path], *, whole: bool = False, since=None, until=None
+) -> list[Task]:
+    """The tasks for these files, in their order; a large plain file of lines is several.
+
+    `since` and `until` are timestamps or None. With them, or with `whole`, every line is parsed.
+    """
+    first, last = (None if time is None else int(times.to_ns(pd.Series([time]))[0]) for time in (since, until))
+    whole = whole or since is not None or until is not None
     found = []
     for path, source in files:
         pieces = [scan.Stretch(path, source)]
         if path.stat().st_size > scan.STRETCH and not whole and formats.is_lines(path):
             pieces = scan.stretches(path, source)
-        found += [Task(str(path), source, piece.begin, piece.end, path in strict, whole) for piece in pieces]
+        found += [
+            Task(str(path), source, piece.begin, piece.end, path in strict, whole, first, last) for piece in pieces
+        ]
     return found
 
 
@@ -94,9 +112,22 @@ def load(task: Task) -> Part:
             found = scan.scan(scan.Stretch(path, task.source, task.begin, task.end))
         except OSError as error:
             raise InputError(str(path), f"cannot be read: {error.strerror or error}") from error
-        return _part(found.shard, found.counts, found.lines)
-    read = formats.read if task.strict else formats.read_any
-    return _part(read(path, source=task.source), schema.empty(schema.COVERAGE), 0)
+        return _collected(task, [found.shard], found.counts, found.lines)
+    read = formats.chunks if task.strict else formats.chunks_any
+    return _collected(task, read(path, source=task.source), schema.empty(schema.COVERAGE), 0)
+
+
+def extracted(entries: list[pd.DataFrame], events: list[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(evidence, counts) of these entries and events."""
+    rows, told = joined(entries, schema.LOG_ENTRIES), joined(events, schema.EVENTS)
+    facts = evidence.extract(rows, told, schema.empty(schema.PODS))
+    return presence.thin(proxy.thin(facts)), coverage.count(rows, told)
+
+
+def joined(tables: list[pd.DataFrame], layout: pa.Schema) -> pd.DataFrame:
+    """The rows of several tables."""
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else schema.empty(layout)
 
 
 def _is_lines(path: Path) -> bool:
@@ -106,6 +137,43 @@ def _is_lines(path: Path) -> bool:
         return False  # told when it is read
 
 
-def _part(shard: formats.Shard, counts: pd.DataFrame, lines: int) -> Part:
-    tables = {name: getattr(shard, name) for name in ("log_entries", "events", "pods", "rejects")}
-    return Part(shard.form, shard.records, lines, tables | {"counts": counts})
+def _collected(task: Task, shards: Iterable[formats.Shard], counts: pd.DataFrame, lines: int) -> Part:
+    """The part that these shards are; of many rows only their evidence."""
+    files: dict[str, tuple[str, int, int]] = {}
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _LAYOUTS} | {"counts": [counts]}
+    parsed = 0
+    for shard in shards:
+        _, records, rejects = files.get(shard.source, ("", 0, 0))
+        files[shard.source] = (shard.form, records + shard.records, rejects + len(shard.rejects))
+        parsed += len(shard.log_entries)
+        tables["pods"].append(shard.pods)
+        tables["rejects"].append(shard.rejects)
+        tables["log_entries"].append(_within(task, shard.log_entries, "time"))
+        tables["events"].append(_within(task, shard.events, "time_upper"))
+        _extract(tables, BATCH)
+    _extract(tables, 1 if tables["evidence"] else FEW)
+    if lines:
+        form, records, rejects = files[task.source]
+        files[task.source] = (form, max(records, lines), rejects)
+    return Part(files, parsed, lines, {name: joined(tables[name], layout) for name, layout in _LAYOUTS.items()})
+
+
+def _extract(tables: dict[str, list[pd.DataFrame]], least: int) -> None:
+    """Replace entries and events by their evidence, if there are so many."""
+    entries, events = tables["log_entries"], tables["events"]
+    if sum(map(len, (*entries, *events))) >= least:
+        facts, counts = extracted(entries, events)
+        tables["evidence"].append(facts)
+        tables["counts"].append(counts)
+        tables["log_entries"], tables["events"] = [], []
+
+
+def _within(task: Task, rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    if task.since is None and task.until is None:
+        return rows
+    time = rows[column]
+    keep = time.isna()
+    since, until = (times.column([limit if limit is not None else 0])[0] for limit in (task.since, task.until))
+    after = time >= since if task.since is not None else True
+    before = time < until if task.until is not None else True
+    return rows[keep | (after & before)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from meshlogs import coverage, engines, formats, gather, parts, remedies, schema, timelines, verdicts
+from meshlogs import coverage, engines, formats, gather, parts, remedies, schema, timelines, times, verdicts
 from meshlogs.display import fleet_html
 from meshlogs.errors import InputError, UnknownPodError
 from meshlogs.incidence import BY, incidence_by
@@ -32,7 +32,7 @@ class Export:
     @cached_property
     def _shards(self) -> list[formats.Shard]:
         shards = [_read(path, source, strict=path in self._named) for path, source in self._files]
-        if all(shard.form in ("unknown", "empty") for shard in shards):
+        if all(shard.form in formats.NOTHING for shard in shards):
             raise self._nothing()
         return shards
 
@@ -45,13 +45,9 @@ class Export:
 
     @cached_property
     def _gathered(self) -> gather.Gathered:
-        narrowed = self.since is not None or self.until is not None
-        found = gather.gather(
-            parts.tasks(self._files, self._named, whole=narrowed),
-            self.engine,
-            lambda rows, time: self._within(rows, time),
-        )
-        if found.files["form"].isin(["unknown", "empty"]).all():
+        tasks = parts.tasks(self._files, self._named, since=self.since, until=self.until)
+        found = gather.gather(tasks, self.engine)
+        if found.files["form"].isin(formats.NOTHING).all():
             raise self._nothing()
         return found
 
@@ -178,7 +174,7 @@ def read(*paths: str | Path | Iterable[str | Path], since=None, until=None) -> E
     events with since <= time < until. Raises InputError for a path that is missing or of no known form.
     """
     flat = [path for given in paths for path in ([given] if isinstance(given, str | Path) else given)]
-    return Export(flat, since=_moment(since), until=_moment(until))
+    return Export(flat, since=times.moment(since), until=times.moment(until))
 
 
 def analyse(export: Export | Paths) -> Fleet:
@@ -195,10 +191,3 @@ def evidence_for(fleet: Fleet, error: pd.Series) -> pd.DataFrame:
     mine = rows["insert_id"].eq(error["insert_id"]) & rows["time_upper"].eq(error["time"])
     others = rows["kind"].isin(["refused", "suspected", "upstream_refused", "refused_context", "app_logged"])
     return rows[mine | ~others].reset_index(drop=True)
-
-
-def _moment(value) -> pd.Timestamp | None:
-    if value is None:
-        return None
-    stamp = pd.Timestamp(value)
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")

@@ -6,10 +6,12 @@ check and the Parquet layout. Times are `timestamp[ns, UTC]`; a pair
 null means unknown (for an upper bound: never seen). Columns ending in `_s` are seconds.
 """
 
+from pathlib import Path
+
 import pandas as pd
 import pyarrow as pa
 
-from meshlogs.errors import SchemaError
+from meshlogs.errors import InputError, SchemaError
 
 TIME = pa.timestamp("ns", tz="UTC")
 TEXT, INT, BOOL, SECONDS, NAMES = pa.string(), pa.int64(), pa.bool_(), pa.float64(), pa.list_(pa.string())
@@ -245,6 +247,18 @@ COVERAGE = pa.schema(
 def empty(table: pa.Schema) -> pd.DataFrame:
     """A dataframe of no rows with the columns and types of a table."""
     return _to_pandas(table.empty_table())
+
+
+def load(folder: str | Path, name: str, table: pa.Schema) -> pd.DataFrame:
+    """A table of a folder that `meshlogs report --out` wrote. Raises InputError where there is none."""
+    import pyarrow.parquet as pq
+
+    found = [
+        path for path in (Path(folder, "tables", f"{name}.parquet"), Path(folder, f"{name}.parquet")) if path.is_file()
+    ]
+    if not found:
+        raise InputError(str(folder), f"no tables/{name}.parquet in it", "Give a folder that 'meshlogs report' wrote.")
+    return conform(pq.read_table(found[0]), table, name)
 
 
 def conform(rows, table: pa.Schema, name: str = "") -> pd.DataFrame:

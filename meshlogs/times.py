@@ -99,3 +99,15 @@ def _days(year: int, month: int, day: int) -> int | None:
         return int(np.datetime64(f"{year:04d}-{month:02d}-{day:02d}", "D").astype("int64"))
     except ValueError:
         return None
+
+
+def moment(value) -> pd.Timestamp | None:
+    """What anyone writes for a time (anything `pandas.Timestamp` takes) with its zone, UTC if it names none.
+
+    >>> moment("2020-03-31"), moment(None)
+    (Timestamp('2020-03-31 00:00:00+0000', tz='UTC'), None)
+    """
+    if value is None:
+        return None
+    stamp = pd.Timestamp(value)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")

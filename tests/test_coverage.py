@@ -23,7 +23,7 @@ def test_an_hour_in_which_the_proxies_are_silent_is_a_gap():
     )
     assert found[["kind", "cluster", "hour"]].values.tolist() == [["proxy_logs", "a", NINE + pd.Timedelta(1, "h")]]
     assert found["query"].iloc[0] == (
-        'resource.type="k8s_container" resource.labels.container_name="istio-proxy" '
+        'resource.type=("k8s_container" OR "container") resource.labels.container_name="istio-proxy" '
         'resource.labels.cluster_name="a" timestamp>="2026-03-02T10:00:00Z" timestamp<="2026-03-02T11:00:00Z"'
     )
 
@@ -54,4 +54,4 @@ def test_names_in_a_query_cannot_break_out_of_it():
     )
     query = coverage.settle(starts, schema.empty(schema.ERRORS))["query"].iloc[0]
     assert 'resource.labels.cluster_name="c\\" OR \\"1\\"=\\"1"' in query
-    assert 'resource.labels.pod_name=("p\\\\")' in query
+    assert 'resource.labels.pod_name="p\\\\"' in query

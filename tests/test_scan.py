@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import engines, gather, parts, pipeline, scan
+from meshlogs import engines, gather, parts, scan
 from meshlogs.evidence import connected, proxy, refused, signatures, suspects
 
 
 def gathered(folder, *, whole=False, engine=None):
     files = ml.Export([folder])._files
-    everything = pipeline.Export([folder])._within
-    return gather.gather(parts.tasks(files, set(), whole=whole), engine or engines.Local(1), everything)
+    return gather.gather(parts.tasks(files, set(), whole=whole), engine or engines.Local(1))
 
 
 def same(one, other):

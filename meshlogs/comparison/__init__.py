@@ -12,11 +12,9 @@ The error rates hold where the units (`comparison.units`) are independent; docs/
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from meshlogs import schema
 from meshlogs.censoring import wilson
@@ -216,15 +214,11 @@ def _tables(source) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(starts, pods) of a fleet or of a report's folder; pods are empty where there are none."""
     if hasattr(source, "starts"):
         return source.starts, source.pods
-    folder = Path(source)
-    folder = folder / "tables" if (folder / "tables").is_dir() else folder
-    if not (folder / "starts.parquet").is_file():
-        raise InputError(str(source), "no tables/starts.parquet in it", "Give a folder that 'meshlogs report' wrote.")
-    starts = schema.conform(pq.read_table(folder / "starts.parquet"), schema.STARTS, "starts")
-    pods = folder / "pods.parquet"
-    if not pods.is_file():
+    starts = schema.load(source, "starts", schema.STARTS)
+    try:
+        return starts, schema.load(source, "pods", schema.PODS)
+    except InputError:
         return starts, schema.empty(schema.PODS)
-    return starts, schema.conform(pq.read_table(pods), schema.PODS, "pods")
 
 
 def _records(table: pd.DataFrame) -> list[dict]:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from meshlogs.evidence.prefilter import Prefilter
+
 
 class Refusal(NamedTuple):
     """A connection that a text reports as refused, or (`suspected`) as failed without saying why."""
@@ -1034,6 +1036,9 @@ _COMPILED = tuple((row, re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)) f
 _UPSTREAM = tuple(pair for pair in _COMPILED if pair[0].upstream)
 _REFUSED = tuple(pair for pair in _COMPILED if not pair[0].suspected and not pair[0].upstream)
 _SUSPECTED = tuple(pair for pair in _COMPILED if pair[0].suspected)
+_PREFILTER = Prefilter(
+    [*(pattern for _, pattern in _COMPILED), *(pattern for pattern, _ in _VETOES), *_WEAK, *DESTINATIONS]
+)
 
 SPECIFICITY = {row.name: place for place, row in enumerate(SIGNATURES)}
 
@@ -1064,20 +1069,23 @@ def _matched(text: str) -> Refusal | None:
     text = plain(text)
     if not _TRIGGER.search(text) or _NEVER.search(text):
         return None
+    may_match = _PREFILTER.of(text)
     for row, pattern in _UPSTREAM:
-        found = pattern.search(text)
+        found = may_match(pattern) and pattern.search(text)
         if found:
             return _refusal(row, destination(text, found.start()), text)
     kept, echoed = _without_vetoed(text)
+    may_match = _PREFILTER.of(kept)
     stated = STATED.search(kept)
     if stated:
         phrase = _PHRASE.search(kept, stated.start()) or stated
         where = destination(kept, phrase.start(), stated.end())
         if where == Destination() and (echoed or any(veto.search(text) for veto in _WEAK)):
             return None
-        return _refusal(next(row for row, pattern in _REFUSED if pattern.search(kept)), where, text)
+        row = next(row for row, pattern in _REFUSED if may_match(pattern) and pattern.search(kept))
+        return _refusal(row, where, text)
     for row, pattern in _SUSPECTED:
-        found = pattern.search(kept)
+        found = may_match(pattern) and pattern.search(kept)
         if found and not OTHER_CAUSE.search(text):
             return _refusal(row, destination(kept, found.end()), text)
     return None
@@ -1088,10 +1096,13 @@ _remembered = lru_cache(maxsize=4096)(_matched)
 
 def _without_vetoed(text: str) -> tuple[str, bool]:
     """The text without its look-alikes, and whether one of them may be repeated elsewhere in it."""
-    echoed = False
+    echoed, may_match = False, _PREFILTER.of(text)
     for pattern, echoes in _VETOES:
-        text, count = pattern.subn(" ", text)
-        echoed |= echoes and count > 0
+        if may_match(pattern):
+            text, count = pattern.subn(" ", text)
+            if count:
+                echoed |= echoes
+                may_match = _PREFILTER.of(text)
     return text, echoed
 
 
@@ -1119,7 +1130,8 @@ def destination(text: str, start: int = 0, end: int | None = None) -> Destinatio
     if "upstream" in text:
         text = _NGINX.sub(lambda found: " " * len(found.group()), text)
     text = _DOCUMENTATION.sub(lambda found: " " * len(found.group()), text)
-    for pattern in DESTINATIONS:
+    may_match = _PREFILTER.of(text)
+    for pattern in filter(may_match, DESTINATIONS):
         for found in pattern.finditer(text):
             where = _of(found.groupdict())
             if where:
@@ -1220,24 +1232,27 @@ def _completed(where: Destination, text: str) -> Destination:
     """The destination with its name or its address, where the text gives both for the same port."""
     if where.port is None or where.host is None:
         return where
+    port = str(where.port)
     if where.ip is None:
-        found = re.search(rf"(?<![\d.])(\d{{1,3}}(?:\.\d{{1,3}}){{3}})(?:', ?|:){where.port}\b", text)
-        return where._replace(ip=ip_of(found.group(1))) if found else where
+        found = next((found[1] for found in _IP_AND_PORT.finditer(text) if found[2] == port), None)
+        return where._replace(ip=ip_of(found)) if found else where
     if ip_of(where.host) is None:
         return where
-    named = re.search(rf"\b{re.escape(where.host)}:{where.port} \(([A-Za-z][\w.\-]*)\)", text)
-    if not named:
-        named = re.search(
-            rf"(?<![\w.\-@/])(?:[a-z+]+://(?:[^\s/@]*@)?)?((?=[\w.\-]*[A-Za-z])\w[\w.\-]*):{where.port}\b", text
-        )
-    if not named:
-        named = re.search(r"`host=([A-Za-z][\w.\-]*) ", text)
-    if not named:
+    beside = f"{where.host}:{port} ("
+    named = re.search(re.escape(beside) + r"([A-Za-z][\w.\-]*)\)", text) if beside in text else None
+    name = named[1] if named else next((found[1] for found in _NAME_AND_PORT.finditer(text) if found[2] == port), None)
+    if name is None and (named := _NAME_IN_SETTINGS.search(text)):
+        name = named[1]
+    if name is None:
         urls = (address(found.group()) for found in _URL.finditer(text))
         names = [url.host for url in urls if url and url.port == where.port and url.ip is None]
         return where._replace(host=names[0]) if names else where
-    name = named.group(1)
     return where if _FILE.search(name) else where._replace(host=name)
+
+
+_IP_AND_PORT = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?:', ?|:)(\d+)\b")
+_NAME_AND_PORT = re.compile(r"(?<![\w.\-@/])(?:[a-z+]+://(?:[^\s/@]*@)?)?((?=[\w.\-]*[A-Za-z])\w[\w.\-]*):(\d+)\b")
+_NAME_IN_SETTINGS = re.compile(r"`host=([A-Za-z][\w.\-]*) ")
 
 
 def plain(text: str) -> str:

@@ -9,16 +9,18 @@ import re
 
 from meshlogs.evidence import connected, signatures
 
-# A blank at the beginning of a text, as JSON may write it.
-_BLANK = r"(?:[ \t]|\\t|\\u0009)"
+# The beginning of a value that is a text, as usual writers set it, and how unusual ones would: short literals, which a
+# search engine finds several times as fast as a gap between the colon and the quote.
+_TEXT = r":[ ]?\""
+_UNUSUAL = r"\":(?:[ ][ \t]|\t)"
 
-# refused._CONTEXT, inside the quotes of a JSON value.
+# refused._CONTEXT, inside the quotes of a JSON value: texts that begin with a blank or a closing bracket, and words.
 CONTEXT = (
-    rf"\":[ \t]*\"{_BLANK}",
-    rf"\":[ \t]*\"[\]}})]+[,;]?(?:{_BLANK}|\\[rn])*\"",
+    rf"{_TEXT}(?:[ \t]|\\t|\\u0009|[\]}})])",
+    _UNUSUAL,
     r"Traceback \(most recent|During handling of|The above exception was|Caused by: |Suppressed: |Wrapped by: "
     r"|\.\.\. \d+ (?:more|common)|Is the server running on|TCP\\?/IP connections on port",
-    rf"connect:(?:{_BLANK}|\\[rn])*\"",
+    r"connect:(?:[ \t]|\\t|\\u0009|\\[rn])*\"",
 )
 # Letters, digits and signs of ours that someone wrote as escapes; <, >, &, = and quotes are often written so and are
 # in no pattern. Of other alphabets only those in which we know a spelling.

@@ -24,7 +24,8 @@ FORMATS = {
     "pod_logs": pod_logs,
 }
 
-EMPTY, ARCHIVE, OTHER = "empty", "archive", "other"
+EMPTY, ARCHIVE, OTHER, UNKNOWN = "empty", "archive", "other", "unknown"
+NOTHING = (EMPTY, OTHER, UNKNOWN)  # what a file is called in which there is nothing to read
 HEAD = 1 << 16  # bytes looked at to find the form
 
 # Files of `istioctl bug-report` that hold no logs, events or pods. (istio tools/bug-report/pkg)
@@ -153,7 +154,7 @@ def _refused(source: str, reason: str, what: str) -> Shard:
     tables = Tables(source)
     tables.records = 1
     tables.reject(None, reason, what)
-    return tables.shard("unknown")
+    return tables.shard(UNKNOWN)
 
 
 def files(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
