@@ -138,7 +138,9 @@ def compare(before, after, by, as_json):
     help="What would settle everything undetermined in a folder that `report` wrote.",
 )  # fmt: skip
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(EVIDENCE), help="Kind of evidence.  [all]")
-@click.option("--dialect", type=click.Choice(DIALECTS), default="logging", show_default=True)
+@click.option(
+    "--dialect", type=click.Choice(DIALECTS), default="logging", show_default=True, help="Language of the queries."
+)
 @click.option("--project", help="Google Cloud project.")
 @click.option("--cluster", multiple=True, help="Name of a cluster; may be repeated.")
 @click.option("--namespace", multiple=True, help="Name of a namespace; may be repeated.")
