@@ -20,6 +20,7 @@ _HOME = {
     "Comparison": "comparison",
     "explain": "walkthrough",
     "query": "queries",
+    "redact": "redaction",
     "timeline": "report.interactive",
     "show": "display",
     "write_report": "report",

@@ -61,8 +61,9 @@ def main():
     "--notebook", "own", type=click.Path(path_type=Path, dir_okay=False),
     help="Make the page of this notebook; it gets PATHS, SINCE, UNTIL and BY after its cell tagged 'parameters'.",
 )  # fmt: skip
+@click.option("--redact", is_flag=True, help="Replace names, addresses and secrets, so that the report can be shared.")
 @click.option("--fail-on", type=click.Choice(OUTCOMES), multiple=True, help="Exit with 1 if a start had this outcome.")
-def report(paths, out, by, since, until, csv, as_json, form, own, fail_on):
+def report(paths, out, by, since, until, csv, as_json, form, own, redact, fail_on):
     """Judge the exports in PATH... and write report.html, tables and patches to a folder.
 
     PATH is a file or folder of Cloud Storage sink shards, gcloud or kubectl output, in any mix.
@@ -72,6 +73,10 @@ def report(paths, out, by, since, until, csv, as_json, form, own, fail_on):
 
     fleet = meshlogs.analyse(meshlogs.read(paths, since=_time(since, "--since"), until=_time(until, "--until")))
     told = {"paths": _from(out, paths), "since": since, "until": until, "own": own}
+    if redact:
+        if own:
+            raise click.UsageError("--notebook reads the export itself, names and all: it does not go with --redact")
+        fleet, told = meshlogs.redact(fleet), told | {"paths": ["the export"]}
     summary = write_fleet(fleet, out, by=list(by) or ["namespace", "workload"], csv=csv, **told)
     if as_json:
         click.echo(json.dumps(summary, indent=2))

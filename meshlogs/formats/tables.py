@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from meshlogs import schema, times
-from meshlogs.text import clean
+from meshlogs.text import clean, secrets
 
 EXCERPT = 200
 CHUNK, ROW = 24_000_000, 800  # about how much memory one chunk's rows take, and one row besides its texts [bytes]
@@ -162,13 +162,14 @@ def _reject(source: str, line: int | None, reason: str, what: str | bytes) -> di
 
 
 def excerpt(what: str | bytes, limit: int = EXCERPT) -> str:
-    """The first characters of a text on one line, control characters made visible.
+    """The first characters of a text on one line, control characters made visible, secrets hidden.
 
     >>> excerpt(bytes([97, 27, 98])) == "a" + ascii(chr(27)).strip("'") + "b"
     True
     """
-    text = what[: 4 * limit].decode("utf-8", "replace") if isinstance(what, bytes) else what[:limit]
-    return clean(text[:limit], limit)[:limit]
+    text = what[: 8 * limit]
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return clean(secrets(text)[:limit], limit)[:limit]
 
 
 def without_newline(text: str) -> str:
