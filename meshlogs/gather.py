@@ -4,6 +4,7 @@ Only evidence is kept of log entries and events, so memory grows with what matte
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -72,11 +73,8 @@ class _Together:
         """All of it; entries delivered twice are one."""
         if self._waiting:
             self._extract()
-        pods = parts.joined(self._tables["pods"], schema.PODS)
-        pods = pods.sort_values(["namespace", "pod", "pod_uid", "source", "line"], kind="stable")
-        content = [name for name in pods.columns if name not in ("source", "line", "containers", "init_containers")]
-        pods = pods.drop_duplicates(content).reset_index(drop=True)
-        rejects = parts.joined(self._tables["rejects"], schema.REJECTS)
+        pods = pods_once(self._tables["pods"])
+        rejects = rejects_in_order(self._tables["rejects"])
         facts = evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), pods)
         facts = parts.joined([*self._facts, facts], schema.EVIDENCE)
         self._facts = []
@@ -86,9 +84,84 @@ class _Together:
             pd.DataFrame(list(self._files.values()), columns=["source", "form", "records", "rejects"]),
             evidence.grouped(facts),
             pods,
-            rejects.sort_values(["source", "line"], kind="stable", ignore_index=True),
+            rejects,
             coverage.add_up([*self._counts, repeats]),
         )
+
+
+def pods_once(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """One row for each different pod object."""
+    pods = parts.joined(tables, schema.PODS)
+    pods = pods.sort_values(["namespace", "pod", "pod_uid", "source", "line"], kind="stable")
+    content = [name for name in pods.columns if name not in ("source", "line", "containers", "init_containers")]
+    return pods.drop_duplicates(content).reset_index(drop=True)
+
+
+def events_once(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The events by time, each once."""
+    rows = parts.joined(tables, schema.EVENTS)
+    rows = rows.sort_values(["time_upper", "event_name", "insert_id", "source", "line"], kind="stable")
+    content = [name for name in rows.columns if name not in ("source", "line")]
+    return rows.drop_duplicates(content).reset_index(drop=True)
+
+
+def rejects_in_order(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """What could not be read, by file and line."""
+    rejects = parts.joined(tables, schema.REJECTS)
+    return rejects.sort_values(["source", "line"], kind="stable", ignore_index=True)
+
+
+class Rows:
+    """The rows of an export as they are read, piece by piece: entries each once, the other tables at the end."""
+
+    def __init__(self, tasks: list[parts.Task], engine):
+        self._tasks, self._engine = tasks, engine
+        self._tables: dict[str, list[pd.DataFrame]] = {"events": [], "pods": [], "rejects": []}
+        self.forms: set[str] = set()
+
+    def entries(self) -> Iterator[pd.DataFrame]:
+        """Log entries in the order of the files (`schema.LOG_ENTRIES`), those delivered again left out."""
+        seen, before, source = _Seen(), 0, None
+        with progress(sum(task.size for task in self._tasks), "reading") as done:
+            for task, part in zip(self._tasks, self._engine.load(self._tasks), strict=True):
+                before, source = (before if task.source == source else 0), task.source
+                tables = {name: _moved(table, before) for name, table in part.tables.items()}
+                before += part.lines
+                for name, kept in self._tables.items():
+                    kept.append(tables[name])
+                self.forms |= {form for form, _, _ in part.files.values()}
+                yield tables["log_entries"][~seen.again(tables["log_entries"])]
+                done(task.size)
+
+    def rest(self) -> dict[str, pd.DataFrame]:
+        """Events, pods and rejects, once the entries have been read."""
+        return {
+            "events": events_once(self._tables["events"]),
+            "pods": pods_once(self._tables["pods"]),
+            "rejects": rejects_in_order(self._tables["rejects"]),
+        }
+
+
+class _Seen:
+    """Which entries were seen, by log, time, insert id and project: eight bytes each, in a few sorted arrays."""
+
+    def __init__(self):
+        self._sorted: list[np.ndarray] = []
+
+    def again(self, entries: pd.DataFrame) -> np.ndarray:
+        """Whether each entry was seen before, in these or in earlier ones; those without an id never."""
+        known = entries["insert_id"].notna().to_numpy()
+        columns = [entries[name] for name in ("log_name", "insert_id", "project")]
+        keys = zip(*columns, entries["time"].astype("int64"), strict=True)
+        marks = np.fromiter(map(hash, keys), np.int64, len(entries))
+        again = known & pd.Series(marks).where(known).duplicated().to_numpy()
+        for old in self._sorted:
+            again |= known & (old[np.minimum(np.searchsorted(old, marks), len(old) - 1)] == marks)
+        if (known & ~again).any():
+            self._sorted.append(np.sort(marks[known & ~again]))
+        while len(self._sorted) > 1 and len(self._sorted[-2]) < 2 * len(self._sorted[-1]):
+            self._sorted[-2:] = [np.sort(np.concatenate(self._sorted[-2:]))]
+        return again
 
 
 def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -9,10 +9,18 @@ import pyarrow.parquet as pq
 
 from meshlogs import schema
 from meshlogs.errors import InputError
+from meshlogs.formats import NOTHING
 from meshlogs.pipeline import Export, Fleet
 from meshlogs.remedies import wait_for_proxy
 from meshlogs.report import summary, write_report
 
+# What an export is converted to.
+LAYOUTS = {
+    "log_entries": schema.LOG_ENTRIES,
+    "events": schema.EVENTS,
+    "pods": schema.PODS,
+    "rejects": schema.REJECTS,
+}
 # A cell that a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -47,19 +55,21 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
 
 
 def write_export(export: Export, out: Path) -> dict[str, int]:
-    """Write log_entries, events, pods and rejects as Parquet to `out`; their row counts come back."""
+    """Write log_entries, events, pods and rejects as Parquet to `out`; their row counts come back.
+
+    Log entries stand in the order of the files and are never all in memory.
+    """
     out = _folder(out)
-    layouts = {
-        "log_entries": schema.LOG_ENTRIES,
-        "events": schema.EVENTS,
-        "pods": schema.PODS,
-        "rejects": schema.REJECTS,
-    }
-    counts = {}
-    for name, layout in layouts.items():
-        table = getattr(export, name)
-        pq.write_table(schema.to_arrow(table, layout), out / f"{name}.parquet")
+    rows, counts = export.rows(), {"log_entries": 0}
+    with pq.ParquetWriter(out / "log_entries.parquet", schema.LOG_ENTRIES) as writer:
+        for piece in rows.entries():
+            writer.write_table(schema.to_arrow(piece, schema.LOG_ENTRIES))
+            counts["log_entries"] += len(piece)
+    for name, table in rows.rest().items():
+        pq.write_table(schema.to_arrow(table, LAYOUTS[name]), out / f"{name}.parquet")
         counts[name] = len(table)
+    if rows.forms <= {*NOTHING}:
+        raise export.nothing()
     return counts
 
 

@@ -25,13 +25,15 @@ _LENGTH = struct.Struct("<Q")
 # Rows of entries and events: so many at most wait for their evidence to be taken; with fewer than the second, others'
 # are waited for, since the taking costs the same for a few as for some thousands.
 BATCH, FEW = 50_000, 3_000
+# Parts of a file whose rows are all wanted, which take many times as much memory as the file.
+ROWS_STRETCH = 16 << 20
 
 
 class Task(NamedTuple):
     """What to read: a file, or the lines of it that begin in a range of bytes.
 
-    `strict`: a file of no known form is an error, not a reject. `whole`: parse every line. `since` and `until` [ns]:
-    entries and events to keep, since <= time < until.
+    `strict`: a file of no known form is an error, not a reject. `whole`: parse every line. `rows`: give the rows
+    themselves, not their evidence. `since` and `until` [ns]: entries and events to keep, since <= time < until.
     """
 
     path: str
@@ -40,6 +42,7 @@ class Task(NamedTuple):
     end: int | None = None
     strict: bool = False
     whole: bool = False
+    rows: bool = False
     since: int | None = None
     until: int | None = None
 
@@ -85,36 +88,41 @@ class Part(NamedTuple):
 
 
 def tasks(
-    files: list[tuple[Path, str]], strict: set[Path], *, whole: bool = False, since=None, until=None
+    files: list[tuple[Path, str]], strict: set[Path], *, whole: bool = False, rows: bool = False, since=None, until=None
 ) -> list[Task]:
     """The tasks for these files, in their order; a large plain file of lines is several.
 
-    `since` and `until` are timestamps or None. With them, or with `whole`, every line is parsed.
+    `since` and `until` are timestamps or None. With them, with `rows`, or with `whole`, every line is parsed.
     """
     first, last = (None if time is None else int(times.to_ns(pd.Series([time]))[0]) for time in (since, until))
-    whole = whole or since is not None or until is not None
+    whole = whole or rows or since is not None or until is not None
+    length = ROWS_STRETCH if rows else scan.STRETCH
     found = []
     for path, source in files:
         pieces = [scan.Stretch(path, source)]
-        if path.stat().st_size > scan.STRETCH and not whole and formats.is_lines(path):
-            pieces = scan.stretches(path, source)
+        if path.stat().st_size > length and _is_lines(path):
+            pieces = scan.stretches(path, source, length)
         found += [
-            Task(str(path), source, piece.begin, piece.end, path in strict, whole, first, last) for piece in pieces
+            Task(str(path), source, piece.begin, piece.end, path in strict, whole, rows, first, last)
+            for piece in pieces
         ]
     return found
 
 
 def load(task: Task) -> Part:
     """What the task's file holds. Raises InputError, for a file of no known form only if the task is strict."""
-    path = Path(task.path)
-    if not task.whole and _is_lines(path):
-        try:
-            found = scan.scan(scan.Stretch(path, task.source, task.begin, task.end))
-        except OSError as error:
-            raise InputError(str(path), f"cannot be read: {error.strerror or error}") from error
-        return _collected(task, [found.shard], found.counts, found.lines)
-    read = formats.chunks if task.strict else formats.chunks_any
-    return _collected(task, read(path, source=task.source), schema.empty(schema.COVERAGE), 0)
+    path, nothing = Path(task.path), schema.empty(schema.COVERAGE)
+    if not _is_lines(path):
+        read = formats.chunks if task.strict else formats.chunks_any
+        return _collected(task, ((shard, 0) for shard in read(path, source=task.source)), nothing)
+    stretch = scan.Stretch(path, task.source, task.begin, task.end)
+    try:
+        if task.whole:
+            return _collected(task, scan.rows(stretch), nothing)
+        found = scan.scan(stretch)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror or error}") from error
+    return _collected(task, [(found.shard, found.lines)], found.counts)
 
 
 def extracted(entries: list[pd.DataFrame], events: list[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -137,12 +145,13 @@ def _is_lines(path: Path) -> bool:
         return False  # told when it is read
 
 
-def _collected(task: Task, shards: Iterable[formats.Shard], counts: pd.DataFrame, lines: int) -> Part:
-    """The part that these shards are; of many rows only their evidence."""
+def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], counts: pd.DataFrame) -> Part:
+    """The part that these shards are, each with the lines up to its end; of many rows only their evidence."""
     files: dict[str, tuple[str, int, int]] = {}
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _LAYOUTS} | {"counts": [counts]}
-    parsed = 0
-    for shard in shards:
+    parsed = lines = 0
+    for shard, upto in shards:
+        lines = upto
         _, records, rejects = files.get(shard.source, ("", 0, 0))
         files[shard.source] = (shard.form, records + shard.records, rejects + len(shard.rejects))
         parsed += len(shard.log_entries)
@@ -150,9 +159,11 @@ def _collected(task: Task, shards: Iterable[formats.Shard], counts: pd.DataFrame
         tables["rejects"].append(shard.rejects)
         tables["log_entries"].append(_within(task, shard.log_entries, "time"))
         tables["events"].append(_within(task, shard.events, "time_upper"))
-        _extract(tables, BATCH)
-    _extract(tables, 1 if tables["evidence"] else FEW)
-    if lines:
+        if not task.rows:
+            _extract(tables, BATCH)
+    if not task.rows:
+        _extract(tables, 1 if tables["evidence"] else FEW)
+    if lines and not task.whole:  # blank lines were counted
         form, records, rejects = files[task.source]
         files[task.source] = (form, max(records, lines), rejects)
     return Part(files, parsed, lines, {name: joined(tables[name], layout) for name, layout in _LAYOUTS.items()})

@@ -33,10 +33,11 @@ class Export:
     def _shards(self) -> list[formats.Shard]:
         shards = [_read(path, source, strict=path in self._named) for path, source in self._files]
         if all(shard.form in formats.NOTHING for shard in shards):
-            raise self._nothing()
+            raise self.nothing()
         return shards
 
-    def _nothing(self) -> InputError:
+    def nothing(self) -> InputError:
+        """The error to raise for an export in which there is nothing to read."""
         return InputError(
             ", ".join(sorted({source for _, source in self._files})[:3]),
             "no log entry, event or pod found in any file",
@@ -48,7 +49,7 @@ class Export:
         tasks = parts.tasks(self._files, self._named, since=self.since, until=self.until)
         found = gather.gather(tasks, self.engine)
         if found.files["form"].isin(formats.NOTHING).all():
-            raise self._nothing()
+            raise self.nothing()
         return found
 
     @property
@@ -78,10 +79,13 @@ class Export:
     def events(self) -> pd.DataFrame:
         """Events by time, each once (`schema.EVENTS`)."""
         rows = self._together("events", schema.EVENTS)
-        rows = self._within(rows, rows["time_upper"])
-        rows = rows.sort_values(["time_upper", "event_name", "insert_id", "source", "line"], kind="stable")
-        content = [name for name in rows.columns if name not in ("source", "line")]
-        return rows.drop_duplicates(content).reset_index(drop=True)
+        return gather.events_once([self._within(rows, rows["time_upper"])])
+
+    def rows(self) -> gather.Rows:
+        """Log entries, events, pods and rejects piece by piece, for exports that do not fit in memory."""
+        return gather.Rows(
+            parts.tasks(self._files, self._named, rows=True, since=self.since, until=self.until), self.engine
+        )
 
     @property
     def pods(self) -> pd.DataFrame:

@@ -57,14 +57,15 @@ class Found(NamedTuple):
     lines: int
 
 
-def stretches(path: Path, source: str) -> list[Stretch]:
+def stretches(path: Path, source: str, length: int | None = None) -> list[Stretch]:
     """The parts of a file that can be scanned apart: several of a large plain file, one of a compressed one."""
+    length = length or STRETCH
     with path.open("rb") as file:
         compressed = streams.compressed(file.read(6))
     size = path.stat().st_size
-    if compressed or size <= STRETCH + STRETCH // 2:
+    if compressed or size <= length + length // 2:
         return [Stretch(path, source)]
-    edges = [*range(0, size - STRETCH // 2, STRETCH), None]
+    edges = [*range(0, size - length // 2, length), None]
     return [Stretch(path, source, begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True)]
 
 
@@ -81,6 +82,22 @@ def scan(stretch: Stretch, done=None) -> Found:
     return Found(
         shard if damage is None else shard.with_reject(None, damage, "", stretch.source), look.counts(), look.lines
     )
+
+
+def rows(stretch: Stretch) -> Iterator[tuple[Shard, int]]:
+    """Every line of a stretch, parsed: shards of a bounded size, each with the number of lines read so far."""
+    tables, lines = Tables(stretch.source), 0
+    with streams.open_text(stretch.path) as file:
+        for block in _blocks(file, stretch):
+            for line in block.split(b"\n")[: -1 if block.endswith(b"\n") else None]:
+                lines += 1
+                if line and not line.isspace():
+                    log_entries.add_text(tables, line, lines)
+            if tables.full:
+                yield tables.taken("log_entries"), lines
+        damage = streams.damage_of(file)
+    shard = tables.shard("log_entries")
+    yield shard if damage is None else shard.with_reject(None, damage, "", stretch.source), lines
 
 
 def _blocks(file: BinaryIO, stretch: Stretch) -> Iterator[bytes]:

@@ -1,0 +1,96 @@
+"""`convert` gives every row once, in pieces, and never holds them all."""
+
+import gzip
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import meshlogs as ml
+from meshlogs import gather, output, parts, schema
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fleet")
+    ml.simulate_fleet(folder, pods=30, seed=8, shards=2)
+    whole = (folder / "export").rglob("*_S0.json")
+    again = next(path for path in whole if "stdout" in str(path))
+    (folder / "export" / "again.json.gz").write_bytes(gzip.compress(again.read_bytes()))
+    return folder / "export"
+
+
+def comparable(table):
+    order = ["time", "log_name", "insert_id", "message", "source", "line"]
+    return table.sort_values(order, kind="stable", ignore_index=True)
+
+
+@pytest.mark.parametrize("stretch", [parts.ROWS_STRETCH, 2000])
+def test_the_rows_are_those_that_are_read_whole(export, tmp_path, monkeypatch, stretch):
+    monkeypatch.setattr(parts, "ROWS_STRETCH", stretch)
+    counts = output.write_export(ml.read(export), tmp_path)
+    read = ml.read(export)
+    for name, layout in output.LAYOUTS.items():
+        table = schema.load(tmp_path, name, layout)
+        assert counts[name] == len(table)
+        expected = getattr(read, name)
+        if name == "log_entries":
+            table, expected = comparable(table), comparable(expected)
+        pd.testing.assert_frame_equal(table, expected)
+
+
+def test_only_the_asked_time_is_converted(export, tmp_path):
+    since = "2026-03-02T09:30:00Z"
+    output.write_export(ml.read(export, since=since), tmp_path)
+    table = schema.load(tmp_path, "log_entries", schema.LOG_ENTRIES)
+    assert len(table) and (table["time"].dropna() >= pd.Timestamp(since)).all()
+    assert len(table) == len(ml.read(export, since=since).log_entries)
+
+
+def test_an_export_of_nothing_is_an_error(tmp_path):
+    (tmp_path / "empty.json").write_text("\n")
+    with pytest.raises(ml.InputError, match="no log entry"):
+        output.write_export(ml.read(tmp_path), tmp_path / "out")
+
+
+KEYS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_from(["1", "2", None])), max_size=30)
+
+
+@given(KEYS, st.integers(1, 7))
+def test_repeats_are_found_across_pieces(keys, size):
+    rows = schema.conform(
+        [{"log_name": log, "time": pd.Timestamp(time, tz="UTC"), "insert_id": name} for log, time, name in keys],
+        schema.LOG_ENTRIES,
+    )
+    seen = gather._Seen()
+    found = [seen.again(rows.iloc[at : at + size]) for at in range(0, len(rows), size)]
+    expected = [name is not None and keys.index((log, time, name)) < at for at, (log, time, name) in enumerate(keys)]
+    assert np.concatenate([*found, np.zeros(0, bool)]).tolist() == expected
+
+
+MEASURED = """
+import resource, sys
+from meshlogs import engines, output
+import meshlogs as ml
+export = ml.read(sys.argv[1])
+export.engine = engines.Local(1)
+rows = output.write_export(export, sys.argv[2])["log_entries"]
+print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_a_large_export_takes_little_memory(tmp_path):
+    with (tmp_path / "S0.json").open("w") as file:
+        for number in range(60_000):
+            entry = {"insertId": f"i{number}", "logName": "projects/p/logs/stdout", "resource": {"labels": {"pod_name": "p"}, "type": "k8s_container"},
+                     "textPayload": f"{number} " + "x" * 2000, "timestamp": "2026-03-02T09:00:00.5Z"}  # fmt: skip
+            file.write(json.dumps(entry, separators=(",", ":")) + "\n")
+    words = [sys.executable, "-c", MEASURED, tmp_path / "S0.json", tmp_path / "out"]
+    rows, megabytes = map(int, subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+    assert rows == 60_000
+    assert megabytes < 500, "132 MB of lines"
