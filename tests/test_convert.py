@@ -87,8 +87,13 @@ print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 def test_a_large_export_takes_little_memory(tmp_path):
     with (tmp_path / "S0.json").open("w") as file:
         for number in range(60_000):
-            entry = {"insertId": f"i{number}", "logName": "projects/p/logs/stdout", "resource": {"labels": {"pod_name": "p"}, "type": "k8s_container"},
-                     "textPayload": f"{number} " + "x" * 2000, "timestamp": "2026-03-02T09:00:00.5Z"}  # fmt: skip
+            entry = {
+                "insertId": f"i{number}",
+                "logName": "projects/p/logs/stdout",
+                "resource": {"labels": {"pod_name": "p"}, "type": "k8s_container"},
+                "textPayload": f"{number} " + "x" * 2000,
+                "timestamp": "2026-03-02T09:00:00.5Z",
+            }
             file.write(json.dumps(entry, separators=(",", ":")) + "\n")
     words = [sys.executable, "-c", MEASURED, tmp_path / "S0.json", tmp_path / "out"]
     rows, megabytes = map(int, subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
