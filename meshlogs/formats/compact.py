@@ -8,6 +8,8 @@ from meshlogs import times
 from meshlogs.formats.k8s_events import container_of
 from meshlogs.formats.tables import Shard, Tables, moment, whole_second
 
+TITLE = "Compact text of a log viewer, as troubleshooting guides print it"
+LOSES = "the pod of an event, namespace and cluster"
 EXAMPLE = """W 2020-03-31T10:41:17Z spec.containers{istio-proxy} Readiness probe failed: HTTP probe failed with \
 statuscode: 503  spec.containers{istio-proxy}
 E 2020-03-31T10:41:15.552128897Z web web-67d56cdd-g7fvb dial tcp 10.0.0.9:6379: connect: connection refused \

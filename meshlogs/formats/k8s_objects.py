@@ -11,6 +11,14 @@ from meshlogs.formats.k8s_events import event_row, is_event
 from meshlogs.formats.k8s_pods import is_pod, pod_row
 from meshlogs.formats.tables import Shard, Tables, excerpt, get, joined, tidy
 
+TITLE = (
+    "Kubernetes events and pods as JSON: `kubectl get events,pods -o json`, API lists (`v1`, "
+    "`events.k8s.io/v1`), single objects"
+)
+LOSES = (
+    "the cluster's name; times to the second, but for events that client-go named; of repeated events "
+    "all but the first and last"
+)
 EXAMPLE = (
     '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Event","reason":"Started",'
     '"involvedObject":{"kind":"Pod","name":"web-67d56cdd-g7fvb","fieldPath":"spec.containers{web}"},'

@@ -11,6 +11,8 @@ from meshlogs import times
 from meshlogs.formats.names import workload_of
 from meshlogs.formats.tables import Shard, Tables, compact, moment, text_of, tidy, without_newline
 
+TITLE = "Logs of containers as text: `kubectl logs`, with `--timestamps` or not, cluster snapshots, bug reports"
+LOSES = "the cluster's name; without `--timestamps` all times but those that the program wrote itself"
 EXAMPLE = "2022-06-03T14:15:54.137066Z\tinfo\tEnvoy proxy is ready\n"
 
 # Where a JSON line keeps its time, first come first served; seconds since the epoch as a number, too.

@@ -14,6 +14,8 @@ import yaml
 from meshlogs.formats import k8s_objects
 from meshlogs.formats.tables import Shard, Tables, tidy
 
+TITLE = "YAML of log entries, events and pods: `gcloud logging read`, `kubectl get -o yaml`"
+LOSES = "for Kubernetes objects the same as in JSON"
 EXAMPLE = """---
 insertId: 1a
 logName: projects/p/logs/stderr
