@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from meshlogs.errors import InputError
-from meshlogs.formats import archives, compact, k8s_objects, log_entries, pod_logs, streams, yaml_documents
+from meshlogs.formats import (
+    archives,
+    compact,
+    k8s_objects,
+    kubectl_tables,
+    log_entries,
+    pod_logs,
+    streams,
+    yaml_documents,
+)
 from meshlogs.formats.tables import Shard, Tables, excerpt, joined
 
 # In the order in which they are tried: the last ones are the most easily content.
@@ -21,6 +30,7 @@ FORMATS = {
     "k8s_objects": k8s_objects,
     "yaml": yaml_documents,
     "compact": compact,
+    "kubectl_tables": kubectl_tables,
     "pod_logs": pod_logs,
 }
 
