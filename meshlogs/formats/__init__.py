@@ -16,6 +16,7 @@ from meshlogs.formats import (
     archives,
     compact,
     k8s_objects,
+    kubectl_describe,
     kubectl_tables,
     log_entries,
     pod_logs,
@@ -31,6 +32,7 @@ FORMATS = {
     "yaml": yaml_documents,
     "compact": compact,
     "kubectl_tables": kubectl_tables,
+    "kubectl_describe": kubectl_describe,
     "pod_logs": pod_logs,
 }
 

@@ -7,7 +7,7 @@ a time, too. All ages of a table are against one clock, that of the API server.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from meshlogs import times
@@ -142,12 +142,35 @@ def told_container(message: str | None) -> str | None:
     return next(filter(None, match.groups()), None) if match else None
 
 
+def ours_of(names: Iterable[str]) -> dict[str, str]:
+    """Heading -> our name for it, of the headings that we know."""
+    return {name: HEADINGS[key] for name in names if (key := re.sub("[^A-Z]", "", name.upper())) in HEADINGS}
+
+
+def row_cells(layout: Layout, ours: dict[str, str], text: str) -> dict[str, str] | None:
+    """The cells of a row that say something, None if the line is no row."""
+    found = layout.cells(text)
+    if found is None:
+        return None
+    cells = {ours[name]: cell for name, cell in found.items() if name in ours and cell not in NOTHING}
+    for name in ("last", "first"):
+        written = next((cell for heading, cell in found.items() if ours.get(heading) == name), "")
+        if written not in NOTHING and _begins_aged(written) is False:
+            return None
+    if "count" in cells and integer(cells["count"]) is None or not {"reason", "message"} & set(cells):
+        return None
+    cells["last"], count, first = repeated(cells["last"]) if "last" in cells else ("", None, "")
+    if count is not None:
+        cells |= {"count": str(count), "first": first}
+    return cells
+
+
 def _headings(line: str) -> dict[str, str] | None:
     """Heading -> our name for it, if this line is the headings of a table of events."""
     if line != line.upper() or "REASON" not in line and "MESSAGE" not in line:
         return None
     names = layout_of(line.rstrip()).names
-    ours = {name: HEADINGS[key] for name in names if (key := re.sub("[^A-Z]", "", name)) in HEADINGS}
+    ours = ours_of(names)
     found = set(ours.values())
     enough = {"reason", "message"} <= found or len(found & {"reason", "message"}) and {"last", "object"} & found
     return ours if enough and len(found) == len(ours) else None
@@ -165,7 +188,7 @@ def _tables(tables: Tables, file: BinaryIO) -> Iterator[list[Row]]:
             if layout is not None:
                 yield rows
             layout, ours, rows = layout_of(text), headings, []
-        elif layout is not None and (cells := _cells(layout, ours, text)):
+        elif layout is not None and (cells := row_cells(layout, ours, text)):
             tables.records += 1
             rows.append(Row(number, cells))
         elif rows and ours.get(layout.names[-1]) == "message" and not _begins_aged(text):
@@ -177,24 +200,6 @@ def _tables(tables: Tables, file: BinaryIO) -> Iterator[list[Row]]:
             tables.reject(number, "not a row of a table of events", text)
     if layout is not None:
         yield rows
-
-
-def _cells(layout: Layout, ours: dict[str, str], text: str) -> dict[str, str] | None:
-    """The cells of a row that say something, None if the line is no row."""
-    found = layout.cells(text)
-    if found is None:
-        return None
-    cells = {ours[name]: cell for name, cell in found.items() if name in ours and cell not in NOTHING}
-    for name in ("last", "first"):
-        written = next((cell for heading, cell in found.items() if ours.get(heading) == name), "")
-        if written not in NOTHING and _begins_aged(written) is False:
-            return None
-    if "count" in cells and integer(cells["count"]) is None or not {"reason", "message"} & set(cells):
-        return None
-    cells["last"], count, first = repeated(cells["last"]) if "last" in cells else ("", None, "")
-    if count is not None:
-        cells |= {"count": str(count), "first": first}
-    return cells
 
 
 def _begins_aged(text: str) -> bool:
