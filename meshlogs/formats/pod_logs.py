@@ -45,6 +45,8 @@ _KLOG = re.compile(r"[IWEF](\d\d)(\d\d) (\d\d:\d\d:\d\d\.\d{6})\s")
 _BLOCK = re.compile(r"==== START logs for container (\S+) of pod (\S+)/(\S+) ====")
 # It follows the last line at once if that had no end. (kubernetes/kubectl pkg/cmd/clusterinfo)
 _BLOCK_END = re.compile(r"==== END logs for container \S+ of pod \S+/\S+ ====$")
+# What kubectl writes in place of a log that it could not get; "connection refused" in it is not the container's.
+_NO_LOG = re.compile(r"(?:Create log request|Request log) error: ")
 # (kubernetes pkg/kubelet/kuberuntime/logs: parseCRILog; tags are separated by colons)
 _CRI = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP])(?::\S*)? ?(.*)", re.DOTALL
@@ -106,7 +108,7 @@ def sniff(head: bytes, name: str) -> bool:
 
 
 def read(file: BinaryIO, source: str) -> Shard:
-    """The lines of one file as log entries; none is ever rejected.
+    """The lines of one file as log entries; only what kubectl wrote in place of a log is a reject.
 
     Namespace, pod and container are those of the path: `…/NAMESPACE/POD/CONTAINER.log` or `logs.txt`, or as a node
     names its files; the container also that of the block of a snapshot (`==== START logs for container …`), else
@@ -172,7 +174,10 @@ class _Log:
             return
         closed = _BLOCK_END.search(text) if self._block and text.endswith("====") else None
         text = text[: closed.start()] if closed else text
-        if text.strip():
+        if self._block and _NO_LOG.match(text):
+            self._tables.records += 1
+            self._tables.reject(number, "kubectl could not get this log", text)
+        elif text.strip():
             framed = _framed(text) if self._framed else None
             if framed:
                 self._part(number, framed)
