@@ -35,7 +35,11 @@ REASONS = (
     ("Pulled", r"Container image .* already present on machine|Successfully pulled image"),
     ("Pulling", r"[Pp]ulling image"),
     ("Unhealthy", r"(?:Readiness|Liveness|Startup) probe (?:failed|errored)"),
-    ("Killing", r"Killing container|Stopping container|Container \S+ failed (?:liveness|startup) probe"),
+    (
+        "Killing",
+        r"Killing (?:container|with docker id)|Stopping container|FailedPostStartHook$"
+        r"|Container \S+ (?:failed (?:liveness|startup) probe|definition changed)",
+    ),
     ("BackOff", r"Back-off (?:restarting|pulling)"),
     ("FailedPostStartHook", r"PostStartHook failed|Exec lifecycle hook .*PostStart"),
     ("Failed", r"Failed to pull image|Error: (?:ErrImagePull|ImagePullBackOff|ErrImageNeverPull)"),

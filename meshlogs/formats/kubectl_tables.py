@@ -72,6 +72,7 @@ _NONE_FOUND = re.compile(r"No resources found\b.*")
 _ASSIGNED = re.compile(r"Successfully assigned ([a-z0-9-]+)/(\S+) to ")
 _TOLD = re.compile(
     r"(?:Created container:?|Started container|Stopping container) ([a-z0-9-]+)$"
+    r"|Killing container with id \w+://(?![0-9a-f]{12})([a-z0-9-]+)(?::| for reason)"
     r"|Container ([a-z0-9-]+) (?:failed|definition)|restarting failed container ([a-z0-9-]+) in pod"
 )
 _PATHED = re.compile(r"(spec\.\w+\{[^{}]*\}): (.*)", re.DOTALL)
