@@ -16,6 +16,7 @@ _HOME = {
     "evidence_for": "pipeline",
     "Export": "pipeline",
     "Fleet": "pipeline",
+    "known_formats": "formats.catalogue",
     "compare": "comparison",
     "Comparison": "comparison",
     "explain": "walkthrough",

@@ -118,6 +118,20 @@ def convert(paths, out, as_json):
 
 
 @main.command()
+@click.option("--markdown", is_flag=True, help="Print the page of the docs instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print form, title, loses and example as JSON.")
+def formats(markdown, as_json):
+    """Every form of export that can be read: what it is, what it loses, an example."""
+    from meshlogs.formats import catalogue
+
+    table = meshlogs.known_formats()
+    if as_json:
+        click.echo(json.dumps(table.to_dict("records"), indent=2))
+    else:
+        click.echo(catalogue.markdown(table) if markdown else catalogue.plain(table) + "\n", nl=False)
+
+
+@main.command()
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
 @click.option("--by", multiple=True, help="Column to show starts by; may be repeated.  [namespace, workload]")

@@ -49,7 +49,7 @@ LOG_ENTRIES = pa.schema(
 EVENTS = pa.schema(
     [
         *_bounds("time"),  # this occurrence: the last one of a counted event
-        ("time_source", TEXT),  # name | event_time | last_timestamp | entry
+        ("time_source", TEXT),  # name | event_time | last_timestamp | entry | age
         *_bounds("first"),
         ("count", INT),  # null where the export dropped it
         ("reason", TEXT),

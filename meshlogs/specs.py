@@ -42,11 +42,15 @@ def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """
     full = pods[pods["spec"].notna()].sort_values(["created", "pod_uid", "source"], kind="stable", ignore_index=True)
     by_uid = full.dropna(subset=["pod_uid"]).drop_duplicates("pod_uid", keep="last")
-    one_each = full.drop_duplicates(["cluster", "namespace", "pod", "pod_uid"], keep="last")
+    better = _name(full).isin(_name(by_uid)) & full["pod_uid"].isna()
+    one_each = full[~better].drop_duplicates(["cluster", "namespace", "pod", "pod_uid"], keep="last")
     by_name = one_each[~one_each.duplicated(["namespace", "pod"], keep=False)]
     place = schema.lookup(starts["pod_uid"], pd.Series(by_uid.index, by_uid["pod_uid"], dtype="Int64"))
     named = schema.lookup(_name(starts), pd.Series(by_name.index, _name(by_name), dtype="Int64"))
     place = place.where(starts["pod_uid"].notna(), named)
+    # Text of `kubectl describe` has no uid: it is that of the one start of its name.
+    unsure = _name(starts).duplicated(keep=False) | named.isin(full.index[full["pod_uid"].notna()])
+    place = place.fillna(named.mask(unsure))
     used = full.loc[sorted(place.dropna().unique())]
     known = {at: _spec(row) for at, row in zip(used.index, used.to_dict("records"), strict=True)}
     records = [known.get(at, _NO_SPEC) for at in place]

@@ -43,6 +43,7 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """
     dated = evidence["time_upper"].notna() | (evidence["kind"] == "app_logged")
     rows = evidence[evidence["pod"].notna() & dated].copy()
+    rows = _fill_namespace(rows, pods)
     rows = _fill_cluster(rows, pods)
     rows = _fill_uid(rows, pods)
     key = rows[[*WHERE, "namespace", "pod", "pod_uid"]].fillna("")
@@ -84,6 +85,16 @@ def _start_ids(rows: pd.DataFrame) -> pd.Series:
     ambiguous = rows.groupby("cluster")[["project", "location"]].transform("nunique").max(axis=1) > 1
     name = name.where(~ambiguous, rows["project"] + "/" + rows["location"] + "/" + name)
     return name.where(rows["number"] == 1, name + "#" + rows["number"].astype(str)).str.removeprefix("/")
+
+
+def _fill_namespace(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    """Give evidence without a namespace (a table of one, a viewer's text) that of the pods of its name, if one."""
+    missing = rows["namespace"].isna()
+    if missing.any():
+        known = pd.concat([rows[["pod", "namespace"]], pods[["pod", "namespace"]]]).dropna().drop_duplicates()
+        known = known[~known["pod"].duplicated(keep=False)].set_index("pod")["namespace"]
+        rows["namespace"] = rows["namespace"].fillna(schema.lookup(rows["pod"], known))
+    return rows
 
 
 def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,7 @@ REASONS = {
     "Preempted": "pod_stopping",
 }
 PULL_FAILED = r"ErrImagePull|ImagePullBackOff|Back-off pulling image|Failed to pull image|ErrImageNeverPull"
-RESTARTS = r"will be restarted|failed (?:liveness|startup) probe|unhealthy, it will be killed"
+RESTARTS = r"will be restarted|failed (?:liveness|startup) probe|unhealthy, it will be killed|killed and re-?created"
 
 # A deleted pod's deletionTimestamp is the end of its grace period; the default is 30 s.
 GRACE = 30 * times.SECOND

@@ -55,7 +55,11 @@ def redirected(
         if str(address) == METADATA_SERVER:
             return Redirection("unknown", "metadata_server")
         return Redirection("assumed", "no_pod_spec")
-    return _by_rules(json.loads(rules), address, port)
+    known = json.loads(rules)
+    answer = _by_rules(known, address, port)
+    if answer.answer == "yes" and known.get("users") == "unknown":  # the proxy's own user is let through
+        return Redirection("assumed", "user_not_shown")
+    return answer
 
 
 def _by_rules(rules: dict, address, port: int | None) -> Redirection:

@@ -12,15 +12,29 @@ from pathlib import Path
 from typing import BinaryIO
 
 from meshlogs.errors import InputError
-from meshlogs.formats import archives, compact, k8s_objects, log_entries, pod_logs, streams, yaml_documents
+from meshlogs.formats import (
+    archives,
+    cluster_dump,
+    compact,
+    k8s_objects,
+    kubectl_describe,
+    kubectl_tables,
+    log_entries,
+    pod_logs,
+    streams,
+    yaml_documents,
+)
 from meshlogs.formats.tables import Shard, Tables, excerpt, joined
 
 # In the order in which they are tried: the last ones are the most easily content.
 FORMATS = {
     "log_entries": log_entries,
+    "cluster_dump": cluster_dump,
     "k8s_objects": k8s_objects,
     "yaml": yaml_documents,
     "compact": compact,
+    "kubectl_tables": kubectl_tables,
+    "kubectl_describe": kubectl_describe,
     "pod_logs": pod_logs,
 }
 
@@ -30,7 +44,7 @@ HEAD = 1 << 16  # bytes looked at to find the form
 
 # Files of `istioctl bug-report` that hold no logs, events or pods. (istio tools/bug-report/pkg)
 _OTHER = re.compile(
-    r"bug-report/(?:versions|bug-report\.log|analyze/.*|cluster/(?:secrets|crs|nodes|k8s-cluster-resources)"
+    r"bug-report/(?:versions|bug-report\.log|analyze/.*|cluster/(?:secrets|crs|nodes|k8s-cluster-resources|cluster-context|kubectl-version)"
     r"|(?:proxies|istio|operator|cni|ztunnel)/.*/(?!\S+\.log$)[^/]*)$"
 )
 
@@ -91,7 +105,7 @@ def chunks(path: str | Path, form: str | None = None, source: str | None = None)
                 yield from _members(file, source)
                 return
             head = file.peek(HEAD)[:HEAD]
-            form = form or _form_of(head, str(path))
+            form = form or (OTHER if _is_other(path.absolute().as_posix()) else _form_of(head, str(path)))
             if form is None:
                 raise InputError(str(path), _unknown(head), "Name the form, or leave the file out.")
             yield from _chunks(file, form, source)

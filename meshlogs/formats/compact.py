@@ -8,6 +8,8 @@ from meshlogs import times
 from meshlogs.formats.k8s_events import container_of
 from meshlogs.formats.tables import Shard, Tables, moment, whole_second
 
+TITLE = "Compact text of a log viewer, as troubleshooting guides print it"
+LOSES = "the pod of an event, namespace and cluster"
 EXAMPLE = """W 2020-03-31T10:41:17Z spec.containers{istio-proxy} Readiness probe failed: HTTP probe failed with \
 statuscode: 503  spec.containers{istio-proxy}
 E 2020-03-31T10:41:15.552128897Z web web-67d56cdd-g7fvb dial tcp 10.0.0.9:6379: connect: connection refused \
@@ -33,7 +35,11 @@ REASONS = (
     ("Pulled", r"Container image .* already present on machine|Successfully pulled image"),
     ("Pulling", r"[Pp]ulling image"),
     ("Unhealthy", r"(?:Readiness|Liveness|Startup) probe (?:failed|errored)"),
-    ("Killing", r"Killing container|Stopping container|Container \S+ failed (?:liveness|startup) probe"),
+    (
+        "Killing",
+        r"Killing (?:container|with docker id)|Stopping container|FailedPostStartHook$"
+        r"|Container \S+ (?:failed (?:liveness|startup) probe|definition changed)",
+    ),
     ("BackOff", r"Back-off (?:restarting|pulling)"),
     ("FailedPostStartHook", r"PostStartHook failed|Exec lifecycle hook .*PostStart"),
     ("Failed", r"Failed to pull image|Error: (?:ErrImagePull|ImagePullBackOff|ErrImageNeverPull)"),

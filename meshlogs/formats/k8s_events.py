@@ -50,7 +50,7 @@ def event_row(event: dict, entry_time: str | None = None) -> dict:
         host = text_of(core.get("reportingInstance"))
     container, container_kind = container_of(get(about, "fieldPath"))
     return event_times(core, entry_time) | {
-        "count": integer(core.get("count")) or integer(get(core, "series", "count")),
+        "count": max(integer(core.get("count")) or 0, integer(get(core, "series", "count")) or 0) or None,
         "reason": text_of(core.get("reason")),
         "type": text_of(core.get("type")),
         "message": text_of(core.get("message")),
@@ -138,7 +138,9 @@ def _stated(core: dict, name: int | None, lower: int, upper: int) -> tuple[int, 
     """Bounds from `lastTimestamp`; the name may sharpen them."""
     if not _within(name, lower):
         return lower, upper, "last_timestamp"
-    if (integer(core.get("count")) or 1) > 1:  # repeated within one second: the last came after the first
+    if (
+        max(integer(core.get("count")) or 1, integer(get(core, "series", "count")) or 1) > 1
+    ):  # repeated within one second: the last came after the first
         return name, upper, "last_timestamp"
     return name, name, "name"
 

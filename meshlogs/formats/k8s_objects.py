@@ -11,14 +11,19 @@ from meshlogs.formats.k8s_events import event_row, is_event
 from meshlogs.formats.k8s_pods import is_pod, pod_row
 from meshlogs.formats.tables import Shard, Tables, excerpt, get, joined, tidy
 
+TITLE = (
+    "Kubernetes events and pods as JSON: `kubectl get events,pods -o json`, API lists (`v1`, "
+    "`events.k8s.io/v1`), single objects"
+)
+LOSES = (
+    "the cluster's name; times to the second, but for events that client-go named; of repeated events "
+    "all but the first and last"
+)
 EXAMPLE = (
     '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Event","reason":"Started",'
     '"involvedObject":{"kind":"Pod","name":"web-67d56cdd-g7fvb","fieldPath":"spec.containers{web}"},'
     '"firstTimestamp":"2020-03-31T10:41:15Z","lastTimestamp":"2020-03-31T10:41:15Z","count":1}]}'
 )
-
-# Kind of a list -> kind of its items, which the API leaves out of them.
-LISTS = {"EventList": "Event", "PodList": "Pod"}
 
 _OBJECT = re.compile(rb'\s*\{\s*"')
 _OURS = re.compile(rb'(?<!\\)"(?:apiVersion|kind)"\s*:\s*"')
@@ -44,14 +49,29 @@ def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
 
 def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
     for found in envelopes.records_of(b"", file):
-        damaged = isinstance(found, envelopes.Damage)
-        value, reason = (None, found.reason) if damaged else _decoded(found.data)
-        if reason is None:
-            add(tables, value, found.line, LISTS.get(found.kind))
-        else:
-            tables.records += 1
-            tables.reject(found.line, reason, found.data)
+        add_found(tables, found)
         yield
+
+
+def item_kind(kind) -> str | None:
+    """The kind of the items of a list of this kind, which the API leaves out of them; None for a mixed list.
+
+    >>> item_kind("PodList"), item_kind("List")
+    ('Pod', None)
+    """
+    return kind.removesuffix("List") or None if isinstance(kind, str) and kind.endswith("List") else None
+
+
+def add_found(tables: Tables, found: envelopes.Record | envelopes.Damage, before: int | None = 0) -> None:
+    """Add what was found in a document that so many lines stand before."""
+    damaged = isinstance(found, envelopes.Damage)
+    value, reason = (None, found.reason) if damaged else _decoded(found.data)
+    line = found.line + (before or 0)
+    if reason is None:
+        add(tables, value, line, item_kind(found.kind))
+    else:
+        tables.records += 1
+        tables.reject(line, reason, found.data)
 
 
 def _decoded(data: bytes) -> tuple[object, str | None]:
@@ -77,7 +97,7 @@ def add(tables: Tables, value, line: int | None, kind: str | None = None) -> Non
         value = {**value, "kind": kind}
     if isinstance(value, dict) and isinstance(value.get("items"), list):
         for item in value["items"]:
-            add(tables, item, line, LISTS.get(value.get("kind")))
+            add(tables, item, line, item_kind(value.get("kind")))
         return
     tables.records += 1
     if is_event(value):

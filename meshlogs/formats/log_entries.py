@@ -8,6 +8,10 @@ from typing import BinaryIO
 from meshlogs.formats import entry, envelopes
 from meshlogs.formats.tables import Shard, Tables, joined
 
+TITLE = (
+    "Cloud Logging entries as JSON: files of a Cloud Storage sink, `gcloud logging read --format=json`, "
+    "REST pages, Logs Explorer downloads"
+)
 EXAMPLE = (
     '{"insertId":"1a","logName":"projects/p/logs/stderr","resource":{"type":"k8s_container","labels":'
     '{"pod_name":"web-67d56cdd-g7fvb","container_name":"web"}},"textPayload":"dial tcp 10.0.0.9:6379: '

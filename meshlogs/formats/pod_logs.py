@@ -1,7 +1,12 @@
-"""Plain logs of containers: `kubectl logs`, with or without --timestamps, cluster snapshots, bug reports."""
+"""Logs of containers as text: `kubectl logs`, files of a node, cluster snapshots, bug reports.
+
+Files of a node are those of containerd and CRI-O (`TIME stdout F text`) and of Docker (JSON: log, stream, time): long
+lines come in parts there, which are joined. What is in their frame is read like any other line.
+"""
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import PurePath
 from typing import BinaryIO, NamedTuple
 
@@ -9,8 +14,16 @@ import msgspec
 
 from meshlogs import times
 from meshlogs.formats.names import workload_of
-from meshlogs.formats.tables import Shard, Tables, compact, moment, text_of, tidy, without_newline
+from meshlogs.formats.tables import Shard, Tables, compact, joined, moment, text_of, tidy, without_newline
 
+TITLE = (
+    "Logs of containers as text: `kubectl logs` with `--timestamps` or not, files of a node (CRI, Docker), "
+    "cluster snapshots, bug reports"
+)
+LOSES = (
+    "the cluster's name; without the runtime's stamps all times but those that the program wrote itself; "
+    "where the path does not name them, namespace, pod and container"
+)
 EXAMPLE = "2022-06-03T14:15:54.137066Z\tinfo\tEnvoy proxy is ready\n"
 
 # Where a JSON line keeps its time, first come first served; seconds since the epoch as a number, too.
@@ -29,16 +42,32 @@ _STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)
 _LEADING = re.compile(rf"\[?({_STAMP})(?=[\s\],|]|$)")
 _KUBECTL = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,9}))?(?:Z|[+-]\d\d:\d\d)) ")
 _KLOG = re.compile(r"[IWEF](\d\d)(\d\d) (\d\d:\d\d:\d\d\.\d{6})\s")
-_BLOCK = re.compile(r"==== (START|END) logs for container (\S+) of pod (\S+)/(\S+) ====")
+_BLOCK = re.compile(r"==== START logs for container (\S+) of pod (\S+)/(\S+) ====")
+# It follows the last line at once if that had no end. (kubernetes/kubectl pkg/cmd/clusterinfo)
+_BLOCK_END = re.compile(r"==== END logs for container \S+ of pod \S+/\S+ ====$")
+# What kubectl writes in place of a log that it could not get; "connection refused" in it is not the container's.
+_NO_LOG = re.compile(r"(?:Create log request|Request log) error: ")
+# (kubernetes pkg/kubelet/kuberuntime/logs: parseCRILog; tags are separated by colons)
+_CRI = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP])(?::\S*)? ?(.*)", re.DOTALL
+)
+_DOCKER = ("log", "stream", "time")
 # Only pilot-agent, Envoy under it, and Istio's access log write so.
 _PROXY = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\t(?:trace|debug|info|warn|warning|error|critical|fatal)\t"
     r'|\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] "[^"]*" \d+ '
 )
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+# On a node: /var/log/pods/NAMESPACE_POD_UID/CONTAINER/0.log, /var/log/containers/POD_NAMESPACE_CONTAINER-ID.log; a
+# rotated file ends in its time. (kubernetes pkg/kubelet/kuberuntime/helpers.go, legacy.go, logs)
+_POD_FOLDER = re.compile(r"([a-z0-9-]+)_([a-z0-9][a-z0-9.-]*)_([0-9a-f-]{32,36})")
+_CONTAINER_LINK = re.compile(r"([a-z0-9][a-z0-9.-]*)_([a-z0-9-]+)_([a-z0-9-]+)-[0-9a-f]{64}\.log")
+_ROTATED = re.compile(r"(\d+\.log|.+\.log)\.(?:\d{8}-\d{6}|\d{1,3})")
 _SUFFIXES = (".log", ".txt", "")
 _PACKED = (".gz", ".zst", ".bz2", ".xz")
 _LOOK, _SHARE, _KUBECTL_SHARE, _NULS = 200, 0.2, 0.9, 10
+# So much may be held until a line tells the year, and of a line in parts. [characters]
+_HELD, _LONGEST = 32_000_000, 4_000_000
 _WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -48,59 +77,167 @@ class Whose(NamedTuple):
     namespace: str | None = None
     pod: str | None = None
     container: str | None = None
+    uid: str | None = None
+
+
+class Framed(NamedTuple):
+    """A line in the frame of a container runtime."""
+
+    time: str
+    stream: str
+    text: str
+    is_whole: bool
 
 
 def sniff(head: bytes, name: str) -> bool:
     """Whether this is a log: by the kind of its name, and times at the start of a fair share of lines.
 
-    In a file named `….log` one such line is enough, and none in a pod's `logs.txt`.
+    In a file named `….log` one such line is enough, and none in a pod's `logs.txt`. Frames of a container
+    runtime are enough whatever the name.
     """
     path = _unpacked(PurePath(name))
+    lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip()][:_LOOK]
+    if lines and sum(map(_is_framed, lines[:-1] or lines)) >= _KUBECTL_SHARE * len(lines[:-1] or lines):
+        return True
     if path.suffix.lower() not in _SUFFIXES or _NULS * head.count(b"\x00") > len(head):
         return False
-    lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip()][:_LOOK]
-    stamped = sum(_is_stamped(line) for line in lines)
-    if _owner_of(path).pod or any(_BLOCK.match(line) for line in lines):
+    if owner_of(path).pod or any(_BLOCK.match(line) for line in lines):
         return True
+    stamped = sum(_is_stamped(line) for line in lines)
     return stamped > 0 if path.suffix.lower() == ".log" else stamped > _SHARE * len(lines)
 
 
 def read(file: BinaryIO, source: str) -> Shard:
-    """The lines of one file as log entries; none is ever rejected.
+    """The lines of one file as log entries; only what kubectl wrote in place of a log is a reject.
 
-    Namespace and pod are the last folders of the path, the container its file's name or the block of a
-    snapshot (`==== START logs for container …`), else istio-proxy for lines that only it writes.
-    A line's time is its own leading stamp, else that of the line before (`time_granularity` null), null
-    while there is none. klog's stamps lack the year: it is taken from the file's other stamps.
+    Namespace, pod and container are those of the path: `…/NAMESPACE/POD/CONTAINER.log` or `logs.txt`, or as a node
+    names its files; the container also that of the block of a snapshot (`==== START logs for container …`), else
+    istio-proxy for lines that only it writes. A line's time is its own leading stamp, else that of the line before
+    (`time_granularity` null), null while there is none. klog's stamps lack the year: it is taken from other stamps.
     """
+    return joined(chunks(file, source))
+
+
+def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
+    """The rows of `read` in the same order, as shards of a bounded size."""
     tables = Tables(source)
-    owner = _owner_of(_unpacked(PurePath(str(getattr(file, "name", source)))))
-    texts = [data.decode("utf-8", "replace").rstrip("\r\n") for data in file]
-    strip = _has_kubectl_stamps(texts)
-    anchor = next((ns for text in texts if (ns := _stamp(text)[0]) is not None), None)
-    last, before = None, None
-    for number, text, block in _lines(tables, texts):
-        if block != before:  # the containers of a snapshot stand one after another, each from its start
-            last, before = None, block
-        ns, granularity = _stamp(text)
-        if ns is None:
-            ns, granularity = _klog(text, anchor)
-        last = ns if ns is not None else last
-        whose = _merged(owner, block)
-        tables.entry(_entry(number, _KUBECTL.sub("", text, count=1) if strip else text, whose, last, granularity))
-    return tables.shard("pod_logs")
+    owner = owner_of(_unpacked(PurePath(str(getattr(file, "name", source)))))
+    return tables.chunks("pod_logs", steps(tables, enumerate(file, 1), owner))
 
 
-def _lines(tables: Tables, texts: list[str]) -> Iterator[tuple[int, str, Whose | None]]:
-    """(number, text, block) of the lines that are not blank and not the heading or end of a block."""
-    block = None
-    for number, text in enumerate(texts, 1):
-        heading = _BLOCK.fullmatch(text.strip())
-        if heading:
-            block = Whose(heading[3], heading[4], heading[2]) if heading[1] == "START" else None
+def steps(tables: Tables, lines: Iterator[tuple[int, bytes]], owner: Whose) -> Iterator[None]:
+    """Add numbered lines to the tables, a step for each."""
+    ahead = _look_ahead(lines)
+    log = _Log(tables, owner, [text for _, text in ahead])
+    for number, text in chain(ahead, ((number, _decoded(data)) for number, data in lines)):
+        log.line(number, text)
+        yield
+    log.end()
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "replace").rstrip("\r\n")
+
+
+def _look_ahead(lines: Iterator[tuple[int, bytes]]) -> list[tuple[int, str]]:
+    """The first lines: enough to know the form, and the year if klog's stamps need one."""
+    found, held, wanted, known = [], 0, False, False
+    for number, data in lines:
+        text = _decoded(data)
+        found.append((number, text))
+        held += len(text)
+        wanted = wanted or bool(_KLOG.match(text))
+        known = known or _stamp(text, None)[0] is not None
+        if len(found) >= _LOOK and (known or not wanted or held > _HELD):
+            break
+    return found
+
+
+class _Log:
+    """Lines of a log one after another: whose they are, what time it is, which parts wait for their end."""
+
+    def __init__(self, tables: Tables, owner: Whose, ahead: list[str]):
+        self._tables, self._owner = tables, owner
+        self._block: Whose | None = None
+        self._last: int | None = None
+        self._parts: dict[str, tuple[int, list[Framed]]] = {}  # stream -> number of the first, parts
+        filled = [text for text in ahead if text.strip()]
+        self._framed = sum(map(_is_framed, filled)) * 2 > len(filled)
+        self._strip = _has_kubectl_stamps(filled)
+        self._anchor = next((ns for text in ahead if (ns := _stamp(text, _object(text))[0]) is not None), None)
+
+    def line(self, number: int, text: str) -> None:
+        """Add a line, unless it is blank or the heading of a block."""
+        heading = _BLOCK.fullmatch(text.strip()) if text.startswith("====") else None
+        if heading:  # the containers of a snapshot stand one after another, each from its start
+            self._block, self._last = Whose(heading[2], heading[3], heading[1]), None
+            return
+        closed = _BLOCK_END.search(text) if self._block and text.endswith("====") else None
+        text = text[: closed.start()] if closed else text
+        if self._block and _NO_LOG.match(text):
+            self._tables.records += 1
+            self._tables.reject(number, "kubectl could not get this log", text)
         elif text.strip():
-            tables.records += 1
-            yield number, text, block
+            framed = _framed(text) if self._framed else None
+            if framed:
+                self._part(number, framed)
+            else:
+                self._add(number, text)
+        if closed:
+            self._block, self._last = None, None
+
+    def end(self) -> None:
+        """Add what still waited for its end."""
+        for number, parts in sorted(self._parts.values()):
+            self._join(number, parts)
+        self._parts = {}
+
+    def _part(self, number: int, framed: Framed) -> None:
+        start, parts = self._parts.pop(framed.stream, (number, []))
+        parts.append(framed)
+        if framed.is_whole or sum(len(part.text) for part in parts) > _LONGEST:
+            self._join(start, parts)
+        else:
+            self._parts[framed.stream] = start, parts
+
+    def _join(self, number: int, parts: list[Framed]) -> None:
+        text = "".join(part.text for part in parts)
+        self._add(number, text, parts[0])
+
+    def _add(self, number: int, text: str, frame: Framed | None = None) -> None:
+        value = _object(text)
+        ns, granularity = (moment(frame.time), times.granularity(frame.time)) if frame else _stamp(text, value)
+        if ns is None:
+            ns, granularity = _klog(text, self._anchor)
+        elif self._anchor is None:
+            self._anchor = ns
+        self._last = ns if ns is not None else self._last
+        if self._strip:
+            text = _KUBECTL.sub("", text, count=1)
+            value = _object(text)
+        self._tables.records += 1
+        stream = frame.stream if frame else None
+        self._tables.entry(
+            _entry(number, text, value, _merged(self._owner, self._block), self._last, granularity, stream)
+        )
+
+
+def _is_framed(text: str) -> bool:
+    return _framed(text) is not None
+
+
+def _framed(text: str) -> Framed | None:
+    """The parts of a line that a container runtime has framed, None if it has not."""
+    match = _CRI.fullmatch(text)
+    if match:
+        return Framed(match[1], match[2], match[4], match[3] == "F")
+    value = _object(text) if text.startswith('{"') and '"stream"' in text else None
+    if value is None or not all(isinstance(value.get(key), str) for key in _DOCKER):
+        return None
+    if value["stream"] not in ("stdout", "stderr") or moment(value["time"]) is None:
+        return None
+    whole = value["log"].endswith("\n")
+    return Framed(value["time"], value["stream"], value["log"].rstrip("\r\n") if whole else value["log"], whole)
 
 
 def _merged(owner: Whose, block: Whose | None) -> Whose:
@@ -110,8 +247,7 @@ def _merged(owner: Whose, block: Whose | None) -> Whose:
     return owner._replace(container=block.container) if owner.pod == block.pod else block
 
 
-def _entry(number: int, text: str, whose: Whose, ns: int | None, granularity: str | None) -> tuple:
-    value = _object(text)
+def _entry(number, text, value, whose: Whose, ns, granularity, stream) -> tuple:
     message = next((value[key] for key in MESSAGE_KEYS if text_of(value.get(key))), text) if value else text
     row = {
         "time": ns,
@@ -121,49 +257,62 @@ def _entry(number: int, text: str, whose: Whose, ns: int | None, granularity: st
         "namespace": whose.namespace,
         "pod": whose.pod,
         "container": whose.container or ("istio-proxy" if _PROXY.match(text) else None),
+        "stream": stream,
         "message": without_newline(message),
         "payload": compact(value) if value else None,
+        "labels": compact({"pod_uid": whose.uid}) if whose.uid else None,
         "line": number,
     }
     return tuple(row.get(name) for name in Tables.ENTRY)
 
 
-def _owner_of(path: PurePath) -> Whose:
+def owner_of(path: PurePath) -> Whose:
     """Namespace, pod and container that a path names: `…/NAMESPACE/POD/logs.txt`, `…/NAMESPACE/POD/NAME.log`.
 
-    Another file's folders count only if the inner one is named like a generated pod.
+    Another file's folders count only if the inner one is named like a generated pod. A node's files name all.
+
+    >>> owner_of(PurePath("log/pods/shop_web-0_12345678-1234-1234-1234-123456789012/web/0.log"))[:3]
+    ('shop', 'web-0', 'web')
     """
-    folders = path.parts[:-1]
-    container = FILES.get(path.name, path.stem if path.suffix == ".log" else None)
+    folders, name = path.parts[:-1], path.name
+    on_node = _POD_FOLDER.fullmatch(folders[-2]) if len(folders) > 1 else None
+    if on_node and name.partition(".")[0].isdigit():
+        return Whose(on_node[1], on_node[2], folders[-1], on_node[3])
+    link = _CONTAINER_LINK.fullmatch(name)
+    if link:
+        return Whose(link[2], link[1], link[3])
+    container = FILES.get(name, path.stem if path.suffix == ".log" else None)
     if len(folders) < 2 or not all(map(_NAME.fullmatch, folders[-2:])):
-        return Whose(container=FILES.get(path.name))
-    if path.name in FILES or (container and workload_of(folders[-1]).controller != "Pod"):
+        return Whose(container=FILES.get(name))
+    if name in FILES or (container and workload_of(folders[-1]).controller != "Pod"):
         return Whose(folders[-2], folders[-1], container)
     return Whose()
 
 
 def _unpacked(path: PurePath) -> PurePath:
-    """The path without the ending that a compressor gave it."""
-    return path.with_suffix("") if path.suffix.lower() in _PACKED else path
+    """The path without the endings that a compressor and a rotation gave it."""
+    path = path.with_suffix("") if path.suffix.lower() in _PACKED else path
+    rotated = _ROTATED.fullmatch(path.name)
+    return path.with_name(rotated[1]) if rotated else path
 
 
 def _has_kubectl_stamps(texts: list[str]) -> bool:
     """Whether nearly every line begins with a stamp of the container runtime, in nanoseconds."""
-    filled = [text for text in texts[:_LOOK] if text.strip()]
+    filled = texts[:_LOOK]
     found = [match for text in filled if (match := _KUBECTL.match(text))]
     fine = sum(len(match[2] or "") > 6 for match in found)
     return bool(filled) and len(found) >= _KUBECTL_SHARE * len(filled) and 2 * fine >= len(found)
 
 
 def _is_stamped(text: str) -> bool:
-    return _stamp(text)[0] is not None or bool(_KLOG.match(text))
+    return _stamp(text, _object(text))[0] is not None or bool(_KLOG.match(text))
 
 
-def _stamp(text: str) -> tuple[int | None, str | None]:
+def _stamp(text: str, value: dict | None) -> tuple[int | None, str | None]:
     """Time and granularity of a line's own stamp, at its start or in its JSON; (None, None) without one."""
     match = _LEADING.match(text)
     written = match[1].replace(",", ".") if match else None
-    if written is None and (value := _object(text)):
+    if written is None and value:
         written = next((value[key] for key in TIME_KEYS if isinstance(value.get(key), str | int | float)), None)
         if isinstance(written, int | float):
             return _epoch(written)

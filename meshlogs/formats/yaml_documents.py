@@ -14,6 +14,8 @@ import yaml
 from meshlogs.formats import k8s_objects
 from meshlogs.formats.tables import Shard, Tables, tidy
 
+TITLE = "YAML of log entries, events and pods: `gcloud logging read`, `kubectl get -o yaml`"
+LOSES = "for Kubernetes objects the same as in JSON"
 EXAMPLE = """---
 insertId: 1a
 logName: projects/p/logs/stderr
@@ -85,7 +87,7 @@ def _pieces(data: bytes) -> Iterator[tuple[int, bytes, str | None]]:
             yield _line(data, start), document, None
             continue
         found = _LIST_KIND.search(document)
-        kind = k8s_objects.LISTS.get(found[1].decode()) if found else None
+        kind = k8s_objects.item_kind(found[1].decode()) if found else None
         for begin, stop in _items(document, items.end(), first[1]):
             yield _line(data, start + begin), document[begin:stop], kind
 

@@ -63,6 +63,13 @@ def test_the_blocks_of_a_snapshot(tmp_path):
     assert elsewhere.log_entries["namespace"].unique().tolist() == ["renamed"]
 
 
+def test_what_kubectl_writes_in_place_of_a_log_is_not_the_containers(tmp_path):
+    error = 'Request log error: Get "https://10.0.0.2:10250/x": dial tcp 10.0.0.2:10250: connect: connection refused'
+    ends = " logs for container web of pod shop/web-0 ====\n"
+    shard = read(tmp_path, "shop/web-0/logs.txt", f"==== START{ends}{error}\n==== END{ends}")
+    assert shard.log_entries.empty and shard.rejects["line"].tolist() == [2]
+
+
 def test_klog_at_the_turn_of_the_year_and_without_any_year(tmp_path):
     text = "I1231 23:59:59.000001       7 a.go:1] x\n2023-01-01T00:00:01Z y\n"
     assert stamps(read(tmp_path, "a.log", text)) == ["2022-12-31T23:59:59.000001Z", "2023-01-01T00:00:01Z"]
