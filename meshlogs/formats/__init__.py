@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from meshlogs.errors import InputError
-from meshlogs.formats import archives, compact, k8s_objects, log_entries, pod_logs, streams, yaml_documents
+from meshlogs.formats import (
+    archives,
+    compact,
+    csv_entries,
+    k8s_objects,
+    log_entries,
+    pod_logs,
+    streams,
+    yaml_documents,
+)
 from meshlogs.formats.tables import Shard, Tables, excerpt, joined
 
 # In the order in which they are tried: the last ones are the most easily content.
@@ -20,6 +29,7 @@ FORMATS = {
     "log_entries": log_entries,
     "k8s_objects": k8s_objects,
     "yaml": yaml_documents,
+    "csv_entries": csv_entries,
     "compact": compact,
     "pod_logs": pod_logs,
 }
