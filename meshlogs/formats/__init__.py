@@ -20,6 +20,7 @@ from meshlogs.formats import (
     log_entries,
     pod_logs,
     streams,
+    value_tables,
     yaml_documents,
 )
 from meshlogs.formats.tables import Shard, Tables, excerpt, joined
@@ -30,6 +31,7 @@ FORMATS = {
     "k8s_objects": k8s_objects,
     "yaml": yaml_documents,
     "csv_entries": csv_entries,
+    "value_tables": value_tables,
     "compact": compact,
     "pod_logs": pod_logs,
 }

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from meshlogs import times
+from meshlogs.formats.pod_logs import is_proxy_line
 from meshlogs.formats.tables import get, text_of
 
 # Fields of a LogEntry, by their names in the API.
@@ -353,6 +354,8 @@ def _finish_kind(entry: dict) -> None:
     if resource is None or resource.get("type"):
         return
     labels = resource["labels"]
+    if "container_name" not in labels and is_proxy_line(str(entry.get("textPayload"))):
+        labels["container_name"] = "istio-proxy"
     named = labels.get("pod_name") or labels.get("pod_id")
     is_event = "involvedObject" in (entry.get("jsonPayload") or {}) or "regarding" in (entry.get("jsonPayload") or {})
     if labels.get("container_name") or (named and not is_event and "protoPayload" not in entry):

@@ -61,7 +61,7 @@ def header_in(head: bytes) -> Header | None:
     head = head.lstrip(b"\r\n \0")
     if head.startswith(_NOT_CSV):
         return None
-    text, _, _ = next(_rows(head.splitlines(keepends=True)), ("", 0, None))
+    text, _, _ = next(rows(head.splitlines(keepends=True)), ("", 0, None))
     return _header(text)
 
 
@@ -78,8 +78,11 @@ def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
 
 def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
     header = None
-    rows = _rows(file, lambda text: header is None or len(_fields(text, header.separator)) == len(header.names))
-    for text, line, reason in rows:
+
+    def whole(text: str) -> bool:
+        return header is None or len(fields(text, header.separator)) == len(header.names)
+
+    for text, line, reason in rows(file, whole):
         yield
         if header is None or _may_be_header(text, header):
             found = _header(text) if reason is None else None
@@ -97,14 +100,14 @@ def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
 
 def _add(tables: Tables, header: Header, text: str, line: int) -> None:
     """Add a row: an entry, or a reject."""
-    fields = _fields(text, header.separator)
-    if len(fields) > len(header.names) and not any(fields[len(header.names) :]):
-        fields = fields[: len(header.names)]  # a spreadsheet fills up with empty cells
-    if len(fields) > len(header.names) or len(fields) == 1 < len(header.names):
-        found, wanted = len(fields), len(header.names)
+    raw = fields(text, header.separator)
+    if len(raw) > len(header.names) and not any(raw[len(header.names) :]):
+        raw = raw[: len(header.names)]  # a spreadsheet fills up with empty cells
+    if len(raw) > len(header.names) or len(raw) == 1 < len(header.names):
+        found, wanted = len(raw), len(header.names)
         tables.reject(line, f"{found} cells where the header names {wanted} columns", _shown(text, header))
         return
-    cells = [_cell(raw, path) for raw, path in zip(fields, header.paths, strict=False)]
+    cells = [_cell(cell, path) for cell, path in zip(raw, header.paths, strict=False)]
     _unguard(cells, header)
     add_cells(tables, zip(header.paths, header.names, cells, strict=False), line, _shown(text, header))
 
@@ -125,7 +128,7 @@ def _shown(text: str, header: Header) -> str:
     return HIDDEN if header.audit or "cloudaudit" in text else text
 
 
-def _rows(lines: Iterable[bytes], whole=None) -> Iterator[tuple[str, int, str | None]]:
+def rows(lines: Iterable[bytes], whole=None) -> Iterator[tuple[str, int, str | None]]:
     """(text, number of its first line, reason or None) of each row that is not blank.
 
     A row ends where its quotes are in pairs. Where that gives no row (`whole` says no, or there are too many bytes)
@@ -159,7 +162,7 @@ def _header(text: str) -> Header | None:
     for separator in SEPARATORS:
         if separator not in text:
             continue
-        header = Header(separator, [_unquoted(raw) for raw in _fields(text, separator)], text)
+        header = Header(separator, [unquoted(raw) for raw in fields(text, separator)], text)
         if columns.are_log_entries(header.paths) and not _is_filled(header):
             known = sum(bool(path) for path in header.paths)
             if best is None or known > sum(bool(path) for path in best.paths):
@@ -181,7 +184,7 @@ def _may_be_header(text: str, header: Header) -> bool:
     return bool(columns.path_of(start)) if len(start) < 64 else False
 
 
-def _fields(text: str, separator: str) -> list[str]:
+def fields(text: str, separator: str) -> list[str]:
     """The cells of a row, still in their quotes."""
     if '"' not in text:
         return text.split(separator)
@@ -196,18 +199,19 @@ def _fields(text: str, separator: str) -> list[str]:
 def _cell(raw: str, path: tuple[str, ...]) -> str | list[str]:
     """A cell's text; of an object as gcloud writes it, its items."""
     if path not in columns.OBJECTS or raw.lstrip('"')[:1] in ("{", "["):
-        return _unquoted(raw)
+        return unquoted(raw)
     if path[-1] == "labels":  # whose values hold no such sign
-        return _NEXT_LABEL.split(_unquoted(raw)) if "=" in raw else _unquoted(raw)
+        return _NEXT_LABEL.split(unquoted(raw)) if "=" in raw else unquoted(raw)
     items = []
     for match in _ITEM.finditer(raw):
-        items.append(_unquoted(match[1]))
+        items.append(unquoted(match[1]))
         if not match[2]:
             break
-    return items if "=" in raw else _unquoted(raw)
+    return items if "=" in raw else unquoted(raw)
 
 
-def _unquoted(raw: str) -> str:
+def unquoted(raw: str) -> str:
+    """A cell's text without the quotes around it or its items."""
     if '"' not in raw:
         return raw
     if raw[0] == '"' == raw[-1] and len(raw) > 1:
