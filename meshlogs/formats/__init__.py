@@ -19,6 +19,7 @@ from meshlogs.formats import (
     k8s_objects,
     log_entries,
     pod_logs,
+    pubsub,
     streams,
     value_tables,
     yaml_documents,
@@ -28,6 +29,7 @@ from meshlogs.formats.tables import Shard, Tables, excerpt, joined
 # In the order in which they are tried: the last ones are the most easily content.
 FORMATS = {
     "log_entries": log_entries,
+    "pubsub": pubsub,
     "k8s_objects": k8s_objects,
     "yaml": yaml_documents,
     "csv_entries": csv_entries,
