@@ -16,12 +16,15 @@ from meshlogs.formats import (
     archives,
     cluster_dump,
     compact,
+    csv_entries,
     k8s_objects,
     kubectl_describe,
     kubectl_tables,
     log_entries,
     pod_logs,
+    pubsub,
     streams,
+    value_tables,
     yaml_documents,
 )
 from meshlogs.formats.tables import Shard, Tables, excerpt, joined
@@ -30,8 +33,11 @@ from meshlogs.formats.tables import Shard, Tables, excerpt, joined
 FORMATS = {
     "log_entries": log_entries,
     "cluster_dump": cluster_dump,
+    "pubsub": pubsub,
     "k8s_objects": k8s_objects,
     "yaml": yaml_documents,
+    "csv_entries": csv_entries,
+    "value_tables": value_tables,
     "compact": compact,
     "kubectl_tables": kubectl_tables,
     "kubectl_describe": kubectl_describe,

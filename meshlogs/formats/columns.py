@@ -1,108 +1,444 @@
-"""Tables as kubectl prints them: columns that stand under their headings, ages, and when such a table was made."""
+"""Columns of a table of log entries, however they were renamed, as places in a LogEntry.
 
+Names are compared without case, dots and underscores: `textPayload`, `text_payload` and `textpayload` are one.
+A dotted name is a path (`resource.labels.pod_name`, `labels."k8s-pod/app"`); a bare one is looked up in `COLUMNS`.
+
+Sources: googlecloudsdk `core/resource/resource_projection_parser.py` (gcloud's headers: the last part of a path
+in snake case, on a clash with the part before it), downloads of the Logs Explorer, cloud.google.com/logging/docs/
+export/bigquery (renamed and lower-cased columns), .../docs/analyze/query-and-view (`_AllLogs`).
+"""
+
+import ast
+import json
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
 
 from meshlogs import times
+from meshlogs.formats.pod_logs import is_proxy_line
+from meshlogs.formats.tables import get, text_of
 
-# A cell ends where two blanks begin; kubectl pads with two or three. (k8s.io/cli-runtime printers, text/tabwriter)
-_CELL = re.compile(r"\S+(?: \S+)*")
-_GAP = re.compile(r" {2,}")
-_AGE = re.compile(r"(?:\d{1,6}y)?(?:\d{1,6}d)?(?:\d{1,6}h)?(?:\d{1,6}m)?(?:\d{1,6}s)?")
-_PART = re.compile(r"(\d+)([ydhms])")
-_REPEATED = re.compile(r"(\S+) \(x(\d{1,9}) over (\S+)\)")
-_UNITS = {"y": 365 * 86_400, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-# An event that a clock running ahead has stamped is `0s` old until it is two seconds in the future.
-_AHEAD = 2 * times.SECOND
+# Fields of a LogEntry, by their names in the API.
+FIELDS = (
+    "timestamp", "receiveTimestamp", "insertId", "logName", "severity", "resource", "labels", "textPayload",
+    "jsonPayload", "protoPayload", "split", "httpRequest", "operation", "trace", "spanId", "traceSampled",
+    "sourceLocation", "errorGroups", "logId", "severityNumber", "receiveLocation", "apphub", "apphubDestination",
+    "apphubSource", "metadata",
+)  # fmt: skip
+RESOURCE_LABELS = (
+    "project_id", "location", "zone", "cluster_name", "namespace_name", "namespace_id", "pod_name", "pod_id",
+    "container_name", "node_name", "instance_id",
+)  # fmt: skip
+# Keys that BigQuery lower-cases, as an event, and an audit entry, has them.
+EVENT_KEYS = (
+    "involvedObject", "fieldPath", "apiVersion", "resourceVersion", "creationTimestamp", "generateName",
+    "firstTimestamp", "lastTimestamp", "eventTime", "lastObservedTime", "reportingComponent", "reportingInstance",
+    "reportingController", "deprecatedSource", "deprecatedFirstTimestamp", "deprecatedLastTimestamp",
+    "deprecatedCount", "managedFields",
+)  # fmt: skip
+AUDIT_KEYS = (
+    "methodName", "resourceName", "serviceName", "authenticationInfo", "principalEmail", "authorizationInfo",
+    "requestMetadata", "callerIp", "callerSuppliedUserAgent", "requestJson", "responseJson", "metadataJson",
+    "serviceData", "resourceLocation", "numResponseItems",
+)  # fmt: skip
 
-_LONGEST = 200 * 365 * 86_400 * times.SECOND
+# A bare column name -> where its values belong. What is ambiguous (`name`, `type`, `labels`) is told by the value.
+COLUMNS = {
+    **{name: (name,) for name in FIELDS},
+    **{name: ("resource", "labels", name) for name in RESOURCE_LABELS},
+    "time": ("timestamp",),
+    "log": ("jsonPayload", "log"),
+    "resource_type": ("resource", "type"),
+    "type": ("type",),
+    "name": ("name",),
+    "pod": ("resource", "labels", "pod_name"),
+    "namespace": ("resource", "labels", "namespace_name"),
+    "container": ("resource", "labels", "container_name"),
+    "cluster": ("resource", "labels", "cluster_name"),
+    "project": ("resource", "labels", "project_id"),
+    "resource_labels": ("resource", "labels"),
+    "audit_log": ("protoPayload",),
+    "protopayload_auditlog": ("protoPayload",),
+    **{name: ("jsonPayload", name) for name in ("message", "msg", "error", "err", "text", "reason", "note", "count")},
+    "json_payload_type": ("jsonPayload", "type"),
+    "metadata_name": ("jsonPayload", "metadata", "name"),
+    "metadata_uid": ("jsonPayload", "metadata", "uid"),
+    **{
+        f"involved_object_{name}": ("jsonPayload", "involvedObject", name)
+        for name in ("name", "namespace", "kind", "uid", "field_path")
+    },
+    "kind": ("jsonPayload", "involvedObject", "kind"),
+    "field_path": ("jsonPayload", "involvedObject", "fieldPath"),
+    **{
+        name: ("jsonPayload", name)
+        for name in ("involvedObject", "firstTimestamp", "lastTimestamp", "eventTime", "reportingComponent")
+    },
+    "component": ("jsonPayload", "source", "component"),
+    "host": ("jsonPayload", "source", "host"),
+    "method_name": ("protoPayload", "methodName"),
+    "resource_name": ("protoPayload", "resourceName"),
+    "principal_email": ("protoPayload", "authenticationInfo", "principalEmail"),
+}
 
-NOTHING = ("<none>", "<unknown>", "<invalid>", "<nil>", "")
+# What tells a table of log entries from other tables.
+PAYLOADS = ("textPayload", "jsonPayload", "protoPayload")
+_TELLING = {"receiveTimestamp", "insertId", "logName", "resource", *PAYLOADS}
+# Columns that hold an object: as JSON, or as gcloud writes one (`k=v;k=v`).
+OBJECTS = {("resource",), ("labels",), ("resource", "labels"), *((name,) for name in PAYLOADS if name != "textPayload")}
+
+# BigQuery turns what a name cannot hold into underscores. (cloud.google.com/logging/docs/export/bigquery)
+LABELS = {
+    "compute_googleapis_com_resource_name": "compute.googleapis.com/resource_name",
+    "logging_gke_io_top_level_controller_name": "logging.gke.io/top_level_controller_name",
+    "logging_gke_io_top_level_controller_type": "logging.gke.io/top_level_controller_type",
+    "command_gke_io_dryrun": "command.gke.io/dryRun",
+    "k8s_pod_pod_template_hash": "k8s-pod/pod-template-hash",
+    "k8s_pod_rollouts_pod_template_hash": "k8s-pod/rollouts-pod-template-hash",
+    **{
+        f"container_googleapis_com_{name}": f"container.googleapis.com/{name}"
+        for name in ("namespace_name", "pod_name", "container_name", "cluster_name", "stream")
+    },
+}
+
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
+_PLAIN = re.compile(r"[^a-z0-9]")
+_HEX_NAME = re.compile(r".+\.[0-9a-f]{15,16}")
+_REASON = re.compile(r"[A-Z][A-Za-z]+")
+_WAREHOUSE = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))? ?(?:UTC|\+00(?::?00)?)")
+_MICRO = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\.(\d{1,6})Z?")
+_NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE]\+?\d+)?")
+_TIMES = ("timestamp", "receiveTimestamp")
+_DEEPEST = 32
 
 
-class Age(NamedTuple):
-    """How long ago something was, as bounds in ns: at least `least`, less than `below`."""
-
-    least: int
-    below: int
+def _bare(name: str) -> str:
+    return _PLAIN.sub("", name.lower())
 
 
-class Layout(NamedTuple):
-    """The headings of a table and where their columns begin, in characters."""
-
-    names: tuple[str, ...]
-    starts: tuple[int, ...]
-
-    def cells(self, line: str) -> dict[str, str] | None:
-        """Heading -> text of one row; None where the row does not fit under the headings.
-
-        >>> layout_of("LAST SEEN   REASON").cells("7m          Started")
-        {'LAST SEEN': '7m', 'REASON': 'Started'}
-        """
-        if all(start == 0 or line[start - 1 : start] in ("", " ") for start in self.starts):
-            ends = [*self.starts[1:], len(line)]
-            parts = [line[start:end].strip() for start, end in zip(self.starts, ends, strict=True)]
-        else:  # each row of `kubectl get --watch` is as wide as it likes
-            parts = _GAP.split(line.strip(), maxsplit=len(self.names) - 1)
-            if len(parts) < len(self.names):
-                return None
-        return dict(zip(self.names, parts, strict=True))
+_BY_BARE = {_bare(name): path for name, path in COLUMNS.items()}
+_FIELD = {_bare(name): name for name in FIELDS} | {"protopayloadauditlog": "protoPayload"}
+_EVENT_KEY = {name.lower(): name for name in EVENT_KEYS}
+_AUDIT_KEY = {_bare(name): name for name in AUDIT_KEYS}
+_RESOURCE_KEY = {name.replace("_", ""): name for name in RESOURCE_LABELS}
 
 
-def layout_of(heading: str) -> Layout:
-    """The columns of a line of headings."""
-    found = list(_CELL.finditer(heading))
-    return Layout(tuple(cell[0] for cell in found), tuple(cell.start() for cell in found))
+@lru_cache(maxsize=4096)
+def path_of(name: str) -> tuple[str, ...]:
+    """Where in a LogEntry the values of a column belong; () for a name that is not known.
 
-
-def age_of(text: str) -> Age | None:
-    """The bounds of an age as kubectl writes it, None if it is none.
-
-    The smallest unit that is shown may be cut off below: old versions wrote `5m` for all of that minute.
-    (k8s.io/apimachinery duration.HumanDuration)
-
-    >>> age_of("7m17s"), age_of("<unknown>")
-    (Age(least=437000000000, below=438000000000), None)
+    >>> path_of("resource.labels.pod_name") == path_of("pod_name") == path_of("RESOURCE_LABELS_POD_NAME")
+    True
+    >>> path_of('labels."k8s-pod/app"'), path_of("json_payload"), path_of("latitude")
+    (('labels', 'k8s-pod/app'), ('jsonPayload',), ())
     """
-    if not text or not _AGE.fullmatch(text):
-        return None
-    parts = _PART.findall(text)
-    least = sum(int(number) * _UNITS[unit] for number, unit in parts) * times.SECOND
-    below = least + _UNITS[parts[-1][1]] * times.SECOND
-    return Age(least or -_AHEAD, below) if below < _LONGEST else None
+    name = name.strip()
+    parts = tuple((quoted or bare).replace('""', '"') for quoted, bare in _PART.findall(name))
+    field = _FIELD.get(_bare(parts[0])) if parts else None
+    if len(parts) > 1 and parts[0].lower() == "protopayload_auditlog":
+        field = "protoPayload"
+    if len(parts) > 1:
+        return (field, *parts[1:]) if field else ()
+    if name.startswith(("k8s-pod/", "compute.googleapis.com/", "container.googleapis.com/", "logging.gke.io/")):
+        return ("labels", name)
+    found = _BY_BARE.get(_bare(name))
+    if found is None and (custom := re.fullmatch(r"(?i)jsonpayload_(?:v\d\w*_)?\w+", name)):
+        return ("jsonPayload",) if custom else ()
+    if found is None and name.lower().startswith(("resource_labels_", "resource.labels.")):
+        label = _RESOURCE_KEY.get(_bare(name)[len("resourcelabels") :])
+        return ("resource", "labels", label) if label else ()
+    return found or ()
 
 
-def repeated(text: str) -> tuple[str, int | None, str]:
-    """(last, count, first) of `5s (x3 over 2m)`; one age stands for both, its count None.
+def are_log_entries(paths: Iterable[tuple[str, ...]]) -> bool:
+    """Whether columns that belong to these places are those of log entries: a time, and what tells them apart."""
+    fields = [path[0] for path in paths if path]
+    telling = sum(field in _TELLING for field in fields)
+    return telling > 0 and (telling > 1 or "timestamp" in fields)
 
-    >>> repeated("5s (x3 over 2m)"), repeated("5s")
-    (('5s', 3, '2m'), ('5s', None, '5s'))
+
+def entry_of(cells: Iterable[tuple[tuple[str, ...], str, Any]]) -> dict:
+    """The LogEntry, as a dictionary, of one row's cells: (path, column's name, value); empty ones are left out.
+
+    A column that is not known becomes a key of the JSON payload. Keys that BigQuery lower-cased are restored
+    where something depends on them.
     """
-    match = _REPEATED.fullmatch(text)
-    return (match[1], int(match[2]), match[3]) if match else (text, None, text)
+    entry: dict = {}
+    for path, name, value in cells:
+        if value is None or value == "":
+            continue
+        for place, item in _placed(path or ("jsonPayload", name), value):
+            _put(entry, place, item)
+    return _finished(entry)
 
 
-def made_at(moments: Iterable[tuple[int, Age]]) -> tuple[int, int] | None:
-    """When a table was made, as closed bounds in ns, from the times that are known of some of its ages.
+def _placed(path: tuple[str, ...], value) -> list[tuple[tuple[str, ...], Any]]:
+    """Where a value goes, which for some columns depends on it."""
+    if path == ("type",):
+        is_event = value in ("Normal", "Warning")
+        return [(("jsonPayload", "type") if is_event else ("resource", "type"), value)]
+    if path == ("name",):
+        is_event = isinstance(value, str) and _HEX_NAME.fullmatch(value)
+        return [(("jsonPayload", "metadata" if is_event else "involvedObject", "name"), value)]
+    if path in OBJECTS:
+        value = parsed(value)
+        if path == ("labels",) and isinstance(value, dict) and value.keys() & set(RESOURCE_LABELS):
+            path = ("resource", "labels")  # gcloud heads both columns `labels`
+        if path == ("jsonPayload",) and not isinstance(value, dict):
+            return [(("textPayload",), value if isinstance(value, str) else json.dumps(value))]
+    elif path[0] == "protoPayload" and isinstance(value, str):
+        value = _leaf(path, value)
+    return [(path, value)]
 
-    `moments` are (time in ns, age); the time of an age may have been cut to its second. Where not all agree,
-    what most of them say; None if there are none.
+
+def parsed(value):
+    """The object in a text of JSON, or in gcloud's form of one; any other value as it is.
+
+    >>> parsed('{"a": 1}'), parsed("labels={'pod_name': 'web'};type=k8s_container")
+    ({'a': 1}, {'labels': {'pod_name': 'web'}, 'type': 'k8s_container'})
     """
-    ends = []
-    for ns, age in moments:
-        lower, upper = capture(ns, age)
-        ends += [(lower, 0, upper), (upper, 1, upper)]
-    best, depth, found = 0, 0, None
-    for at, is_end, _ in (ordered := sorted(ends)):
-        depth += -1 if is_end else 1
-        if depth > best:
-            best, found = depth, at
-    if found is None:
-        return None
-    return found, min(at for at, is_end, _ in ordered if is_end and at >= found)
+    if isinstance(value, list):
+        return _pairs(value)
+    if not isinstance(value, str):
+        return value
+    if value.lstrip()[:1] in ("{", "["):
+        try:
+            found = json.loads(value, strict=False)
+        except (ValueError, RecursionError):
+            return value
+        return found if isinstance(found, dict | list) else value
+    return _pairs(value.split(";")) if re.match(r"[\w./@-]+=", value) else value
 
 
-def capture(ns: int, age: Age) -> tuple[int, int]:
-    """Closed bounds of now, when something of this time was of this age."""
-    return ns - ns % times.SECOND + age.least, ns + age.below - 1
+def _pairs(items: list[str]) -> dict:
+    """The object in gcloud's `key=value` items; a value that is an object is written as Python writes it."""
+    found: dict[str, Any] = {}
+    key = None
+    for item in items:
+        name, equals, value = item.partition("=")
+        if equals and re.fullmatch(r"[\w./@ -]+", name):
+            key = name
+            found[key] = value
+        elif key is not None:
+            found[key] += ";" + item
+    return {name: _literal(value) for name, value in found.items()}
+
+
+def _literal(text: str):
+    if text[:1] not in ("{", "["):
+        return text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def _leaf(path: tuple[str, ...], text: str):
+    """A cell of an audit entry flattened to its leaves: lists are JSON, and so are truth values."""
+    if text[:1] in ("[", "{"):
+        return parsed(text)
+    if text in ("true", "false") and not {"labels", "annotations"} & set(path):
+        return text == "true"
+    return text
+
+
+def _put(entry: dict, path: tuple[str, ...], value) -> None:
+    """Put a value into its place; what is there already is merged, or stays."""
+    at = entry
+    for key in path[:-1]:
+        inner = at.setdefault(key, {})
+        if not isinstance(inner, dict):
+            return
+        at = inner
+    last = path[-1]
+    if isinstance(at.get(last), dict) and isinstance(value, dict):
+        at[last] = value | at[last]
+    else:
+        at.setdefault(last, value)
+
+
+def _finished(entry: dict) -> dict:
+    for name in _TIMES:
+        if name in entry:
+            entry[name] = time_text(entry[name])
+    _finish_resource(entry)
+    for name in ("jsonPayload", "protoPayload", "labels"):
+        value = filled(parsed(entry.get(name)))
+        if isinstance(value, dict) and value:
+            entry[name] = value
+        else:
+            entry.pop(name, None)
+    if "labels" in entry:
+        entry["labels"] = {label_name(key): _text(value) for key, value in entry["labels"].items()}
+    if "jsonPayload" in entry:
+        _finish_event(entry)
+    if "protoPayload" in entry:
+        entry["protoPayload"] = _audit(entry["protoPayload"])
+    log_id = entry.pop("logId", None)
+    if isinstance(log_id, str) and "logName" not in entry:
+        project = get(entry, "resource", "labels", "project_id") or "-"
+        entry["logName"] = f"projects/{project}/logs/{quote(log_id, safe='')}"
+    _finish_kind(entry)
+    return entry
+
+
+def _finish_resource(entry: dict) -> None:
+    resource = parsed(entry.get("resource"))
+    if not isinstance(resource, dict):
+        entry.pop("resource", None)
+        return
+    labels = parsed(resource.get("labels"))
+    labels = {key: _text(value) for key, value in labels.items() if value} if isinstance(labels, dict) else {}
+    entry["resource"] = {key: value for key, value in resource.items() if value and key != "labels"} | {
+        "labels": labels
+    }
+
+
+def _finish_event(entry: dict) -> None:
+    """Restore what an event's payload needs: keys in lower case, and what stands only in other columns."""
+    payload = entry["jsonPayload"]
+    if {"involvedobject", "regarding"} & {key.lower() for key in payload}:
+        payload = entry["jsonPayload"] = restored(payload, _EVENT_KEY)
+    if "involvedObject" in payload or "regarding" in payload:
+        about = payload.get("involvedObject", payload.get("regarding"))
+    elif _is_event(entry):
+        about = payload["involvedObject"] = {}
+    else:
+        return
+    labels = get(entry, "resource", "labels") or {}
+    if isinstance(about, dict) and about.get("kind", "Pod") == "Pod":
+        for key, label in (("name", "pod_name"), ("namespace", "namespace_name")):
+            if labels.get(label):
+                about.setdefault(key, labels[label])
+        if about.get("name"):
+            about["kind"] = "Pod"
+    if "logName" not in entry and "logId" not in entry:
+        entry["logName"] = "events"
+
+
+def _is_event(entry: dict) -> bool:
+    """Whether an entry whose object is not told is an event all the same."""
+    name = entry.get("logName") or entry.get("logId")
+    if isinstance(name, str):
+        return name.endswith(("/logs/events", "events")) and "reason" in entry["jsonPayload"]
+    reason = text_of(entry["jsonPayload"].get("reason"))
+    told = get(entry, "resource", "type") in (None, "k8s_pod", "gke_cluster") and "container_name" not in (
+        get(entry, "resource", "labels") or {}
+    )
+    return bool(told and reason and _REASON.fullmatch(reason) and "textPayload" not in entry)
+
+
+def _audit(payload: dict) -> dict:
+    """An AuditLog by the API's names, whatever the warehouse called its fields."""
+    inner = payload.get("audit_log", payload.get("auditLog"))
+    payload = inner if isinstance(inner, dict) else payload
+    found: dict = {}
+    for key, value in payload.items():
+        name = _AUDIT_KEY.get(_bare(key), key)
+        if name in ("requestJson", "responseJson", "metadataJson"):
+            name = name.removesuffix("Json")
+        if name in ("request", "response", "metadata"):
+            value = parsed(value)
+        elif isinstance(value, dict):
+            value = {_AUDIT_KEY.get(_bare(inner), inner): item for inner, item in value.items()}
+        if value not in (None, ""):
+            found.setdefault(name, value)
+    return found
+
+
+def _finish_kind(entry: dict) -> None:
+    """The resource's type where the table leaves it out: entries that name a container, or have a pod's text."""
+    resource = entry.get("resource")
+    if resource is None or resource.get("type"):
+        return
+    labels = resource["labels"]
+    if "container_name" not in labels and is_proxy_line(str(entry.get("textPayload"))):
+        labels["container_name"] = "istio-proxy"
+    named = labels.get("pod_name") or labels.get("pod_id")
+    is_event = "involvedObject" in (entry.get("jsonPayload") or {}) or "regarding" in (entry.get("jsonPayload") or {})
+    if labels.get("container_name") or (named and not is_event and "protoPayload" not in entry):
+        resource["type"] = "k8s_container"
+    elif named and is_event:
+        resource["type"] = "k8s_pod"
+
+
+def label_name(name: str) -> str:
+    """A label's own name where BigQuery replaced its dots and slashes.
+
+    >>> label_name("k8s_pod_app"), label_name("compute_googleapis_com_resource_name"), label_name("a/b")
+    ('k8s-pod/app', 'compute.googleapis.com/resource_name', 'a/b')
+    """
+    if "/" in name:
+        return name
+    found = LABELS.get(name.lower())
+    if found:
+        return found
+    return "k8s-pod/" + name[len("k8s_pod_") :] if name.lower().startswith("k8s_pod_") else name
+
+
+def restored(value, names: dict[str, str], depth: int = 0):
+    """The value with its keys, at any depth, as `names` has them by their lower case."""
+    if isinstance(value, dict) and depth < _DEEPEST:
+        return {names.get(key.lower(), key): restored(item, names, depth + 1) for key, item in value.items()}
+    if isinstance(value, list) and depth < _DEEPEST:
+        return [restored(item, names, depth + 1) for item in value]
+    return value
+
+
+def filled(value, depth: int = 0):
+    """The value without what is null or an object without anything in it, which a typed column cannot leave out."""
+    if isinstance(value, dict) and depth < _DEEPEST:
+        kept = {key: filled(item, depth + 1) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item is not None and item != {}}
+    if isinstance(value, list) and depth < _DEEPEST:
+        return [filled(item, depth + 1) for item in value]
+    return value
+
+
+def time_text(value) -> Any:
+    """A time as RFC 3339 with the decimals it was known to; what is none stays as it is.
+
+    Numbers are seconds, milliseconds, microseconds or nanoseconds since the epoch, by their size. A time that a
+    warehouse wrote is known to the microsecond, though zeros are left out.
+
+    >>> time_text("2020-03-31 10:41:15.5 UTC"), time_text("1.585651275552128E9"), time_text(1585651275552128)
+    ('2020-03-31T10:41:15.500000Z', '2020-03-31T10:41:15.552128Z', '2020-03-31T10:41:15.552128Z')
+    >>> time_text("2020-09-07T14:36:48.03093257Z"), time_text(1585651275)
+    ('2020-09-07T14:36:48.03093257Z', '2020-03-31T10:41:15Z')
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        value = repr(value)
+    if not isinstance(value, str):
+        return value
+    value = value.strip()
+    found = _WAREHOUSE.fullmatch(value) or _MICRO.fullmatch(value)
+    if found:
+        return f"{found[1]}T{found[2]}.{(found[3] or '').ljust(6, '0')}Z"
+    return _epoch(value) if _NUMBER.fullmatch(value) else value
+
+
+def _epoch(text: str) -> str:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    whole = "." not in text and "e" not in text.lower()
+    digits = 0 if whole else 6
+    for limit, power in ((10**11, 9), (10**14, 6), (10**17, 3), (10**20, 0)):
+        if abs(number) < limit:
+            ns = int(number.scaleb(power))
+            break
+        digits = {9: 3, 6: 6, 3: 9}.get(power, 9)
+    else:
+        return text
+    second, fraction = divmod(ns, times.SECOND)
+    stamp = times.text(second * times.SECOND)[:19]
+    return f"{stamp}.{fraction:09d}"[: 20 + digits] + "Z" if digits else stamp + "Z"
+
+
+def _text(value) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from meshlogs import times
-from meshlogs.formats.columns import layout_of
 from meshlogs.formats.k8s_pods import pod_row
 from meshlogs.formats.kubectl_tables import event_row, ours_of, row_cells
+from meshlogs.formats.printed import layout_of
 from meshlogs.formats.redirect import PROXY
 from meshlogs.formats.tables import Shard, Tables, compact, integer, moment
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from meshlogs import times
-from meshlogs.formats.columns import NOTHING, Age, Layout, age_of, capture, layout_of, made_at, repeated
 from meshlogs.formats.k8s_events import container_of, event_times, named_time
+from meshlogs.formats.printed import NOTHING, Age, Layout, age_of, capture, layout_of, made_at, repeated
 from meshlogs.formats.tables import Shard, Tables, integer, moment
 
 TITLE = "Tables of `kubectl get events`, default, `-o wide`, `-A`, sorted, or with `custom-columns`"

@@ -107,6 +107,11 @@ def sniff(head: bytes, name: str) -> bool:
     return stamped > 0 if path.suffix.lower() == ".log" else stamped > _SHARE * len(lines)
 
 
+def is_proxy_line(text: str) -> bool:
+    """Whether only the proxy, or Istio's access log, writes such a line."""
+    return bool(_PROXY.match(text))
+
+
 def read(file: BinaryIO, source: str) -> Shard:
     """The lines of one file as log entries; only what kubectl wrote in place of a log is a reject.
 

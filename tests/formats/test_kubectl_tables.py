@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshlogs import formats, times
-from meshlogs.formats import columns
+from meshlogs.formats import printed
 
 NOW = times.parse_ns("2023-01-07T20:58:47.65Z")
 
@@ -150,12 +150,12 @@ def test_other_tables_are_not_of_events(tmp_path, text):
      ("3h5m", 11_100, 11_160), ("47h", 169_200, 172_800), ("2d5h", 190_800, 194_400), ("9d", 777_600, 864_000)],
 )  # fmt: skip
 def test_ages_are_bounds(text, least, below):
-    assert columns.age_of(text) == (least * times.SECOND, below * times.SECOND)
+    assert printed.age_of(text) == (least * times.SECOND, below * times.SECOND)
 
 
 @pytest.mark.parametrize("text", ["", "5", "m5", "<invalid>", "5s ago", "9" * 40 + "s"])
 def test_other_texts_are_no_ages(text):
-    assert columns.age_of(text) is None
+    assert printed.age_of(text) is None
 
 
 def kubectl_age(seconds):
@@ -181,9 +181,9 @@ def kubectl_age(seconds):
     st.integers(0, 20),
 )  # fmt: skip
 def test_the_moment_of_a_table_is_within_its_bounds(ages, now, wrong):
-    known = [(now - age, columns.age_of(kubectl_age((now - (now - age) // 10**9 * 10**9) // 10**9))) for age in ages]
-    lower, upper = columns.made_at(known)
+    known = [(now - age, printed.age_of(kubectl_age((now - (now - age) // 10**9 * 10**9) // 10**9))) for age in ages]
+    lower, upper = printed.made_at(known)
     assert lower <= now <= upper
     # A minority of names that are no times does not move it.
-    strange = [(now - 10**17, columns.age_of("5s"))] * min(wrong, len(known) - 1)
-    assert columns.made_at([*known, *strange]) == (lower, upper)
+    strange = [(now - 10**17, printed.age_of("5s"))] * min(wrong, len(known) - 1)
+    assert printed.made_at([*known, *strange]) == (lower, upper)
