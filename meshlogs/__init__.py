@@ -22,6 +22,7 @@ _HOME = {
     "explain": "walkthrough",
     "query": "queries",
     "redact": "redaction",
+    "fetch": "download",
     "timeline": "report.interactive",
     "show": "display",
     "write_report": "report",
@@ -37,6 +38,7 @@ _HOME = {
     "SchemaError": "errors",
     "UnknownPodError": "errors",
     "WorkerError": "errors",
+    "FetchError": "errors",
 }
 _ROOMS = {"censoring", "plots", "schema", "times"}
 

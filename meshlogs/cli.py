@@ -151,6 +151,44 @@ def compare(before, after, by, as_json):
 
 
 @main.command()
+@OUT
+@click.option("--project", required=True, help="Google Cloud project.")
+@click.option("--since", help="First time (RFC 3339, UTC if no zone); needed unless --for-report tells it.")
+@click.option("--until", help="Time before which to stop.")
+@click.option("--cluster", multiple=True, help="Name of a cluster; may be repeated.")
+@click.option("--namespace", multiple=True, help="Name of a namespace; may be repeated.")
+@click.option("--for", "names", multiple=True, help="A pod, or a workload; may be repeated.")
+@click.option(
+    "--for-report", "report_", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The pods that were harmed or left undetermined in a folder that `report` wrote.",
+)  # fmt: skip
+@click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice(EVIDENCE), help="Kind of evidence.  [all but app_logs]"
+)
+@click.option("--endpoint", help="HOST:PORT of an emulator on this machine.")
+def fetch(out, project, since, until, cluster, namespace, names, report_, kinds, endpoint):
+    """Download just the evidence from Cloud Logging, as a sink would write it; run again, it goes on.
+
+    Needs the extra 'cloud' and Application Default Credentials.
+    """
+    from meshlogs import download
+
+    first, last, pods = _time(since, "--since"), _time(until, "--until"), []
+    if report_:
+        begun, ended, pods = download.pods_of(report_)
+        first, last = first or begun, last or ended
+    if first is None or last is None:
+        raise click.UsageError("--since and --until say what to download")
+    client = download.connect(endpoint) if endpoint else None
+    told = download.fetch(
+        project, out, since=first, until=last, kinds=kinds or download.EVIDENCE, clusters=cluster, namespaces=namespace,
+        workloads=[name for name in names if not _is_pod(name)], pods=[*pods, *filter(_is_pod, names)], client=client,
+    )  # fmt: skip
+    click.echo(f"{told['entries']:,} entries of {told['hours']:,} hours in {out}, {told['calls']:,} calls", err=True)
+    click.echo(f"meshlogs report {out} --out report", err=True)
+
+
+@main.command()
 @click.option("--for", "name", help="A pod, or a workload: the pods whose names begin so.")
 @click.option(
     "--for-report", "report_", type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -54,3 +54,15 @@ class WorkerError(MeshlogsError):
 
     def __str__(self):
         return f"{self.source}: {self.found}. Is there memory left? Read fewer files, or one, to find out."
+
+
+class FetchError(MeshlogsError):
+    """Something could not be fetched from the cloud; says of what, why, and what to do."""
+
+    def __init__(self, what: str, found: str, hint: str = ""):
+        super().__init__(what, found, hint)
+        self.what, self.found, self.hint = what, found, hint
+
+    def __str__(self):
+        text = f"{self.what}: {self.found}"
+        return f"{text}. {self.hint}" if self.hint else text
