@@ -10,8 +10,22 @@ import click
 import meshlogs
 from meshlogs.errors import MeshlogsError
 
-PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+
+class _Place(click.ParamType):
+    """A path, or an address of object storage."""
+
+    name = "path"
+
+    def convert(self, value, _param, _ctx):
+        from meshlogs.storage import place
+
+        return place(value)
+
+
+PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=_Place())
 OUT = click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write.")
+OUT_ANYWHERE = click.option("--out", required=True, type=_Place(), help="Folder to write, or gs://BUCKET/FOLDER.")
+ENGINE = click.option("--engine", metavar="ADDRESS", help="Read on a Dask cluster: its scheduler's address (tcp://…).")
 OUTCOMES = ("harmed", "exposed", "safe", "init_stalled", "not_meshed", "undetermined")
 EVIDENCE = ("refused", "proxy_logs", "events", "audit", "app_logs")
 DIALECTS = ("logging", "gcloud", "bigquery", "log-analytics")
@@ -47,7 +61,7 @@ def main():
 
 @main.command()
 @PATHS
-@OUT
+@OUT_ANYWHERE
 @click.option("--by", multiple=True, help="Column to group pod starts by; may be repeated.  [namespace, workload]")
 @click.option("--since", help="Leave out what happened before this time (RFC 3339, UTC if no zone).")
 @click.option("--until", help="Leave out what happened at or after this time.")
@@ -61,27 +75,32 @@ def main():
     "--notebook", "own", type=click.Path(path_type=Path, dir_okay=False),
     help="Make the page of this notebook; it gets PATHS, SINCE, UNTIL and BY after its cell tagged 'parameters'.",
 )  # fmt: skip
+@ENGINE
 @click.option("--redact", is_flag=True, help="Replace names, addresses and secrets, so that the report can be shared.")
 @click.option("--fail-on", type=click.Choice(OUTCOMES), multiple=True, help="Exit with 1 if a start had this outcome.")
-def report(paths, out, by, since, until, csv, as_json, form, own, redact, fail_on):
+def report(paths, out, by, since, until, csv, as_json, form, own, engine, redact, fail_on):
     """Judge the exports in PATH... and write report.html, tables and patches to a folder.
 
     PATH is a file or folder of Cloud Storage sink shards, gcloud or kubectl output, in any mix.
     """
     from meshlogs.output import write_fleet
     from meshlogs.report import terminal_table
+    from meshlogs.storage import writing
 
-    fleet = meshlogs.analyse(meshlogs.read(paths, since=_time(since, "--since"), until=_time(until, "--until")))
+    limits = {"since": _time(since, "--since"), "until": _time(until, "--until")}
+    fleet = meshlogs.analyse(meshlogs.read(paths, engine=_cluster(engine), **limits))
     told = {"paths": _from(out, paths), "since": since, "until": until, "own": own}
     if redact:
         if own:
             raise click.UsageError("--notebook reads the export itself, names and all: it does not go with --redact")
         fleet, told = meshlogs.redact(fleet), told | {"paths": ["the export"]}
-    summary = write_fleet(fleet, out, by=list(by) or ["namespace", "workload"], csv=csv, **told)
+    with writing(out) as folder:
+        summary = write_fleet(fleet, folder, by=list(by) or ["namespace", "workload"], csv=csv, **told)
+        ticket = (folder / f"report.{form}").read_text(encoding="utf-8") if form != "table" else None
     if as_json:
         click.echo(json.dumps(summary, indent=2))
-    elif form != "table":
-        click.echo((out / f"report.{form}").read_text(encoding="utf-8"), nl=False)
+    elif ticket is not None:
+        click.echo(ticket, nl=False)
     else:
         click.echo(terminal_table(fleet))
         click.echo(f"\nreport: {out / 'report.html'}")
@@ -92,24 +111,28 @@ def report(paths, out, by, since, until, csv, as_json, form, own, redact, fail_o
 @main.command()
 @click.argument("pod")
 @PATHS
+@ENGINE
 @click.option("--limit", default=40, show_default=True, help="Most lines of evidence and of errors to show.")
-def explain(pod, paths, limit):
+def explain(pod, paths, engine, limit):
     """One pod's timeline, evidence, verdict and remedy: the guide's nine steps, done.
 
     POD is a pod's name or a start_id from the tables.
     """
-    click.echo(meshlogs.explain(meshlogs.analyse(paths), pod, limit=limit))
+    click.echo(meshlogs.explain(meshlogs.analyse(paths, engine=_cluster(engine)), pod, limit=limit))
 
 
 @main.command()
 @PATHS
-@OUT
+@OUT_ANYWHERE
+@ENGINE
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def convert(paths, out, as_json):
+def convert(paths, out, engine, as_json):
     """Write exports as Parquet: log_entries, events, pods, and rejects."""
     from meshlogs.output import write_export
+    from meshlogs.storage import writing
 
-    counts = write_export(meshlogs.read(paths), out)
+    with writing(out) as folder:
+        counts = write_export(meshlogs.read(paths, engine=_cluster(engine)), folder)
     if as_json:
         click.echo(json.dumps(counts, indent=2))
         return
@@ -268,15 +291,30 @@ def simulate(pods, out, **options):
     click.echo(f"export: {out / 'export'}\ntruth:  {out / 'truth'}")
 
 
+def _cluster(address: str | None):
+    """The engine at an address; its dashboard is told once."""
+    if address is None:
+        return None
+    from meshlogs.engines import engine_of
+
+    engine = engine_of(address)
+    click.echo(f"dashboard: {engine.client.dashboard_link}", err=True)
+    return engine
+
+
 def _is_pod(name: str) -> bool:
     from meshlogs.formats.names import workload_of
 
     return workload_of(name).controller != "Pod"
 
 
-def _from(out: Path, paths) -> list[str]:
+def _from(out, paths) -> list[str]:
     """The paths as they are called from the folder `out`, where its notebook runs."""
-    return [os.path.relpath(path, out) for path in paths]
+    from meshlogs.storage import is_local
+
+    if not is_local(out):
+        return [str(path) for path in paths]
+    return [os.path.relpath(path, out) if is_local(path) else str(path) for path in paths]
 
 
 def _time(value: str | None, option: str):

@@ -1,4 +1,4 @@
-"""Where the parts of an export are read: in this process, or in several at once.
+"""Where the parts of an export are read: in this process, in several at once, or on a Dask cluster.
 
 Workers are processes of their own that are told tasks as JSON lines and answer with Arrow streams, so a script needs no
 guard around its main part, and nothing is pickled.
@@ -10,6 +10,7 @@ import queue
 import struct
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -46,6 +47,78 @@ class Local:
                 if task is not None:
                     waiting.append(threads.submit(workers.load, task))
                 yield part
+
+
+class Dask:
+    """Reads parts on the workers of a Dask cluster, a few at a time; what comes back is gathered here.
+
+    `client` is a `distributed.Client`. Workers need meshlogs and a path to the files.
+    """
+
+    def __init__(self, client):
+        self.client = client
+
+    def load(self, tasks: list[Task]) -> Iterator[Part]:
+        """The parts of these tasks, in their order, whatever becomes of single workers.
+
+        A task whose worker died goes to another one, one that failed is tried again. Raises InputError, and
+        WorkerError for a task that killed several workers or when the scheduler is lost.
+        """
+        from distributed import CancelledError, KilledWorker
+        from distributed import TimeoutError as DaskTimeout
+        from distributed.client import ClosedClientError
+        from distributed.comm import CommClosedError
+
+        ahead = 2 * max(sum(self.client.nthreads().values()), 1)
+        waiting: deque = deque()
+        source = "the cluster"
+        try:
+            for task in [*tasks, *([None] * ahead)]:
+                if task is not None:
+                    submitted = self.client.submit(_load_bytes, task._asdict(), pure=False, retries=RETRIES)
+                    waiting.append((task.source, submitted))
+                if waiting and (task is None or len(waiting) > ahead):
+                    source, future = waiting.popleft()
+                    yield Part.from_bytes(future.result(timeout=LONGEST_S))
+        except KilledWorker as error:
+            raise WorkerError(source, "each worker that read it died") from error
+        except (ClosedClientError, CommClosedError, CancelledError, DaskTimeout, TimeoutError, OSError) as error:
+            raise WorkerError(source, f"the cluster was lost: {type(error).__name__}", _LOST) from error
+        finally:
+            with suppress(ClosedClientError, CommClosedError):
+                self.client.cancel([future for _, future in waiting])
+
+
+# How often a task that failed is tried again, and how long one may take, seconds.
+RETRIES, LONGEST_S, CONNECT_S = 2, 3600, 20
+_LOST = "Start the scheduler again, check its address, and run the same command again."
+
+
+def engine_of(engine):
+    """The engine that someone names: None for this machine, a scheduler's address, or a `distributed.Client`.
+
+    Raises WorkerError for an address at which no scheduler answers, or if Dask is not installed.
+    """
+    if engine is None:
+        return Local()
+    if hasattr(engine, "load"):
+        return engine
+    if not isinstance(engine, str):
+        return Dask(engine)
+    try:
+        from distributed import Client
+    except ImportError as error:
+        advice = "Install the extra: pip install 'meshlogs[cluster]'."
+        raise WorkerError(engine, "Dask is not installed", advice) from error
+    try:
+        return Dask(Client(engine, timeout=CONNECT_S))
+    except (OSError, TimeoutError, ValueError) as error:
+        advice = "Give the address that 'dask scheduler' prints, such as tcp://10.0.0.5:8786."
+        raise WorkerError(engine, "no scheduler answers there", advice) from error
+
+
+def _load_bytes(task: dict) -> bytes:
+    return load(Task(**task)).to_bytes()
 
 
 def _cores() -> int:

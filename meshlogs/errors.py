@@ -46,14 +46,16 @@ class UnknownPodError(MeshlogsError):
 
 
 class WorkerError(MeshlogsError):
-    """A process that read a part of the export died, and again when another one tried."""
+    """Processes or machines that read parts of the export were lost; says at which file, and what to do."""
 
-    def __init__(self, source: str, found: str):
-        super().__init__(source, found)
-        self.source, self.found = source, found
+    def __init__(
+        self, source: str, found: str, hint: str = "Is there memory left? Read fewer files, or one, to find out."
+    ):
+        super().__init__(source, found, hint)
+        self.source, self.found, self.hint = source, found, hint
 
     def __str__(self):
-        return f"{self.source}: {self.found}. Is there memory left? Read fewer files, or one, to find out."
+        return f"{self.source}: {self.found}. {self.hint}"
 
 
 class FetchError(MeshlogsError):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from meshlogs import coverage, evidence, formats, scan, schema, times
+from meshlogs import coverage, evidence, formats, scan, schema, storage, times
 from meshlogs.errors import InputError
 from meshlogs.evidence import presence, proxy
 
@@ -49,7 +49,7 @@ class Task(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of the file that the task reads."""
-        size = Path(self.path).stat().st_size
+        size = storage.place(self.path).stat().st_size
         return (size if self.end is None else min(self.end, size)) - self.begin
 
 
@@ -111,7 +111,7 @@ def tasks(
 
 def load(task: Task) -> Part:
     """What the task's file holds. Raises InputError, for a file of no known form only if the task is strict."""
-    path, nothing = Path(task.path), schema.empty(schema.COVERAGE)
+    path, nothing = storage.place(task.path), schema.empty(schema.COVERAGE)
     if not _is_lines(path):
         read = formats.chunks if task.strict else formats.chunks_any
         return _collected(task, ((shard, 0) for shard in read(path, source=task.source)), nothing)

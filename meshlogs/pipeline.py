@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from meshlogs import coverage, engines, formats, gather, parts, remedies, schema, timelines, times, verdicts
+from meshlogs import coverage, engines, formats, gather, parts, remedies, schema, storage, timelines, times, verdicts
 from meshlogs.display import fleet_html
 from meshlogs.errors import InputError, UnknownPodError
 from meshlogs.incidence import BY, incidence_by
@@ -22,12 +22,15 @@ class Export:
     do not need the first two: files of entries, one a line, are scanned, and only what matters is parsed.
     """
 
-    def __init__(self, paths: Paths, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None):
+    def __init__(
+        self, paths: Paths, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None, engine=None
+    ):
         paths = [paths] if isinstance(paths, str | Path) else list(paths)
-        self._files = formats.files([Path(path) for path in paths])
-        self._named = {path for path in map(Path, paths) if path.is_file()}
+        paths = list(map(storage.place, paths))
+        self._files = formats.files(paths)
+        self._named = {path for path in paths if path.is_file()}
         self.since, self.until = since, until
-        self.engine = engines.Local()
+        self.engine = engines.engine_of(engine)
 
     @cached_property
     def _shards(self) -> list[formats.Shard]:
@@ -46,8 +49,7 @@ class Export:
 
     @cached_property
     def _gathered(self) -> gather.Gathered:
-        tasks = parts.tasks(self._files, self._named, since=self.since, until=self.until)
-        found = gather.gather(tasks, self.engine)
+        found = gather.gather(self.tasks(), self.engine)
         if found.files["form"].isin(formats.NOTHING).all():
             raise self.nothing()
         return found
@@ -83,9 +85,11 @@ class Export:
 
     def rows(self) -> gather.Rows:
         """Log entries, events, pods and rejects piece by piece, for exports that do not fit in memory."""
-        return gather.Rows(
-            parts.tasks(self._files, self._named, rows=True, since=self.since, until=self.until), self.engine
-        )
+        return gather.Rows(self.tasks(rows=True), self.engine)
+
+    def tasks(self, *, rows: bool = False) -> list[parts.Task]:
+        """What an engine is to read: files, and stretches of large ones; with `rows`, for every row."""
+        return parts.tasks(self._files, self._named, rows=rows, since=self.since, until=self.until)
 
     @property
     def pods(self) -> pd.DataFrame:
@@ -171,19 +175,25 @@ class Fleet:
         return rows
 
 
-def read(*paths: str | Path | Iterable[str | Path], since=None, until=None) -> Export:
+def read(*paths: str | Path | Iterable[str | Path], since=None, until=None, engine=None) -> Export:
     """The canonical tables of export files and folders in any known form, lazily.
 
     `since` and `until` (anything `pandas.Timestamp` takes; UTC if it names no zone) keep entries and
-    events with since <= time < until. Raises InputError for a path that is missing or of no known form.
+    events with since <= time < until. `engine` is where files are read: None for this machine, or a
+    `distributed.Client` or its scheduler's address (`tcp://…`).
+    Raises InputError for a path that is missing or of no known form, WorkerError for a cluster that does not answer.
     """
     flat = [path for given in paths for path in ([given] if isinstance(given, str | Path) else given)]
-    return Export(flat, since=times.moment(since), until=times.moment(until))
+    return Export(flat, since=times.moment(since), until=times.moment(until), engine=engine)
 
 
-def analyse(export: Export | Paths) -> Fleet:
-    """The judged fleet of an export, or of its paths."""
-    return Fleet(export if isinstance(export, Export) else read(export))
+def analyse(export: Export | Paths, *, engine=None) -> Fleet:
+    """The judged fleet of an export, or of its paths; `engine` as for `read`."""
+    if not isinstance(export, Export):
+        export = read(export, engine=engine)
+    elif engine is not None:
+        export.engine = engines.engine_of(engine)
+    return Fleet(export)
 
 
 def evidence_for(fleet: Fleet, error: pd.Series) -> pd.DataFrame:

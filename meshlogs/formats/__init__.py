@@ -4,13 +4,13 @@ The form of a file is found from its content. A file becomes a `Shard`: rows of 
 reject for every record that could not be read.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from meshlogs import storage
 from meshlogs.errors import InputError
 from meshlogs.formats import (
     archives,
@@ -60,7 +60,7 @@ def detect(path: str | Path) -> str:
 
     Raises InputError, with the forms that were tried and the first bytes, when none fits.
     """
-    path = Path(path)
+    path = storage.place(path)
     with _opened(path) as file:
         if archives.is_archive(file):
             return ARCHIVE
@@ -82,7 +82,7 @@ def read(path: str | Path, form: str | None = None, source: str | None = None) -
 
 def is_lines(path: str | Path) -> bool:
     """Whether a file holds log entries, one a line. Raises InputError for a file that cannot be opened."""
-    path = Path(path)
+    path = storage.place(path)
     with _opened(path) as file:
         if archives.is_archive(file):
             return False
@@ -101,7 +101,7 @@ def chunks(path: str | Path, form: str | None = None, source: str | None = None)
     Each shard has the form and source of its file; those of an archive follow each other. Memory is that
     of a chunk and of the largest record, for JSON lines, arrays and lists of any size. Errors as `read`.
     """
-    path = Path(path)
+    path = storage.place(path)
     source = path.name if source is None else source
     if form not in (None, ARCHIVE, EMPTY, *FORMATS):
         raise InputError(str(path), f"no form named {form!r}", f"Known forms: {', '.join(FORMATS)}.")
@@ -121,7 +121,7 @@ def chunks(path: str | Path, form: str | None = None, source: str | None = None)
 
 def chunks_any(path: str | Path, source: str | None = None) -> Iterator[Shard]:
     """Like `chunks`, but a file that is unreadable or of no known form is one reject, not an error."""
-    path = Path(path)
+    path = storage.place(path)
     source = path.name if source is None else source
     try:
         yield from chunks(path, source=source)
@@ -131,7 +131,7 @@ def chunks_any(path: str | Path, source: str | None = None) -> Iterator[Shard]:
 
 def _whole(path: str | Path, shards: Iterator[Shard], source: str | None) -> Shard:
     shards = list(shards)
-    name = Path(path).name if source is None else source
+    name = storage.place(path).name if source is None else source
     whole = joined(shards)
     return whole._replace(form=ARCHIVE, source=name) if any(shard.source != name for shard in shards) else whole
 
@@ -185,7 +185,7 @@ def files(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
     out. Raises InputError for a missing path, and for a folder without a file.
     """
     found: dict[Path, tuple[Path, Path, str]] = {}  # the file itself -> path, root, source
-    for root in map(Path, paths):
+    for root in map(storage.place, paths):
         for path in _inside(root):
             source = path.name if path == root else path.relative_to(root).as_posix()
             found.setdefault(path.resolve(), (path, root if path != root else root.parent, source))
@@ -236,12 +236,10 @@ def _inside(root: Path) -> list[Path]:
     if not root.is_dir():
         kind = "neither a file nor a folder" if root.exists() else "no such file or folder"
         raise InputError(str(root), kind, "Check the path.")
-    home = root.resolve()
-    found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
-        found += [path for path in paths if path.is_file() and path.resolve().is_relative_to(home)]
+    home = root.resolve() if storage.is_local(root) else root
+    found = list(storage.walk(root))
+    if storage.is_local(root):  # links may lead out
+        found = [path for path in found if path.is_file() and path.resolve().is_relative_to(home)]
     if not found:
         raise InputError(str(root), "a folder without any file", "Give the folder the export was written to.")
     return found

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from meshlogs import storage
+
 GZIP, ZSTD, BZIP2, XZ = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
 UTF8_MARK = b"\xef\xbb\xbf"
 # What PowerShell writes when a command's output is redirected to a file.
@@ -153,7 +155,7 @@ def compressed(head: bytes) -> bool:
 
 def open_text(path: Path) -> BinaryIO:
     """A binary file of the text in a file: inflated, in UTF-8, without a byte order mark. Raises OSError."""
-    return text_in(path.open("rb", buffering=CHUNK), str(path))
+    return text_in(storage.open_binary(path, CHUNK), str(path))
 
 
 def text_in(raw: BinaryIO, name: str) -> BinaryIO:

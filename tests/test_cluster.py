@@ -1,0 +1,127 @@
+"""A Dask cluster gives the tables of one machine, whatever becomes of its workers."""
+
+import os
+import signal
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from distributed import Client, LocalCluster
+
+import meshlogs as ml
+from meshlogs import cli, engines, gather, parts
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fleet")
+    ml.simulate_fleet(folder, pods=24, seed=11, shards=2)
+    return folder / "export"
+
+
+@pytest.fixture(scope="module")
+def client():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="CRITICAL"
+        )
+        client = Client(cluster)
+        yield client
+        client.close()
+        cluster.close()
+
+
+def same(one, other):
+    for name in ("evidence", "pods", "rejects", "counts", "files"):
+        pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
+
+
+def gathered(export, engine):
+    return gather.gather(ml.read(export).tasks(), engine)
+
+
+def test_the_tables_are_those_of_one_machine(export, client):
+    same(gathered(export, engines.Dask(client)), gathered(export, engines.Local(1)))
+
+
+def test_a_fleet_read_on_a_cluster(export, client):
+    local, remote = ml.analyse(export), ml.analyse(export, engine=client)
+    pd.testing.assert_frame_equal(local.starts, remote.starts)
+    pd.testing.assert_frame_equal(local.errors, remote.errors)
+    again = ml.analyse(ml.read(export), engine=client.scheduler.address)
+    pd.testing.assert_frame_equal(local.errors, again.errors)
+    again.export.engine.client.close()
+
+
+def test_a_worker_killed_in_mid_run_changes_nothing(export, client):
+    engine, killed = engines.Dask(client), []
+    tasks = ml.read(export).tasks()
+    found = []
+    for part in engine.load(tasks):
+        if not killed:
+            killed.append(next(iter(client.run(os.getpid).values())))
+            os.kill(killed[0], signal.SIGKILL)
+        found.append(part)
+    expected = list(engines.Local(1).load(tasks))
+    assert [part.to_bytes() for part in found] == [part.to_bytes() for part in expected]
+
+
+def test_a_part_that_fails_once_is_read_again(export, client, tmp_path, monkeypatch):
+    task = ml.read(export).tasks()[0]
+    mark = tmp_path / "failed"
+
+    monkeypatch.setattr(engines, "_load_bytes", _FailsOnce(str(mark)))
+    (part,) = engines.Dask(client).load([task])
+    assert mark.exists() and part.to_bytes() == parts.load(task).to_bytes()
+
+
+class _FailsOnce:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __call__(self, task):
+        if not Path(self.mark).exists():
+            Path(self.mark).touch()
+            raise OSError("a disk that stumbles")
+        return parts.load(parts.Task(**task)).to_bytes()
+
+
+def test_an_error_is_the_callers(client, tmp_path):
+    (tmp_path / "README.txt").write_text("no export")
+    task = parts.Task(str(tmp_path / "README.txt"), "README.txt", strict=True)
+    with pytest.raises(ml.InputError, match="no known form"):
+        list(engines.Dask(client).load([task]))
+
+
+def test_no_scheduler_is_told(monkeypatch, export, tmp_path):
+    monkeypatch.setattr(engines, "CONNECT_S", 1)
+    words = ["report", str(export), "--out", str(tmp_path), "--engine", "tcp://127.0.0.1:1"]
+    result = CliRunner().invoke(cli.main, words)
+    assert result.exit_code == 2 and "no scheduler answers there" in result.output
+    with pytest.raises(ml.WorkerError, match="no scheduler"):
+        ml.read(export, engine="nonsense")
+
+
+def test_the_command(export, client, tmp_path):
+    words = ["convert", str(export), "--out", str(tmp_path), "--engine", client.scheduler.address]
+    result = CliRunner().invoke(cli.main, words)
+    assert result.exit_code == 0, result.output
+    assert "log_entries" in result.output and "dashboard:" in result.stderr
+
+
+def test_a_lost_scheduler_is_told_and_does_not_hang(export):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="CRITICAL"
+        )
+        client = Client(cluster, timeout=5)
+        tasks = ml.read(export).tasks() * 4
+        with pytest.raises(ml.WorkerError, match="the cluster was lost"):
+            for number, _ in enumerate(engines.Dask(client).load(tasks)):
+                if number == 0:
+                    cluster.close()
+        client.close()
