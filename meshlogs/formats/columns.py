@@ -237,11 +237,11 @@ def _literal(text: str):
 
 def _leaf(path: tuple[str, ...], text: str):
     """A cell of an audit entry flattened to its leaves: lists are JSON, and so are truth values."""
+    if {"labels", "annotations"} & set(path[:-1]):  # whose values are texts, though they look like JSON
+        return text
     if text[:1] in ("[", "{"):
         return parsed(text)
-    if text in ("true", "false") and not {"labels", "annotations"} & set(path):
-        return text == "true"
-    return text
+    return text == "true" if text in ("true", "false") else text
 
 
 def _put(entry: dict, path: tuple[str, ...], value) -> None:
