@@ -17,7 +17,7 @@ from meshlogs.formats import envelopes, log_entries, streams
 from meshlogs.formats.tables import Shard, Tables, get, joined
 
 TITLE = "Pub/Sub messages of a sink: `gcloud pubsub subscriptions pull --format=json`, push bodies, one a line"
-LOSES = "nothing"
+LOSES = ""
 EXAMPLE = (
     '[{"ackId":"a1","message":{"data":"'
     + base64.b64encode(log_entries.EXAMPLE.encode()).decode()
