@@ -11,19 +11,24 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
 import msgspec
 
-from meshlogs.formats import columns, csv_entries, envelopes, log_entries
+from meshlogs import schema
+from meshlogs.errors import SchemaError
+from meshlogs.formats import columns, csv_entries, envelopes, log_entries, pubsub
 from meshlogs.formats.columns import COLUMNS as COLUMNS
 from meshlogs.formats.columns import EVENT_KEYS as EVENT_KEYS
 from meshlogs.formats.columns import LABELS as LABELS
-from meshlogs.formats.tables import Shard, Tables, joined
+from meshlogs.formats.tables import HIDDEN, Shard, Tables, joined
 
-TITLE = "Rows of a BigQuery sink and of Log Analytics: JSON lines or arrays, Parquet, Avro"
+TITLE = (
+    "Rows of a BigQuery sink and of Log Analytics: JSON, Parquet, Avro; Pub/Sub messages that a subscription wrote as "
+    "Avro; what `meshlogs convert` wrote"
+)
 LOSES = "nanoseconds (microseconds are kept), which number of a payload was whole, labels' exact names (BigQuery)"
 EXAMPLE = (
     '{"timestamp":"2020-03-31 10:41:15.552128 UTC","insert_id":"1a","log_name":"projects/p/logs/stderr","resource":'
@@ -32,6 +37,13 @@ EXAMPLE = (
 )
 
 PARQUET, AVRO = b"PAR1", b"Obj\x01"
+# What `meshlogs convert` writes is read, too.
+CONVERTED = {
+    "log_entries": schema.LOG_ENTRIES,
+    "events": schema.EVENTS,
+    "pods": schema.PODS,
+    "rejects": schema.REJECTS,
+}
 ROWS = 2_000  # of a Parquet table at a time
 LARGEST = 1 << 28  # bytes of a typed table inside an archive, which must be held to be read
 
@@ -91,7 +103,7 @@ def _is_row(row: dict) -> bool:
         return True
     for name in ("timestamp", "receiveTimestamp"):
         value = row.get(name)
-        if isinstance(value, int | float) or (isinstance(value, str) and _is_stored(value)):
+        if isinstance(value, int | float | dict) or (isinstance(value, str) and _is_stored(value)):
             return True
     payload, labels = row.get("jsonPayload"), row.get("labels")
     nested = ("jsonPayload", "protoPayload", "resource", "labels")
@@ -116,14 +128,18 @@ def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
     """The rows of `read` in the same order, as shards of a bounded size."""
     tables = Tables(source)
     head = file.peek(4)[:4] if hasattr(file, "peek") else b""
-    steps: Callable = {PARQUET: _read_parquet, AVRO: _read_avro}.get(head, _read_json)
-    return tables.chunks("warehouse", steps(tables, file))
+    if head != PARQUET:
+        return tables.chunks("warehouse", (_read_avro if head == AVRO else _read_json)(tables, file))
+    held = _seekable(tables, file)
+    if held is None:
+        return iter([tables.shard("warehouse")])
+    return _converted(tables, held) or tables.chunks("warehouse", _read_parquet(tables, held))
 
 
 def add_row(tables: Tables, row: dict, line: int | None, shown: str | bytes) -> None:
     """Add a row: an entry with its events and pods, or a reject with this excerpt."""
     tables.records += 1
-    shown = csv_entries.HIDDEN if any("proto" in name.lower() and row[name] for name in row) else shown
+    shown = HIDDEN if any("proto" in name.lower() and row[name] for name in row) else shown
     csv_entries.add_cells(tables, ((columns.path_of(name), name, value) for name, value in row.items()), line, shown)
 
 
@@ -164,19 +180,46 @@ def _add_text(tables: Tables, data: bytes, line: int) -> None:
 
 def _refuse(tables: Tables, line: int | None, reason: str, data: bytes) -> None:
     tables.records += 1
-    tables.reject(line, reason, csv_entries.HIDDEN if b"auditlog" in data or b"audit_log" in data else data)
+    tables.reject(line, reason, HIDDEN if b"auditlog" in data or b"audit_log" in data else data)
 
 
 # Parquet
 
 
-def _read_parquet(tables: Tables, file: BinaryIO) -> Iterator[None]:
+def _converted(tables: Tables, file: BinaryIO) -> Iterator[Shard] | None:
+    """The shards of a table that `meshlogs convert` wrote, as it is; None for any other."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    held = _seekable(tables, file)
-    if held is None:
+    try:
+        table = pq.ParquetFile(file)
+    except (pa.ArrowException, OSError):
+        return None
+    names = set(table.schema_arrow.names)
+    kind = next((kind for kind, layout in CONVERTED.items() if names == set(layout.names)), None)
+    return _as_it_is(tables, table, kind) if kind else None
+
+
+def _as_it_is(tables: Tables, table: Any, kind: str) -> Iterator[Shard]:
+    import pyarrow as pa
+
+    empty, rows = tables.shard("warehouse"), 0
+    try:
+        for batch in table.iter_batches(10 * ROWS):
+            found = schema.conform(pa.Table.from_batches([batch]), CONVERTED[kind], kind)
+            rows += len(found)
+            yield empty._replace(**{kind: found}, records=len(found))
+    except (pa.ArrowException, OSError, SchemaError) as error:
+        yield empty.with_reject(rows + 1, f"the Parquet file is damaged: {_first_line(error)}", "", tables.source)
         return
+    if not rows:
+        yield empty
+
+
+def _read_parquet(tables: Tables, held: BinaryIO) -> Iterator[None]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     line = 0
     try:
         table = pq.ParquetFile(held)
@@ -256,13 +299,19 @@ def _read_avro(tables: Tables, file: BinaryIO) -> Iterator[None]:
     line = 0
     try:
         blocks = fastavro.block_reader(held)
-        schema = _without_types(blocks.writer_schema)
-        if not _are_ours(tables, [field["name"] for field in schema.get("fields", ())]):
+        layout = _without_types(blocks.writer_schema)
+        names = [field["name"] for field in layout.get("fields", ())]
+        are_messages = pubsub.MESSAGE <= set(names)
+        if not are_messages and not _are_ours(tables, names):
             return
         for block in blocks:
             for _ in range(block.num_records):
-                row = fastavro.schemaless_reader(block.bytes_, schema, None)
+                row = fastavro.schemaless_reader(block.bytes_, layout, None)
                 line += 1
+                if are_messages:
+                    pubsub.add_message(tables, row, line)
+                    yield
+                    continue
                 add_row(tables, row, line, ", ".join(name for name in row if row[name] is not None))
                 yield
     except (*_DAMAGED, DecompressionError) as error:

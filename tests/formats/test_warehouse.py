@@ -4,12 +4,13 @@ import io
 import json
 import tarfile
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlglot
 
-from meshlogs import formats, queries, times
+from meshlogs import formats, queries, schema, times
 from meshlogs.formats import tables, warehouse
 from tests.formats import writers
 
@@ -141,6 +142,28 @@ def test_nanoseconds_that_a_table_has_are_kept(tmp_path):
     assert times.to_ns(shard.log_entries["time"]).tolist() == [1585651275552128897]
     assert shard.log_entries["time_granularity"].tolist() == ["ns"]
     assert shard.log_entries["pod"].tolist() == ["web-1"]
+
+
+def test_what_convert_wrote_is_read_as_it_was(tmp_path):
+    (tmp_path / "x.json").write_text("\n".join(map(json.dumps, ENTRIES)) + "\nbroken\n")
+    before = formats.read(tmp_path / "x.json")
+    for name, layout in warehouse.CONVERTED.items():
+        pq.write_table(schema.to_arrow(getattr(before, name), layout), tmp_path / f"{name}.parquet")
+        after = formats.read(tmp_path / f"{name}.parquet")
+        assert after.form == "warehouse"
+        for other in warehouse.CONVERTED:
+            wanted = getattr(before, other) if other == name else getattr(before, other)[:0]
+            pd.testing.assert_frame_equal(getattr(after, other), wanted)
+
+
+@pytest.mark.parametrize("value", [
+    {"value": "2020-03-31T10:41:15.552128897Z"},
+    {"seconds": "1585651275", "nanos": 552128897},
+    {"seconds": 1585651275, "nanos": 552128897},
+])  # fmt: skip
+def test_times_as_client_libraries_print_them(tmp_path, value):
+    shard = read(json.dumps({"logName": "x", "textPayload": "y", "timestamp": value}), tmp_path)
+    assert times.to_ns(shard.log_entries["time"]).tolist() == [1585651275552128897]
 
 
 def test_a_table_of_something_else_is_told(tmp_path):
