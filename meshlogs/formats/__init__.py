@@ -25,12 +25,14 @@ from meshlogs.formats import (
     pubsub,
     streams,
     value_tables,
+    warehouse,
     yaml_documents,
 )
 from meshlogs.formats.tables import Shard, Tables, excerpt, joined
 
 # In the order in which they are tried: the last ones are the most easily content.
 FORMATS = {
+    "warehouse": warehouse,
     "log_entries": log_entries,
     "cluster_dump": cluster_dump,
     "pubsub": pubsub,

@@ -23,8 +23,8 @@ def known_formats() -> pd.DataFrame:
     `form` is what `meshlogs.formats.read` takes; `loses` says what a file of this form cannot tell, "" if it tells
     all that its source knew.
 
-    >>> known_formats()["form"].iloc[0]
-    'log_entries'
+    >>> known_formats()["form"].tolist()[:2]
+    ['warehouse', 'log_entries']
     """
     rows = [
         {"form": form, "title": _title(module), "loses": getattr(module, "LOSES", ""), "example": module.EXAMPLE}

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from meshlogs import times
 from meshlogs.formats.pod_logs import is_proxy_line
-from meshlogs.formats.tables import get, text_of
+from meshlogs.formats.tables import get, integer, text_of
 
 # Fields of a LogEntry, by their names in the API.
 FIELDS = (
@@ -62,7 +62,7 @@ COLUMNS = {
     "resource_labels": ("resource", "labels"),
     "audit_log": ("protoPayload",),
     "protopayload_auditlog": ("protoPayload",),
-    **{name: ("jsonPayload", name) for name in ("message", "msg", "error", "err", "text", "reason", "note", "count")},
+    **{name: ("jsonPayload", name) for name in ("message", "msg", "error", "err", "text", "reason", "note")},
     "json_payload_type": ("jsonPayload", "type"),
     "metadata_name": ("jsonPayload", "metadata", "name"),
     "metadata_uid": ("jsonPayload", "metadata", "uid"),
@@ -237,11 +237,11 @@ def _literal(text: str):
 
 def _leaf(path: tuple[str, ...], text: str):
     """A cell of an audit entry flattened to its leaves: lists are JSON, and so are truth values."""
+    if {"labels", "annotations"} & set(path[:-1]):  # whose values are texts, though they look like JSON
+        return text
     if text[:1] in ("[", "{"):
         return parsed(text)
-    if text in ("true", "false") and not {"labels", "annotations"} & set(path):
-        return text == "true"
-    return text
+    return text == "true" if text in ("true", "false") else text
 
 
 def _put(entry: dict, path: tuple[str, ...], value) -> None:
@@ -408,6 +408,11 @@ def time_text(value) -> Any:
     >>> time_text("2020-09-07T14:36:48.03093257Z"), time_text(1585651275)
     ('2020-09-07T14:36:48.03093257Z', '2020-03-31T10:41:15Z')
     """
+    if isinstance(value, dict):  # as client libraries print one
+        if "seconds" in value:
+            second, nanos = integer(value["seconds"]), integer(value.get("nanos")) or 0
+            return value if second is None else time_text(second * times.SECOND + nanos)
+        value = value.get("value")
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float):

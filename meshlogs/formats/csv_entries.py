@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from meshlogs.formats import columns, entry
 from meshlogs.formats.columns import COLUMNS as COLUMNS
-from meshlogs.formats.tables import Shard, Tables, joined
+from meshlogs.formats.tables import HIDDEN, Shard, Tables, joined
 
 TITLE = 'Log entries as CSV: `gcloud logging read --format="csv(…)"`, Logs Explorer, BigQuery, Log Analytics'
 LOSES = "whatever columns were not asked for; nanoseconds where a warehouse wrote it (microseconds are kept)"
@@ -23,7 +23,6 @@ EXAMPLE = """timestamp,pod_name,container_name,text_payload
 
 SEPARATORS = (",", ";", "\t", "|")
 LARGEST = 1 << 21  # bytes of one row; a log entry has at most half a megabyte
-HIDDEN = "(an audit entry: not shown, for it may hold secrets)"
 
 _GUARDED = re.compile(r'[-+=@,"\t\r\n]')
 _FORMULA = re.compile(r"'[-=+@\t\r]")

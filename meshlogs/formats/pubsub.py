@@ -7,17 +7,19 @@ apart by their time and insert id, as everywhere. (cloud.google.com/logging/docs
 
 import base64
 import binascii
+import io
 import json
 import re
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from itertools import chain
+from typing import Any, BinaryIO
 
 from meshlogs.formats import envelopes, log_entries, streams
 from meshlogs.formats.tables import Shard, Tables, get, joined
 
 TITLE = "Pub/Sub messages of a sink: `gcloud pubsub subscriptions pull --format=json`, push bodies, one a line"
-LOSES = "nothing"
+LOSES = ""
 EXAMPLE = (
     '[{"ackId":"a1","message":{"data":"'
     + base64.b64encode(log_entries.EXAMPLE.encode()).decode()
@@ -26,6 +28,7 @@ EXAMPLE = (
 )
 
 # Where the data of a message is. A pull dump and a push body have the first two, the message itself the last.
+MESSAGE = {"data", "message_id"}  # columns of messages that a subscription wrote to files, as Avro
 DATA = (("message", "data"), ("receivedMessage", "message", "data"), ("data",))
 
 _MESSAGE = re.compile(
@@ -36,12 +39,16 @@ _MESSAGE = re.compile(
 _DATA = re.compile(rb'"data"\s*:\s*"(?:e[wy][A-Za-z0-9+/_-]|H4sI)')
 _TELLING = re.compile(rb'"(?:messageId|message_id|ackId|publishTime)"\s*:')
 _ENTRY = re.compile(rb'"(?:logName|insertId)"\s*:')
+# The data alone, a line each: `--format="value(message.data)"`.
+_BARE = re.compile(rb"\s*(?:e[wy]|H4sI)[A-Za-z0-9+/_-]{40,}=*\s*(?:\r?\n|\Z)")
 _LIST = re.compile(rb'\s*\{\s*"received_?[Mm]essages"\s*:\s*(?=\[)')
 _LARGEST = 1 << 24  # bytes of one entry; it has at most half a megabyte
 
 
 def sniff(head: bytes, _name: str) -> bool:
     """Whether the first value is a message, or a list of them."""
+    if _BARE.match(head):
+        return True
     if not _MESSAGE.match(head) or _ENTRY.search(head):
         return False
     return bool(_DATA.search(head) or (_TELLING.search(head) and b'"data"' in head))
@@ -60,42 +67,60 @@ def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
 
 def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
     first = file.read(1 << 16)
+    if _BARE.match(first):
+        yield from _read_bare(tables, first, file)
+        return
     listed = _LIST.match(first)
     first = first[listed.end() :] if listed else first  # a body of the API: its one list
     for found in envelopes.records_of(first, file):
         if isinstance(found, envelopes.Damage):
             if listed and found.data.strip() in (b"}", b"]}"):
                 continue
-            tables.records += 1
-            tables.reject(found.line, found.reason, found.data[:20])
+            _refuse(tables, found.line, found.reason)
         else:
             _add(tables, found.data, found.line)
         yield
 
 
+def _read_bare(tables: Tables, first: bytes, file: BinaryIO) -> Iterator[None]:
+    """The data of messages, one a line."""
+    lines = io.BytesIO(first + file.readline())
+    for line, data in enumerate(chain(lines, file), 1):
+        if data.strip():
+            add_message(tables, {"data": data.decode("ascii", "replace").strip()}, line)
+            yield
+
+
 def _add(tables: Tables, data: bytes, line: int) -> None:
-    """Add the entry in a message, or a reject that shows nothing of what it holds."""
+    """Add the entry in a message, or a reject."""
     try:
         message = json.loads(data, strict=False)
     except (ValueError, RecursionError):
-        tables.records += 1
-        tables.reject(line, "not JSON", data[:20])
+        _refuse(tables, line, "not JSON")
         return
-    text = next((text for path in DATA if isinstance(text := get(message, *path), str | dict) and text), None)
-    if isinstance(text, dict):  # decoded already, as some subscribers print it
-        log_entries.add_value(tables, text, line, "")
+    add_message(tables, message, line)
+
+
+def add_message(tables: Tables, message: Any, line: int) -> None:
+    """Add the entry in a decoded message, or a reject that shows nothing of what it holds."""
+    found = (get(message, *path) for path in DATA)
+    held = next((item for item in found if isinstance(item, str | bytes | dict) and item), None)
+    if isinstance(held, dict):  # decoded already, as some subscribers print it
+        log_entries.add_value(tables, held, line, "")
         return
-    if text is None:
-        tables.records += 1
-        tables.reject(line, "a message without data", "")
+    if held is None:
+        _refuse(tables, line, "a message without data")
         return
-    entry = _decoded(text)
+    entry = _inflated(held) if isinstance(held, bytes) else _decoded(held)
     if entry is None or not entry.lstrip().startswith(b"{"):
-        tables.records += 1
-        reason = "data is not base64" if entry is None else "data is no log entry"
-        tables.reject(line, reason, "")
+        _refuse(tables, line, "data is not base64" if entry is None else "data is no log entry")
         return
     log_entries.add_text(tables, entry, line)
+
+
+def _refuse(tables: Tables, line: int, reason: str) -> None:
+    tables.records += 1
+    tables.reject(line, reason, "")
 
 
 def _decoded(text: str) -> bytes | None:
@@ -107,6 +132,10 @@ def _decoded(text: str) -> bytes | None:
         data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
+    return _inflated(data)
+
+
+def _inflated(data: bytes) -> bytes:
     if not data.startswith(streams.GZIP):
         return data
     try:

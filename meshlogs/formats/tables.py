@@ -13,9 +13,14 @@ from meshlogs import schema, times
 from meshlogs.text import clean, secrets
 
 EXCERPT = 200
+HIDDEN = "(not shown: it may hold secrets)"
 CHUNK, ROW = 24_000_000, 800  # about how much memory one chunk's rows take, and one row besides its texts [bytes]
 INT64 = 2**63
 
+# Where the bodies of audited calls, and the environment of containers, begin: what follows is never shown.
+_BODY = re.compile(
+    r"""\\*"?(?:proto_?[Pp]ayload\w*|AuditLog|methodName|method_name)|['"](?:request|response|env)(?:Json)?\\*['"]\s*:"""
+)
 # By the number of decimals a time was written with.
 _SCALE = [10 ** (9 - digits) for digits in range(10)]
 _GRANULARITY = ["s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns"]
@@ -169,6 +174,8 @@ def excerpt(what: str | bytes, limit: int = EXCERPT) -> str:
     """
     text = what[: 8 * limit]
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    if found := _BODY.search(text):
+        text = text[: found.start()] + HIDDEN
     return clean(secrets(text)[:limit], limit)[:limit]
 
 

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import BinaryIO, NamedTuple
 
 from meshlogs.formats import columns, csv_entries, names
-from meshlogs.formats.tables import Shard, Tables, joined, stamp
+from meshlogs.formats.tables import HIDDEN, Shard, Tables, joined, stamp
 from meshlogs.times import NAT
 
 TITLE = 'Tables of `gcloud logging read`: `--format="table(…)"`, and without header `value(…)`, `csv[no-heading](…)`'
@@ -87,7 +87,7 @@ def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
 def _refuse(tables: Tables, lines: Iterator[bytes]) -> Iterator[None]:
     for text, line, _ in csv_entries.rows(lines):
         tables.records += 1
-        shown = csv_entries.HIDDEN if "cloudaudit" in text else text
+        shown = HIDDEN if "cloudaudit" in text else text
         tables.reject(line, "no header, and the cells do not tell which column is which: export it with one", shown)
         yield
 
@@ -188,7 +188,7 @@ def _cut(text: str, header: list[_Column]) -> list[str] | None:
 def _add(tables: Tables, header: list[_Column], cells: list[str], line: int) -> None:
     tables.records += 1
     found = zip(header, cells, strict=True)
-    shown = csv_entries.HIDDEN if any(cell.endswith("cloudaudit") for cell in cells) else " ".join(cells)
+    shown = HIDDEN if any("cloudaudit" in cell for cell in cells) else " ".join(cells)
     csv_entries.add_cells(tables, ((column.path, column.name, cell) for column, cell in found), line, shown)
 
 
@@ -248,7 +248,7 @@ def _add_values(tables: Tables, layout: Layout, cells: list[str], line: int) -> 
         elif path:
             found.append((path, "", cell))
     found.append((TEXT, "", "\t".join(texts)))
-    shown = csv_entries.HIDDEN if any("cloudaudit" in cell for cell in cells) else " ".join(cells)
+    shown = HIDDEN if any("cloudaudit" in cell for cell in cells) else " ".join(cells)
     csv_entries.add_cells(tables, found, line, shown)
 
 

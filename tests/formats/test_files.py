@@ -70,7 +70,7 @@ def test_a_file_of_no_known_form(tmp_path):
     assert str(pickle.loads(pickle.dumps(caught.value))) == text
     shard = formats.read_any(tmp_path / "x.bin", source="in/x.bin")
     assert (len(shard.rejects), shard.records) == (1, 1)
-    assert shard.rejects["reason"].iloc[0].startswith("no known form (tried log_entries")
+    assert shard.rejects["reason"].iloc[0].startswith("no known form (tried warehouse, log_entries")
     assert shard.rejects["source"].iloc[0] == "in/x.bin"
 
 

@@ -448,3 +448,18 @@ def test_what_powershell_writes(encoding, tmp_path):
     path = tmp_path / "export.json"
     path.write_bytes(json.dumps([entry()], indent=2).encode(encoding))
     assert len(formats.read(path).log_entries) == 1
+
+
+def test_a_damaged_audit_entry_shows_nothing_of_its_bodies(tmp_path):
+    audit = {
+        "insertId": "x",
+        "logName": "projects/p/logs/cloudaudit.googleapis.com%2Factivity",
+        "protoPayload": {"request": {"spec": {"containers": [{"env": [{"name": "K", "value": "s3cret"}]}]}}},
+        "timestamp": "yesterday",
+    }
+    text = json.dumps(audit)
+    (tmp_path / "x.json").write_text(f"{text}\n{text[:-9]}\n{text[60:]}\n")
+    rejects = formats.read(tmp_path / "x.json").rejects
+    assert len(rejects) >= 2
+    assert "s3cret" not in rejects.to_csv()
+    assert rejects["excerpt"].str.contains("may hold secrets").all()

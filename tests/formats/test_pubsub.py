@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 
+import fastavro
 import pytest
 
 from meshlogs import formats, times
@@ -71,6 +72,31 @@ def test_what_is_no_entry_is_rejected_and_not_shown(tmp_path):
     ]  # fmt: skip
     assert not shard.rejects["excerpt"].str.contains("s3cret").any()
     assert shard.rejects["line"].is_monotonic_increasing
+
+
+def test_the_data_alone_one_a_line(tmp_path):
+    text = "".join(data(ENTRY | {"insertId": str(number)}) + "\n" for number in range(3))
+    shard = read(text + "\n!!!\n", tmp_path)
+    assert shard.log_entries["insert_id"].tolist() == ["0", "1", "2"]
+    assert shard.rejects[["line", "reason"]].values.tolist() == [[5, "data is not base64"]]
+
+
+def test_messages_that_a_subscription_wrote_as_avro(tmp_path):
+    fields = [("subscription_name", "string"), ("message_id", "string"), ("data", "bytes"), ("ordering_key", "string"),
+              ("publish_time", {"type": "long", "logicalType": "timestamp-micros"}),
+              ("attributes", {"type": "map", "values": "string"})]  # fmt: skip
+    layout = {"type": "record", "name": "PubsubMessage",
+              "fields": [{"name": name, "type": kind} for name, kind in fields]}  # fmt: skip
+    rows = [
+        {"subscription_name": "s", "message_id": str(number), "data": text, "ordering_key": "", "publish_time": 1,
+         "attributes": {"a": "b"}}
+        for number, text in enumerate([json.dumps(ENTRY).encode(), gzip.compress(json.dumps(ENTRY).encode()), b"x"])
+    ]  # fmt: skip
+    with (tmp_path / "x.avro").open("wb") as file:
+        fastavro.writer(file, layout, rows)
+    shard = formats.read(tmp_path / "x.avro")
+    assert shard.log_entries["message"].tolist() == ["dial tcp: connection refused"] * 2
+    assert shard.rejects["line"].tolist() == [3]
 
 
 def test_memory_is_that_of_a_chunk(tmp_path, monkeypatch):
