@@ -69,7 +69,7 @@ def read(file: BinaryIO, source: str) -> Shard:
         value, reason = _value(data)
         if reason is not None:
             tables.records += 1
-            tables.reject(line, reason, data)
+            tables.reject(line, reason, data, is_object=True)
         elif value is not None:
             k8s_objects.add(tables, value, line, kind)
     return tables.shard("yaml")
@@ -131,7 +131,9 @@ def _value(data: bytes) -> tuple[object, str | None]:
 
 
 def _problem(error: Exception) -> str:
-    return str(getattr(error, "problem", None) or error).splitlines()[0][:80]
+    # A tag or an alias may be the begin of a password.
+    told = str(getattr(error, "problem", None) or error).splitlines()[0]
+    return re.sub(r"'[^']*'", "'…'", told)[:80]
 
 
 def _readable(text: str) -> str:
