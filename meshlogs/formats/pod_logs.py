@@ -168,7 +168,7 @@ class _Log:
         self._parts: dict[str, tuple[int, list[Framed]]] = {}  # stream -> number of the first, parts
         filled = [text for text in ahead if text.strip()]
         self._framed = sum(map(_is_framed, filled)) * 2 > len(filled)
-        self._strip = _has_kubectl_stamps(filled)
+        self._strip = not self._framed and _has_kubectl_stamps(filled)
         self._anchor = next((ns for text in ahead if (ns := _stamp(text, _object(text))[0]) is not None), None)
 
     def line(self, number: int, text: str) -> None:

@@ -36,7 +36,7 @@ def leaks(text):
 def damages(text):
     """The text whole, cut off anywhere, and damaged anywhere."""
     yield text
-    for at in range(1, len(text), max(len(text) // 25, 1)):
+    for at in range(1, len(text), max(len(text) // 10, 1)):
         yield text[:at]
         yield text[:at] + "\x00\"'{" + text[at:]
 
