@@ -14,7 +14,7 @@ import msgspec
 
 from meshlogs import times
 from meshlogs.formats.names import workload_of
-from meshlogs.formats.tables import Shard, Tables, compact, joined, moment, text_of, tidy, without_newline
+from meshlogs.formats.tables import Shard, Tables, compact, dated, joined, moment, text_of, tidy, without_newline
 
 TITLE = (
     "Logs of containers as text: `kubectl logs` with `--timestamps` or not, files of a node (CRI, Docker), "
@@ -211,7 +211,7 @@ class _Log:
 
     def _add(self, number: int, text: str, frame: Framed | None = None) -> None:
         value = _object(text)
-        ns, granularity = (moment(frame.time), times.granularity(frame.time)) if frame else _stamp(text, value)
+        ns, granularity = _dated(frame.time) if frame else _stamp(text, value)
         if ns is None:
             ns, granularity = _klog(text, self._anchor)
         elif self._anchor is None:
@@ -321,8 +321,12 @@ def _stamp(text: str, value: dict | None) -> tuple[int | None, str | None]:
         written = next((value[key] for key in TIME_KEYS if isinstance(value.get(key), str | int | float)), None)
         if isinstance(written, int | float):
             return _epoch(written)
-    ns = moment(written)
-    return (None, None) if ns is None else (ns, times.granularity(written))
+    return _dated(written)
+
+
+def _dated(written: str | None) -> tuple[int | None, str | None]:
+    ns, granularity = dated(written)
+    return (None, None) if ns == times.NAT else (ns, granularity)
 
 
 def _epoch(seconds: float) -> tuple[int | None, str | None]:
