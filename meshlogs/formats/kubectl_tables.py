@@ -21,7 +21,7 @@ EXAMPLE = """\
 NAMESPACE   LAST SEEN   TYPE     REASON    OBJECT                  SUBOBJECT              SOURCE            \
 MESSAGE                 FIRST SEEN   COUNT   NAME
 shop        7m17s       Normal   Started   pod/web-67d56cdd-g7fvb  spec.containers{web}   kubelet, node-1   \
-Started container web   7m17s        1       web-67d56cdd-g7fvb.16015ee6a9c8d1f1
+Started container web   7m17s        1       web-67d56cdd-g7fvb.16015d6f18edff81
 """
 
 # Letters of a heading -> what stands under it; the spellings of custom columns are their writer's.

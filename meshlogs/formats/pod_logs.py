@@ -6,6 +6,7 @@ lines come in parts there, which are joined. What is in their frame is read like
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import chain
 from pathlib import PurePath
 from typing import BinaryIO, NamedTuple
@@ -252,23 +253,30 @@ def _merged(owner: Whose, block: Whose | None) -> Whose:
     return owner._replace(container=block.container) if owner.pod == block.pod else block
 
 
+# Where what stands in an entry's tuple: to build it from a dictionary takes as long as all the rest.
+_TIME, _GRANULARITY, _SEVERITY, _TYPE = map(
+    Tables.ENTRY.index, ["time", "time_granularity", "severity", "resource_type"]
+)
+_NAMESPACE, _POD, _CONTAINER, _STREAM = map(Tables.ENTRY.index, ["namespace", "pod", "container", "stream"])
+_MESSAGE, _PAYLOAD, _LABELS, _LINE = map(Tables.ENTRY.index, ["message", "payload", "labels", "line"])
+
+
 def _entry(number, text, value, whose: Whose, ns, granularity, stream) -> tuple:
     message = next((value[key] for key in MESSAGE_KEYS if text_of(value.get(key))), text) if value else text
-    row = {
-        "time": ns,
-        "time_granularity": granularity,
-        "severity": "DEFAULT",
-        "resource_type": "k8s_container",
-        "namespace": whose.namespace,
-        "pod": whose.pod,
-        "container": whose.container or ("istio-proxy" if _PROXY.match(text) else None),
-        "stream": stream,
-        "message": without_newline(message),
-        "payload": compact(value) if value else None,
-        "labels": compact({"pod_uid": whose.uid}) if whose.uid else None,
-        "line": number,
-    }
-    return tuple(row.get(name) for name in Tables.ENTRY)
+    row: list = [None] * len(Tables.ENTRY)
+    row[_TIME], row[_GRANULARITY] = ns, granularity
+    row[_SEVERITY], row[_TYPE] = "DEFAULT", "k8s_container"
+    row[_NAMESPACE], row[_POD] = whose.namespace, whose.pod
+    row[_CONTAINER] = whose.container or ("istio-proxy" if _PROXY.match(text) else None)
+    row[_STREAM], row[_LABELS], row[_LINE] = stream, _labels(whose.uid), number
+    row[_MESSAGE] = without_newline(message)
+    row[_PAYLOAD] = compact(value) if value else None
+    return tuple(row)
+
+
+@lru_cache(maxsize=1024)
+def _labels(uid: str | None) -> str | None:
+    return compact({"pod_uid": uid}) if uid else None
 
 
 def owner_of(path: PurePath) -> Whose:
