@@ -66,7 +66,7 @@ KINDS = {"pod": "Pod", "node": "Node", "replicaset": "ReplicaSet", "deployment":
 # kubectl asks for so many events at once; each further answer has a later clock.
 AT_ONCE, PATIENCE = 500, 2 * times.SECOND
 # Kubernetes is no older than this, and a name that ends in another number is no time.
-_SINCE = 1_400_000_000 * times.SECOND
+_SINCE, _UNTIL = 1_400_000_000 * times.SECOND, 4_102_444_800 * times.SECOND
 _LOOK = 20
 _NONE_FOUND = re.compile(r"No resources found\b.*")
 _ASSIGNED = re.compile(r"Successfully assigned ([a-z0-9-]+)/(\S+) to ")
@@ -224,7 +224,7 @@ def _about(cells: dict[str, str]) -> tuple[str | None, str | None]:
 def _known(row: Row) -> tuple[int, Age] | None:
     """The nanosecond of an event's name and the age of its first occurrence."""
     name, age = named_time(row.cells.get("name")), age_of(row.cells.get("first", ""))
-    return (name, age) if name is not None and name >= _SINCE and age is not None else None
+    return (name, age) if name is not None and _SINCE <= name < _UNTIL and age is not None else None
 
 
 def _times(row: Row, made: tuple[int, int] | None, slack: int) -> dict:
@@ -252,6 +252,8 @@ def _times(row: Row, made: tuple[int, int] | None, slack: int) -> dict:
         last, source = _dated(now, cells.get("last")), "age"
         if None not in (last[0], first[0]):
             last = max(last[0], first[0]), last[1]
+            if last[0] > last[1]:  # the last before the first: the row is damaged
+                return {}
     return _bounds("time", *last) | {"time_source": source if last[0] is not None else None} | _bounds("first", *first)
 
 

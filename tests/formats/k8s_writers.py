@@ -164,8 +164,8 @@ def table(rows: list[tuple], padding: int) -> str:
     )
 
 
-def events_wide(out: Path, told: Story) -> None:
-    """As `kubectl get events --all-namespaces -o wide` prints them."""
+def events_wide(out: Path, told: Story, is_one: bool = False) -> None:
+    """As `kubectl get events --all-namespaces -o wide` prints them; of one namespace, without that column."""
     rows = [("NAMESPACE", *WIDE)]
     for event in told.events:
         about, source = event["involvedObject"], event["source"]
@@ -177,7 +177,7 @@ def events_wide(out: Path, told: Story) -> None:
             about.get("fieldPath", ""), component + host,
             event["message"].strip(), first, event["count"] or 1, event["metadata"]["name"],
         ))  # fmt: skip
-    put(out / "cluster/events", table(rows, 3))
+    put(out / "cluster/events", table([row[1:] for row in rows] if is_one else rows, 3))
 
 
 def events_table(out: Path, told: Story) -> None:

@@ -101,6 +101,22 @@ def test_times_count_where_no_proxy_tells_its_own(tmp_path, told):
     assert lost and all(plain[1][key] == ("undetermined", "overlap") for key in lost)
 
 
+def test_a_table_of_one_namespace_does_not_say_which(tmp_path, told, expected):
+    """No message names it either: it is that of the pods of those names."""
+
+    def of_shop(out, told):
+        events = [event for event in told.events if event["reason"] != "Scheduled"]
+        mine = [event for event in events if event["metadata"]["namespace"] == "shop"]
+        write.events_wide(out, write.Story(**(vars(told) | {"events": mine})), is_one=True)
+
+    errors, starts, fleet = judged(tmp_path, (write.cloud_logs, of_shop, write.pods_json), told)
+    assert fleet.starts["namespace"].notna().all() and set(starts) == set(expected[1])
+    assert fleet.starts.loc[fleet.starts["namespace"] == "shop", "has_events"].all()
+    assert {key: found for key, found in errors.items() if key[0] == "shop"} == {
+        key: found for key, found in expected[0].items() if key[0] == "shop"
+    }
+
+
 def _by_proxy(row):
     return row["resource"]["labels"]["container_name"] == "istio-proxy"
 
