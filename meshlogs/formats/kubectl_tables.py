@@ -168,12 +168,16 @@ def row_cells(layout: Layout, ours: dict[str, str], text: str) -> dict[str, str]
 
 def _headings(line: str) -> dict[str, str] | None:
     """Heading -> our name for it, if this line is the headings of a table of events."""
-    if line != line.upper() or "REASON" not in line and "MESSAGE" not in line:
+    if "REASON" not in (shouted := line.upper()) and "MESSAGE" not in shouted:
         return None
     names = layout_of(line.rstrip()).names
     ours = ours_of(names)
     found = set(ours.values())
     enough = {"reason", "message"} <= found or len(found & {"reason", "message"}) and {"last", "object"} & found
+    if line != shouted:  # only custom columns may be written so; `kubectl describe` names no object in its table
+        enough = (
+            {"reason", "message"} <= found and {"last", "first", "event_time"} & found and {"object", "name"} & found
+        )
     return ours if enough and len(found) == len(ours) else None
 
 

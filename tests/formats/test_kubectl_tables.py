@@ -121,6 +121,11 @@ def test_custom_columns_with_absolute_times(tmp_path):
     assert event["kind"].tolist() == ["Pod", "Pod"] and event["container"].tolist() == ["web", "web"]
 
 
+def test_custom_columns_of_any_case(tmp_path):
+    heading, row = ["lastSeen", "object", "reason", "message"], ["5s", "pod/web-0", "Started", "Started container web"]
+    assert load(tmp_path, table(heading, row)).events["pod"].tolist() == ["web-0"]
+
+
 def test_the_newer_command_counts_in_its_age(tmp_path):
     row = ["5s (x3 over 2m)", "Warning", "Unhealthy", "Pod/web-0", "Startup probe failed: x"]
     event = load(tmp_path, table([*WIDE[:4], "MESSAGE"], row)).events.iloc[0]
