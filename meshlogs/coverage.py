@@ -81,6 +81,7 @@ SETTLED_BY = {
     "start_not_in_export": ("events", "proxy_logs"),
     "contradiction": ("proxy_logs", "events"),
     "destination_unresolved": ("services",),
+    "errors_undated": ("app_logs",),
     "undetermined_errors": (),  # told with the errors themselves
 }
 _KUBECTL = {

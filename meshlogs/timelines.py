@@ -41,7 +41,7 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     namespace and pod name, if that is one. A log line names no uid: it belongs to the latest pod of its
     name that existed then.
     """
-    dated = evidence["time_upper"].notna() | (evidence["kind"] == "app_logged")
+    dated = evidence["time_upper"].notna() | evidence["kind"].isin(["app_logged", "refused_undated"])
     rows = evidence[evidence["pod"].notna() & dated].copy()
     rows = _fill_namespace(rows, pods)
     rows = _fill_cluster(rows, pods)

@@ -18,7 +18,7 @@ _OUTCOMES = {
 }
 _CLAIMS = {rule.VERDICT: rule.__doc__.strip().splitlines()[0] for rule in verdicts.RULES}
 # What to show of a pod's evidence; ordinary log presence is left out.
-_QUIET = ("app_logged", "refused_context", "proxy_version")
+_QUIET = ("app_logged", "refused_context", "refused_undated", "proxy_version")
 
 
 def explain(fleet: Fleet, pod: str, *, limit: int = 40) -> str:

@@ -40,10 +40,11 @@ KINDS = {
     "refused": "a program reported a refused connection",
     "suspected": "a program reported a failed connection without the cause",
     "upstream_refused": "the proxy reported that the destination refused it",
+    "refused_undated": "a program reported a refused connection in a line without any time",
     "refused_context": "a line that may belong to a reported failure",
 }
 
-EXTRACTORS = (refused.extract, connected.from_logs, proxy.from_logs, presence.from_logs)
+EXTRACTORS = (refused.extract, refused.undated, connected.from_logs, proxy.from_logs, presence.from_logs)
 
 
 def extract(log_entries: pd.DataFrame, events: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:

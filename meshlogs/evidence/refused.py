@@ -101,6 +101,23 @@ def extract(log_entries: pd.DataFrame) -> pd.DataFrame:
     return _evidence(rows, found)
 
 
+def undated(log_entries: pd.DataFrame) -> pd.DataFrame:
+    """`refused_undated` rows: lines of applications without any time that report a refused connection.
+
+    No verdict can be given of them; they tell that a log without dated refusals is not one without refusals.
+    """
+    rows = log_entries[log_entries["time"].isna() & log_entries["resource_type"].eq("k8s_container")]
+    rows = rows[rows["pod"].notna() & ~rows["container"].isin(_MESH)]
+    if rows.empty:
+        return schema.empty(schema.EVIDENCE)
+    texts = rows["payload"].fillna(rows["message"]).fillna("")
+    rows, texts = rows[hit := _hits(_strings(texts), TRIGGER)], texts[hit]
+    found = [match(text) for text in texts]
+    kept = [refusal is not None and not refusal.upstream for refusal in found]
+    values = [refusal.signature for refusal, keep in zip(found, kept, strict=True) if keep]
+    return schema.conform(rows[kept].assign(kind="refused_undated", value=values), schema.EVIDENCE)
+
+
 def _strings(series: pd.Series) -> pa.Array:
     # Offsets of 64 bits: a column of a large export holds more than 2 GiB of text.
     array = pa.array(series, pa.large_string(), from_pandas=True)

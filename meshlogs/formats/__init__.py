@@ -149,7 +149,7 @@ def _members(file: BinaryIO, source: str) -> Iterator[Shard]:
         head = member.file.peek(HEAD)[:HEAD]
         form = OTHER if _is_other(member.name) else _form_of(head, member.name)
         if form is None:
-            yield _refused(name, f"no known form (tried {', '.join(FORMATS)})", excerpt(head, 60))
+            yield _refused(name, f"no known form (tried {', '.join(FORMATS)})", _first(head))
         else:
             yield from _chunks(member.file, form, name)
     if empty:
@@ -214,7 +214,12 @@ def _form_of(head: bytes, name: str) -> str | None:
 
 
 def _unknown(head: bytes) -> str:
-    return f"no known form (tried {', '.join(FORMATS)}); it begins with {excerpt(head, 60)!r}"
+    return f"no known form (tried {', '.join(FORMATS)}); it begins with {_first(head)!r}"
+
+
+def _first(head: bytes) -> str:
+    """The first few bytes, of what looks like JSON without its values."""
+    return excerpt(head, 60, is_object=True if b'":' in head else None)
 
 
 def _is_other(name: str) -> bool:
@@ -226,7 +231,7 @@ def _glimpse(path: Path) -> str:
     """The first few bytes of a file, harmless; it may be anything, also a secret."""
     try:
         with streams.open_text(path) as file:
-            return excerpt(file.read(240), 60)
+            return _first(file.read(HEAD))
     except OSError:
         return ""
 

@@ -16,6 +16,24 @@ copy to Windows (`09_00_00_09_59_59_S0.json`). What cannot be read is counted an
 secrets (environment variables, Secrets) are not kept, not even there.
 """
 
+# One fleet in each form that Kubernetes gives: form, (are the verdicts those of lists with logs of Cloud Logging, what
+# is lost). tests/formats/test_kubernetes_forms.py holds this true.
+SAME, LESS = "the same", "less"
+KUBERNETES = {
+    "Events and pods as `v1` lists in JSON": (SAME, "the cluster; of repeated events all but the first and last"),
+    "the same in YAML": (SAME, "the same"),
+    "events as `events.k8s.io/v1`": (SAME, "the same"),
+    "`kubectl get events -A -o wide`": (SAME, "times of repeats but to the unit of their age; uids"),
+    "`kubectl get events -A`": (SAME, "all times of events: without proxies' logs some starts cannot be told"),
+    "`kubectl describe pods -A`": (LESS, "all times of events; users, hooks: nothing that rests on them is proven"),
+    "`kubectl logs --timestamps`": (SAME, "the cluster; logs of pods that are gone"),
+    "files of a node": (SAME, "the cluster; what was rotated away"),
+    "`kubectl cluster-info dump`, printed": (LESS, "times of lines that hold none: their errors cannot be judged"),
+    "`kubectl cluster-info dump`, as a folder": (LESS, "the same"),
+    "`istioctl bug-report`": (LESS, "the logs of applications, so every error"),
+    "`istioctl bug-report` and `kubectl logs --timestamps`": (SAME, "the cluster"),
+}
+
 
 def known_formats() -> pd.DataFrame:
     """One row per form of export: `form, title, loses, example`, in the order in which forms are tried.
@@ -49,10 +67,23 @@ def markdown(table: pd.DataFrame) -> str:
     head = ["| form | what it is | what it loses |", "|---|---|---|"]
     rows = [f"| [`{row.form}`](#{row.form}) | {row.title} | {row.loses or '–'} |" for row in table.itertuples()]
     parts = [INTRODUCTION, "\n".join([*head, *rows])]
+    parts.append("\n".join(_kubernetes()))
     for row in table.itertuples():
         example = row.example.rstrip("\n").replace("\t", " ")
         parts.append(f"## {row.form}\n\n{row.title}.\n\n```\n{example}\n```")
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _kubernetes() -> list[str]:
+    return [
+        "## What the forms of Kubernetes keep",
+        "",
+        "One made-up fleet written in each form; logs, where the form has none, as Cloud Logging exports them.",
+        "",
+        "| form | verdicts | what is lost |",
+        "|---|---|---|",
+        *(f"| {form} | {verdicts} | {lost} |" for form, (verdicts, lost) in KUBERNETES.items()),
+    ]
 
 
 def _title(module) -> str:

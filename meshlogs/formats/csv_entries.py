@@ -13,7 +13,8 @@ from typing import BinaryIO
 
 from meshlogs.formats import columns, entry
 from meshlogs.formats.columns import COLUMNS as COLUMNS
-from meshlogs.formats.tables import HIDDEN, Shard, Tables, joined
+from meshlogs.formats.shapes import HIDDEN
+from meshlogs.formats.tables import Shard, Tables, joined
 
 TITLE = 'Log entries as CSV: `gcloud logging read --format="csv(…)"`, Logs Explorer, BigQuery, Log Analytics'
 LOSES = "whatever columns were not asked for; nanoseconds where a warehouse wrote it (microseconds are kept)"

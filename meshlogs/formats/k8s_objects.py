@@ -9,7 +9,7 @@ import msgspec
 from meshlogs.formats import entry, envelopes
 from meshlogs.formats.k8s_events import event_row, is_event
 from meshlogs.formats.k8s_pods import is_pod, pod_row
-from meshlogs.formats.tables import Shard, Tables, excerpt, get, joined, tidy
+from meshlogs.formats.tables import Shard, Tables, compact, excerpt, get, joined, tidy
 
 TITLE = (
     "Kubernetes events and pods as JSON: `kubectl get events,pods -o json`, API lists (`v1`, "
@@ -71,7 +71,7 @@ def add_found(tables: Tables, found: envelopes.Record | envelopes.Damage, before
         add(tables, value, line, item_kind(found.kind))
     else:
         tables.records += 1
-        tables.reject(line, reason, found.data)
+        tables.reject(line, reason, found.data, is_object=True)
 
 
 def _decoded(data: bytes) -> tuple[object, str | None]:
@@ -105,7 +105,7 @@ def add(tables: Tables, value, line: int | None, kind: str | None = None) -> Non
     elif is_pod(value) and isinstance(get(value, "metadata", "name"), str):
         tables.pod(pod_row(value) | {"line": line})
     elif isinstance(value, dict) and ("logName" in value or "insertId" in value):
-        entry.add(tables, entry.loosely(value), line, excerpt(str(value)))
+        entry.add(tables, entry.loosely(value), line, compact(value))
     elif not isinstance(value, dict) or value.get("kind") in ("Event", "Pod"):
         tables.reject(line, "not a Kubernetes object with what its kind needs", _shown(value))
     elif not isinstance(value.get("kind"), str) or "apiVersion" not in value and "metadata" not in value:
@@ -114,4 +114,6 @@ def add(tables: Tables, value, line: int | None, kind: str | None = None) -> Non
 
 def _shown(value) -> str:
     """The keys of an object, for a reject; values may be secrets."""
-    return "{" + ", ".join(map(str, value)) + "}" if isinstance(value, dict) else excerpt(str(value))
+    return (
+        "{" + ", ".join(map(str, value)) + "}" if isinstance(value, dict) else excerpt(compact(value), is_object=True)
+    )

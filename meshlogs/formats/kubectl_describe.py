@@ -93,7 +93,7 @@ def _blocks(tables: Tables, file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
             lines.append(text)
         elif text:
             tables.records += 1
-            tables.reject(number, "not a line of kubectl describe", text)
+            tables.reject(number, "not a line of kubectl describe", text, is_object=True)
     if lines is not None:
         yield start, lines
 

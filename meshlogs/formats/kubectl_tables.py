@@ -21,7 +21,7 @@ EXAMPLE = """\
 NAMESPACE   LAST SEEN   TYPE     REASON    OBJECT                  SUBOBJECT              SOURCE            \
 MESSAGE                 FIRST SEEN   COUNT   NAME
 shop        7m17s       Normal   Started   pod/web-67d56cdd-g7fvb  spec.containers{web}   kubelet, node-1   \
-Started container web   7m17s        1       web-67d56cdd-g7fvb.16015ee6a9c8d1f1
+Started container web   7m17s        1       web-67d56cdd-g7fvb.16015d6f18edff81
 """
 
 # Letters of a heading -> what stands under it; the spellings of custom columns are their writer's.
@@ -66,7 +66,7 @@ KINDS = {"pod": "Pod", "node": "Node", "replicaset": "ReplicaSet", "deployment":
 # kubectl asks for so many events at once; each further answer has a later clock.
 AT_ONCE, PATIENCE = 500, 2 * times.SECOND
 # Kubernetes is no older than this, and a name that ends in another number is no time.
-_SINCE = 1_400_000_000 * times.SECOND
+_SINCE, _UNTIL = 1_400_000_000 * times.SECOND, 4_102_444_800 * times.SECOND
 _LOOK = 20
 _NONE_FOUND = re.compile(r"No resources found\b.*")
 _ASSIGNED = re.compile(r"Successfully assigned ([a-z0-9-]+)/(\S+) to ")
@@ -168,12 +168,16 @@ def row_cells(layout: Layout, ours: dict[str, str], text: str) -> dict[str, str]
 
 def _headings(line: str) -> dict[str, str] | None:
     """Heading -> our name for it, if this line is the headings of a table of events."""
-    if line != line.upper() or "REASON" not in line and "MESSAGE" not in line:
+    if "REASON" not in (shouted := line.upper()) and "MESSAGE" not in shouted:
         return None
     names = layout_of(line.rstrip()).names
     ours = ours_of(names)
     found = set(ours.values())
     enough = {"reason", "message"} <= found or len(found & {"reason", "message"}) and {"last", "object"} & found
+    if line != shouted:  # only custom columns may be written so; `kubectl describe` names no object in its table
+        enough = (
+            {"reason", "message"} <= found and {"last", "first", "event_time"} & found and {"object", "name"} & found
+        )
     return ours if enough and len(found) == len(ours) else None
 
 
@@ -224,7 +228,7 @@ def _about(cells: dict[str, str]) -> tuple[str | None, str | None]:
 def _known(row: Row) -> tuple[int, Age] | None:
     """The nanosecond of an event's name and the age of its first occurrence."""
     name, age = named_time(row.cells.get("name")), age_of(row.cells.get("first", ""))
-    return (name, age) if name is not None and name >= _SINCE and age is not None else None
+    return (name, age) if name is not None and _SINCE <= name < _UNTIL and age is not None else None
 
 
 def _times(row: Row, made: tuple[int, int] | None, slack: int) -> dict:
@@ -252,6 +256,8 @@ def _times(row: Row, made: tuple[int, int] | None, slack: int) -> dict:
         last, source = _dated(now, cells.get("last")), "age"
         if None not in (last[0], first[0]):
             last = max(last[0], first[0]), last[1]
+            if last[0] > last[1]:  # the last before the first: the row is damaged
+                return {}
     return _bounds("time", *last) | {"time_source": source if last[0] is not None else None} | _bounds("first", *first)
 
 

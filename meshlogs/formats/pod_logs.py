@@ -6,6 +6,7 @@ lines come in parts there, which are joined. What is in their frame is read like
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import chain
 from pathlib import PurePath
 from typing import BinaryIO, NamedTuple
@@ -14,7 +15,7 @@ import msgspec
 
 from meshlogs import times
 from meshlogs.formats.names import workload_of
-from meshlogs.formats.tables import Shard, Tables, compact, joined, moment, text_of, tidy, without_newline
+from meshlogs.formats.tables import Shard, Tables, compact, dated, joined, moment, text_of, tidy, without_newline
 
 TITLE = (
     "Logs of containers as text: `kubectl logs` with `--timestamps` or not, files of a node (CRI, Docker), "
@@ -168,7 +169,7 @@ class _Log:
         self._parts: dict[str, tuple[int, list[Framed]]] = {}  # stream -> number of the first, parts
         filled = [text for text in ahead if text.strip()]
         self._framed = sum(map(_is_framed, filled)) * 2 > len(filled)
-        self._strip = _has_kubectl_stamps(filled)
+        self._strip = not self._framed and _has_kubectl_stamps(filled)
         self._anchor = next((ns for text in ahead if (ns := _stamp(text, _object(text))[0]) is not None), None)
 
     def line(self, number: int, text: str) -> None:
@@ -211,7 +212,7 @@ class _Log:
 
     def _add(self, number: int, text: str, frame: Framed | None = None) -> None:
         value = _object(text)
-        ns, granularity = (moment(frame.time), times.granularity(frame.time)) if frame else _stamp(text, value)
+        ns, granularity = _dated(frame.time) if frame else _stamp(text, value)
         if ns is None:
             ns, granularity = _klog(text, self._anchor)
         elif self._anchor is None:
@@ -252,23 +253,30 @@ def _merged(owner: Whose, block: Whose | None) -> Whose:
     return owner._replace(container=block.container) if owner.pod == block.pod else block
 
 
+# Where what stands in an entry's tuple: to build it from a dictionary takes as long as all the rest.
+_TIME, _GRANULARITY, _SEVERITY, _TYPE = map(
+    Tables.ENTRY.index, ["time", "time_granularity", "severity", "resource_type"]
+)
+_NAMESPACE, _POD, _CONTAINER, _STREAM = map(Tables.ENTRY.index, ["namespace", "pod", "container", "stream"])
+_MESSAGE, _PAYLOAD, _LABELS, _LINE = map(Tables.ENTRY.index, ["message", "payload", "labels", "line"])
+
+
 def _entry(number, text, value, whose: Whose, ns, granularity, stream) -> tuple:
     message = next((value[key] for key in MESSAGE_KEYS if text_of(value.get(key))), text) if value else text
-    row = {
-        "time": ns,
-        "time_granularity": granularity,
-        "severity": "DEFAULT",
-        "resource_type": "k8s_container",
-        "namespace": whose.namespace,
-        "pod": whose.pod,
-        "container": whose.container or ("istio-proxy" if _PROXY.match(text) else None),
-        "stream": stream,
-        "message": without_newline(message),
-        "payload": compact(value) if value else None,
-        "labels": compact({"pod_uid": whose.uid}) if whose.uid else None,
-        "line": number,
-    }
-    return tuple(row.get(name) for name in Tables.ENTRY)
+    row: list = [None] * len(Tables.ENTRY)
+    row[_TIME], row[_GRANULARITY] = ns, granularity
+    row[_SEVERITY], row[_TYPE] = "DEFAULT", "k8s_container"
+    row[_NAMESPACE], row[_POD] = whose.namespace, whose.pod
+    row[_CONTAINER] = whose.container or ("istio-proxy" if _PROXY.match(text) else None)
+    row[_STREAM], row[_LABELS], row[_LINE] = stream, _labels(whose.uid), number
+    row[_MESSAGE] = without_newline(message)
+    row[_PAYLOAD] = compact(value) if value else None
+    return tuple(row)
+
+
+@lru_cache(maxsize=1024)
+def _labels(uid: str | None) -> str | None:
+    return compact({"pod_uid": uid}) if uid else None
 
 
 def owner_of(path: PurePath) -> Whose:
@@ -321,8 +329,12 @@ def _stamp(text: str, value: dict | None) -> tuple[int | None, str | None]:
         written = next((value[key] for key in TIME_KEYS if isinstance(value.get(key), str | int | float)), None)
         if isinstance(written, int | float):
             return _epoch(written)
-    ns = moment(written)
-    return (None, None) if ns is None else (ns, times.granularity(written))
+    return _dated(written)
+
+
+def _dated(written: str | None) -> tuple[int | None, str | None]:
+    ns, granularity = dated(written)
+    return (None, None) if ns == times.NAT else (ns, granularity)
 
 
 def _epoch(seconds: float) -> tuple[int | None, str | None]:

@@ -10,17 +10,11 @@ import pandas as pd
 import pyarrow as pa
 
 from meshlogs import schema, times
-from meshlogs.text import clean, secrets
+from meshlogs.formats.shapes import excerpt
 
-EXCERPT = 200
-HIDDEN = "(not shown: it may hold secrets)"
 CHUNK, ROW = 24_000_000, 800  # about how much memory one chunk's rows take, and one row besides its texts [bytes]
 INT64 = 2**63
 
-# Where the bodies of audited calls, and the environment of containers, begin: what follows is never shown.
-_BODY = re.compile(
-    r"""\\*"?(?:proto_?[Pp]ayload\w*|AuditLog|methodName|method_name)|['"](?:request|response|env)(?:Json)?\\*['"]\s*:"""
-)
 # By the number of decimals a time was written with.
 _SCALE = [10 ** (9 - digits) for digits in range(10)]
 _GRANULARITY = ["s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns"]
@@ -109,9 +103,9 @@ class Tables:
         self._pods.append(row | {"source": self.source})
         self._weight += 10 * ROW
 
-    def reject(self, line: int | None, reason: str, what: str | bytes) -> None:
-        """Add a record that could not be read."""
-        self._rejects.append(_reject(self.source, line, reason, what))
+    def reject(self, line: int | None, reason: str, what: str | bytes, is_object: bool | None = None) -> None:
+        """Add a record that could not be read; of an object (None: if it looks like one) no values are kept."""
+        self._rejects.append(_reject(self.source, line, reason, what, is_object))
         self._weight += ROW
 
     def taken(self, form: str) -> Shard:
@@ -162,21 +156,8 @@ class Tables:
 _MESSAGE, _PAYLOAD = Tables.ENTRY.index("message"), Tables.ENTRY.index("payload")
 
 
-def _reject(source: str, line: int | None, reason: str, what: str | bytes) -> dict:
-    return {"source": source, "line": line, "reason": reason, "excerpt": excerpt(what)}
-
-
-def excerpt(what: str | bytes, limit: int = EXCERPT) -> str:
-    """The first characters of a text on one line, control characters made visible, secrets hidden.
-
-    >>> excerpt(bytes([97, 27, 98])) == "a" + ascii(chr(27)).strip("'") + "b"
-    True
-    """
-    text = what[: 8 * limit]
-    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    if found := _BODY.search(text):
-        text = text[: found.start()] + HIDDEN
-    return clean(secrets(text)[:limit], limit)[:limit]
+def _reject(source: str, line: int | None, reason: str, what: str | bytes, is_object: bool | None = None) -> dict:
+    return {"source": source, "line": line, "reason": reason, "excerpt": excerpt(what, is_object=is_object)}
 
 
 def without_newline(text: str) -> str:

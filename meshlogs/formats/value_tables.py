@@ -13,7 +13,8 @@ from pathlib import PurePath
 from typing import BinaryIO, NamedTuple
 
 from meshlogs.formats import columns, csv_entries, names
-from meshlogs.formats.tables import HIDDEN, Shard, Tables, joined, stamp
+from meshlogs.formats.shapes import HIDDEN
+from meshlogs.formats.tables import Shard, Tables, joined, stamp
 from meshlogs.times import NAT
 
 TITLE = 'Tables of `gcloud logging read`: `--format="table(…)"`, and without header `value(…)`, `csv[no-heading](…)`'

@@ -23,7 +23,8 @@ from meshlogs.formats import columns, csv_entries, envelopes, log_entries, pubsu
 from meshlogs.formats.columns import COLUMNS as COLUMNS
 from meshlogs.formats.columns import EVENT_KEYS as EVENT_KEYS
 from meshlogs.formats.columns import LABELS as LABELS
-from meshlogs.formats.tables import HIDDEN, Shard, Tables, joined
+from meshlogs.formats.shapes import HIDDEN
+from meshlogs.formats.tables import Shard, Tables, joined
 
 TITLE = (
     "Rows of a BigQuery sink and of Log Analytics: JSON, Parquet, Avro; Pub/Sub messages that a subscription wrote as "

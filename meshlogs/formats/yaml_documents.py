@@ -12,7 +12,7 @@ from typing import BinaryIO, ClassVar
 import yaml
 
 from meshlogs.formats import k8s_objects
-from meshlogs.formats.tables import Shard, Tables, tidy
+from meshlogs.formats.tables import Shard, Tables, joined, tidy
 
 TITLE = "YAML of log entries, events and pods: `gcloud logging read`, `kubectl get -o yaml`"
 LOSES = "for Kubernetes objects the same as in JSON"
@@ -64,19 +64,36 @@ def sniff(head: bytes, _name: str) -> bool:
 
 def read(file: BinaryIO, source: str) -> Shard:
     """Log entries, events and pods of one file; objects of other kinds count as records only."""
+    return joined(chunks(file, source))
+
+
+def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
+    """The rows of `read` in the same order, as shards of a bounded size; the text itself is held."""
     tables = Tables(source)
+    return tables.chunks("yaml", _steps(tables, file))
+
+
+def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
     for line, data, kind in _pieces(file.read()):
         value, reason = _value(data)
         if reason is not None:
             tables.records += 1
-            tables.reject(line, reason, data)
+            tables.reject(line, reason, data, is_object=True)
         elif value is not None:
             k8s_objects.add(tables, value, line, kind)
-    return tables.shard("yaml")
+        yield
 
 
 def _pieces(data: bytes) -> Iterator[tuple[int, bytes, str | None]]:
     """(first line, text, kind of item) of each document, or of each item where a document is a list."""
+    line, counted = 1, 0
+    for start, piece, kind in _placed(data):
+        line, counted = line + data.count(b"\n", counted, start), start
+        yield line, piece, kind
+
+
+def _placed(data: bytes) -> Iterator[tuple[int, bytes, str | None]]:
+    """The same with where each begins instead of its line."""
     for start, end in _documents(data):
         document = data[start:end]
         if _COMMENTS.fullmatch(document):
@@ -84,12 +101,12 @@ def _pieces(data: bytes) -> Iterator[tuple[int, bytes, str | None]]:
         items = _ITEMS.search(document)
         first = _FIRST_ITEM.match(document, items.end()) if items else None
         if not first:
-            yield _line(data, start), document, None
+            yield start, document, None
             continue
         found = _LIST_KIND.search(document)
         kind = k8s_objects.item_kind(found[1].decode()) if found else None
         for begin, stop in _items(document, items.end(), first[1]):
-            yield _line(data, start + begin), document[begin:stop], kind
+            yield start + begin, document[begin:stop], kind
 
 
 def _documents(data: bytes) -> Iterator[tuple[int, int]]:
@@ -106,10 +123,6 @@ def _items(document: bytes, at: int, indent: bytes) -> Iterator[tuple[int, int]]
     end = ends.start() if ends else len(document)
     starts = [found.start() for found in re.compile(rb"^" + indent + rb"- ", re.MULTILINE).finditer(document, at, end)]
     yield from zip(starts, [*starts[1:], end], strict=True)
-
-
-def _line(data: bytes, at: int) -> int:
-    return data.count(b"\n", 0, at) + 1
 
 
 def _value(data: bytes) -> tuple[object, str | None]:
@@ -131,7 +144,9 @@ def _value(data: bytes) -> tuple[object, str | None]:
 
 
 def _problem(error: Exception) -> str:
-    return str(getattr(error, "problem", None) or error).splitlines()[0][:80]
+    # A tag or an alias may be the begin of a password.
+    told = str(getattr(error, "problem", None) or error).splitlines()[0]
+    return re.sub(r"'[^']*'", "'…'", told)[:80]
 
 
 def _readable(text: str) -> str:

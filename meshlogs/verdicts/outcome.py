@@ -21,6 +21,7 @@ REASONS = {
     "overlap": "the application's start and the proxy's readiness overlap within what the export can tell",
     "no_app_logs": "the application ran before its proxy was ready, and its logs of that time are not in the export",
     "undetermined_errors": "its refused connections are undetermined",
+    "errors_undated": "its logs hold refused connections without any time: whether its proxy was the cause is open",
     "suspected_only": "its only failures do not state their cause",
     "proxy_image_pull": "the proxy's image was still being pulled while the application ran",
     "hold_failed": "the hook that should hold the application failed or timed out",
@@ -82,9 +83,11 @@ def conclude(
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
         (index.isin(open_question["start_id"]), "undetermined", "undetermined_errors"),
+        (lower.gt(0) & index.isin(placed.loc[placed["kind"] == "refused_undated", "start_id"]), "undetermined",
+         "errors_undated"),
         (lower.gt(0) & starts["has_app_logs"].astype(bool) & _logs_reach_back(starts, placed), "exposed", None),
         (lower.gt(0), "undetermined", "no_app_logs"),
-    ]
+    ]  # fmt: skip
     masks = [
         np.asarray(mask.fillna(False) if isinstance(mask, pd.Series) else mask, dtype=bool) for mask, *_ in choices
     ]

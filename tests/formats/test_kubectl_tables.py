@@ -74,6 +74,16 @@ def test_a_name_that_is_older_than_its_row_is_no_time(tmp_path):
     assert events["time_lower"].iloc[4].value <= times.parse_ns(FIRST) <= events["time_upper"].iloc[4].value
 
 
+def test_a_row_that_contradicts_itself_has_no_times(tmp_path):
+    last_before_first = ["6m35s", *ROWS[2][1:-3], "5s", "21", "x"]
+    in_2262 = [*ROWS[1][:-1], "web-0.7fffffffffffffff"]
+    events = load(tmp_path, table(WIDE, *ROWS, last_before_first, in_2262)).events
+    assert values(events["time_source"])[4:] == [None, "age"] and events["first_lower"].isna().tolist()[4:] == [
+        True,
+        False,
+    ]
+
+
 def test_ages_alone_give_no_times(tmp_path):
     rows = [[row[0], *row[1:4], row[6]] for row in ROWS]
     shard = load(tmp_path, table([*WIDE[:4], "MESSAGE"], *rows))
@@ -109,6 +119,11 @@ def test_custom_columns_with_absolute_times(tmp_path):
     assert times.text(event["time_lower"].iloc[0].value) == FIRST
     assert event["time_upper"].iloc[1].value - event["time_lower"].iloc[1].value == times.SECOND - 1
     assert event["kind"].tolist() == ["Pod", "Pod"] and event["container"].tolist() == ["web", "web"]
+
+
+def test_custom_columns_of_any_case(tmp_path):
+    heading, row = ["lastSeen", "object", "reason", "message"], ["5s", "pod/web-0", "Started", "Started container web"]
+    assert load(tmp_path, table(heading, row)).events["pod"].tolist() == ["web-0"]
 
 
 def test_the_newer_command_counts_in_its_age(tmp_path):

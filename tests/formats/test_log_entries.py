@@ -462,4 +462,4 @@ def test_a_damaged_audit_entry_shows_nothing_of_its_bodies(tmp_path):
     rejects = formats.read(tmp_path / "x.json").rejects
     assert len(rejects) >= 2
     assert "s3cret" not in rejects.to_csv()
-    assert rejects["excerpt"].str.contains("may hold secrets").all()
+    assert rejects["excerpt"].str.contains("may hold secrets|…").all()
