@@ -6,7 +6,7 @@ OUT ?= report
 # Recordings of other people's clusters, where a maintainer has them; the tests say so when they are absent.
 RECORDINGS := $(abspath $(firstword $(MESHLOGS_RECORDINGS) $(wildcard ../shared/real)))
 
-.PHONY: report test accuracy notebooks screenshots constraints clean
+.PHONY: report test accuracy bench notebooks screenshots constraints clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "meshlogs needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -27,6 +27,10 @@ test: $(VENV)/.ready
 accuracy: $(VENV)/.ready  ## how often verdicts and intervals are right: docs/ACCURACY.md, docs/COMPARE.md
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/comparison.py
+
+bench: $(VENV)/.ready  ## how fast it reads, against named peers: docs/PERFORMANCE.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/speed.py
 
 notebooks: $(VENV)/.ready  ## run the notebooks anew and keep what they print
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb

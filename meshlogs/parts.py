@@ -26,7 +26,7 @@ _LENGTH = struct.Struct("<Q")
 # are waited for, since the taking costs the same for a few as for some thousands.
 BATCH, FEW = 50_000, 3_000
 # Parts of a file whose rows are all wanted, which take many times as much memory as the file.
-ROWS_STRETCH = 16 << 20
+ROWS_STRETCH = 6 << 20
 
 
 class Task(NamedTuple):

@@ -1,0 +1,287 @@
+"""How fast meshlogs reads, against named peers doing comparable work, in one run: docs/PERFORMANCE.md.
+
+Every task is a process of its own; the tasks of a round are run one after another, round after round, so that a busy
+moment of the machine hits all of them alike. Reported are medians, as ratios to duckdb's load, and the peak memory of
+the process with its children. Peers that are not installed are said to be absent.
+
+    python benchmarks/speed.py --megabytes 256 --rounds 3
+"""
+
+import argparse
+import gzip
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from meshlogs.evidence.signatures import TRIGGER
+
+ROOT = Path(__file__).parent.parent
+PAGE, FIGURE = ROOT / "docs/PERFORMANCE.md", ROOT / "docs/img/performance.png"
+WORDS = ("request handled cache miss for key user session token refreshed in ms upstream latency bucket flushed metrics "
+         "batch written offset partition consumer group rebalanced heartbeat ok scheduler tick worker idle").split()  # fmt: skip
+RELEVANT = 0.01  # share of lines that report a refused connection
+
+
+def generate(folder: Path, megabytes: int, shards: int = 8, seed: int = 1) -> None:
+    """Write shards as a Cloud Storage sink does: 400 pods, text and JSON payloads in turn, an hour each."""
+    rng = random.Random(seed)
+    letters = "bcdfghjklmnpqrstvwxz2456789"
+    pods = [f"svc-{n % 40}-{rng.getrandbits(32):08x}-{''.join(rng.choices(letters, k=5))}" for n in range(400)]
+    lines = megabytes * 1_000_000 // 1_060 // shards
+    for shard in range(shards):
+        with (folder / f"{shard:02}:00:00_{shard:02}:59:59_S0.json").open("w", encoding="utf-8") as file:
+            for number in range(lines):
+                file.write(json.dumps(_entry(rng, pods, shard, number, lines), separators=(",", ":")) + "\n")
+
+
+def _entry(rng: random.Random, pods: list[str], hour: int, number: int, lines: int) -> dict:
+    ns = number * 3_600_000_000_000 // lines + rng.randrange(1000)
+    stamp = f"2026-03-02T{hour:02}:{ns // 60_000_000_000:02}:{ns // 1_000_000_000 % 60:02}.{ns % 1_000_000_000:09}Z"
+    pod = rng.choice(pods)
+    text = " ".join(rng.choices(WORDS, k=60))
+    if rng.random() < RELEVANT:
+        text = f"dial tcp 10.0.{number % 250}.{number % 199}:6379: connect: connection refused"
+    payload = (
+        {"textPayload": text} if number % 2 else {"jsonPayload": {"level": "info", "message": text, "caller": "x.go:7"}}
+    )
+    return {
+        "insertId": f"{rng.getrandbits(64):016x}",
+        **payload,
+        "labels": {"k8s-pod/app": pod[:6], "k8s-pod/pod-template-hash": "67d56cdd", "compute.googleapis.com/resource_name": "gke-1"},
+        "logName": "projects/shop/logs/stdout",
+        "receiveTimestamp": stamp,
+        "resource": {
+            "labels": {"cluster_name": "prod", "container_name": "app", "location": "europe-west1", "namespace_name": pod[:5],
+                       "pod_name": pod, "project_id": "shop"},
+            "type": "k8s_container",
+        },
+        "severity": "INFO",
+        "timestamp": stamp,
+    }  # fmt: skip
+
+
+COLUMNS = (
+    "{insertId:'VARCHAR',logName:'VARCHAR',receiveTimestamp:'VARCHAR',timestamp:'VARCHAR',severity:'VARCHAR',"
+    "textPayload:'VARCHAR',jsonPayload:'STRUCT(message JSON, msg JSON)',labels:'MAP(VARCHAR,VARCHAR)',"
+    "resource:'STRUCT(type VARCHAR, labels MAP(VARCHAR,VARCHAR))'}"
+)
+DUCKDB = f"""
+import duckdb, glob
+con = duckdb.connect(); con.execute("set threads=2"); con.execute("set enable_progress_bar=false")
+source = "read_json('FOLDER/*', format='newline_delimited', columns={COLUMNS})"
+"""
+SCRIPTS = {
+    "meshlogs: scan and evidence": "import meshlogs as ml; ml.read('FOLDER').evidence",
+    "meshlogs report": "from meshlogs.cli import main; main(['report', 'FOLDER', '--out', 'OUT'])",
+    "meshlogs convert": "from meshlogs.cli import main; main(['convert', 'FOLDER', '--out', 'OUT'])",
+    "duckdb: load into Arrow": DUCKDB + "con.sql(f'select * from {source}').to_arrow_table()",
+    "duckdb: filter": DUCKDB
+    + "con.sql(f\"select * from {source} where regexp_matches(coalesce(textPayload,'')||coalesce(jsonPayload.message::varchar,''), $$TRIGGER$$)\").to_arrow_table()",
+    "polars: load": "import polars as pl; pl.scan_ndjson('FOLDER/*', infer_schema_length=200).collect()",
+    "pandas: read_json": "import pandas as pd, glob; [pd.read_json(f, lines=True) for f in glob.glob('FOLDER/*')]",
+    "msgspec: parse every line": "import msgspec, glob; d=msgspec.json.Decoder()\nfor f in glob.glob('FOLDER/*'):\n for l in open(f,'rb'): d.decode(l)",
+}  # fmt: skip
+COMMANDS = {
+    "ripgrep: count the same patterns": ["rg", "--count", "--no-filename", "--threads", "2", TRIGGER, "FOLDER"],
+    "jq: select by text": ["sh", "-c", "jq -c 'select((.textPayload // .jsonPayload.message) | test(\"refused\"; \"i\"))' FOLDER/*"],
+    "wc -l": ["sh", "-c", "cat FOLDER/* | wc -l"],
+}  # fmt: skip
+GZIP = {
+    "meshlogs: scan and evidence, gzip": "import meshlogs as ml; ml.read('ZIPPED').evidence",
+    "gzip alone, two files at a time": "import subprocess, glob\nfs=sorted(glob.glob('ZIPPED/*'))\n"
+    "for a,b in zip(fs[::2],fs[1::2]):\n p=[subprocess.Popen(['gzip','-dc',f],stdout=subprocess.DEVNULL) for f in (a,b)]\n [q.wait() for q in p]",
+}  # fmt: skip
+
+
+def measure(command: list[str]) -> tuple[float, float]:
+    """(seconds, peak megabytes of the process and its children)."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peak, stop = [0], threading.Event()
+    watcher = threading.Thread(target=_watch, args=(psutil.Process(process.pid), peak, stop))
+    watcher.start()
+    code = process.wait()
+    seconds = time.perf_counter() - begin
+    stop.set()
+    watcher.join()
+    if code:
+        raise RuntimeError(f"{command[:2]} ended with {code}")
+    return seconds, peak[0] / 1e6
+
+
+def _watch(process: psutil.Process, peak: list[int], stop: threading.Event) -> None:
+    while not stop.wait(0.02):
+        total = 0
+        try:
+            for one in (process, *process.children(recursive=True)):
+                total += one.memory_info().rss
+        except psutil.Error:
+            continue
+        peak[0] = max(peak[0], total)
+
+
+def commands(folder: Path, zipped: Path, out: Path) -> dict[str, list[str]]:
+    """Name -> command of every task that can be run here."""
+
+    def told(text: str) -> str:
+        return (
+            text.replace("FOLDER", str(folder))
+            .replace("ZIPPED", str(zipped))
+            .replace("OUT", str(out))
+            .replace("TRIGGER", TRIGGER)
+        )
+
+    found = {name: [sys.executable, "-c", told(text)] for name, text in (SCRIPTS | GZIP).items() if _installed(name)}
+    return found | {
+        name: [told(word) for word in words]
+        for name, words in COMMANDS.items()
+        if shutil.which(words[0] if words[0] != "sh" else name.split(":")[0].split()[0])
+    }
+
+
+def _installed(name: str) -> bool:
+    package = name.split(":")[0].split()[0]
+    if package == "gzip":
+        return shutil.which("gzip") is not None
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def run(megabytes: int, rounds: int, only: set[str] | None = None) -> dict[str, tuple[float, float]]:
+    """Medians of seconds and megabytes by task, over interleaved rounds."""
+    with tempfile.TemporaryDirectory() as place:
+        folder, zipped, out = (Path(place, name) for name in ("export", "zipped", "out"))
+        folder.mkdir()
+        zipped.mkdir()
+        generate(folder, megabytes)
+        for path in folder.iterdir():
+            (zipped / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 6))
+        tasks = {name: words for name, words in commands(folder, zipped, out).items() if only is None or name in only}
+        found: dict[str, list] = {name: [] for name in tasks}
+        for number in range(rounds):
+            for name, words in tasks.items():
+                shutil.rmtree(out, ignore_errors=True)
+                found[name].append(measure(words))
+                sys.stderr.write(f"{megabytes} MB, round {number + 1}: {name} {found[name][-1][0]:.2f} s\n")
+    return {
+        name: tuple(statistics.median(column) for column in zip(*times, strict=True)) for name, times in found.items()
+    }
+
+
+SIZED = {
+    "meshlogs: scan and evidence",
+    "meshlogs report",
+    "meshlogs convert",
+    "duckdb: load into Arrow",
+    "duckdb: filter",
+}
+
+
+def page(full: dict, sized: dict[int, dict], megabytes: int, rounds: int) -> str:
+    """The page of the docs."""
+    base = full["duckdb: load into Arrow"][0]
+    rows = [
+        f"| {name} | {seconds / base:.2f} | {peak:,.0f} MB |"
+        for name, (seconds, peak) in sorted(full.items(), key=lambda one: one[1][0])
+    ]
+    sizes = sorted(sized)
+    small, large = sizes[0], sizes[-1]
+    cost = {name: (sized[large][name][0] - sized[small][name][0]) / (large - small) * 1000 for name in sized[large]}
+    fixed = {name: sized[small][name][0] - cost[name] * small / 1000 for name in cost}
+    load = cost["duckdb: load into Arrow"]
+    further = [
+        f"| {name} | {cost[name] / load:.2f} | {max(fixed[name], 0):.1f} s | {sized[large][name][1]:,.0f} MB |"
+        for name in cost
+    ]
+    absent = [name for name in (*SCRIPTS, *COMMANDS, *GZIP) if name not in full]
+    versions = ", ".join(
+        f"{name} {version(name)}"
+        for name in ("duckdb", "polars", "pandas", "msgspec", "pyarrow", "hyperscan")
+        if _installed(name)
+    )
+    return f"""# How fast it reads
+
+Written by `make bench`; medians of {rounds} interleaved rounds on {os.cpu_count()} cores ({platform.machine()}, Python
+{platform.python_version()}; {versions}). The export is made up: {megabytes} MB in 8 shards as a Cloud Storage sink writes
+them, 400 pods, {RELEVANT:.0%} of the lines report a refused connection, each another one. Ratios hold from machine to machine
+better than seconds do, so the tables give ratios.
+
+## One export, whole processes
+
+Time from start to end of a process, as a ratio to duckdb loading the same files into Arrow ({base:.1f} s here); peak memory of
+the process with its children.
+
+| task | time, duckdb's load = 1 | peak memory |
+|---|---|---|
+{chr(10).join(rows)}
+
+{"Absent here: " + ", ".join(absent) + "." if absent else ""}
+
+## What a further gigabyte costs
+
+From {small} MB to {large} MB; what is left is the fixed cost (starting Python and the workers, the page, the notebook).
+
+| task | a further GB, duckdb's load = 1 | fixed cost | peak memory at {large} MB |
+|---|---|---|---|
+{chr(10).join(further)}
+
+![Seconds against size](img/performance.png)
+
+## Why
+
+- A line is parsed only if its bytes may matter: one search by hyperscan for all patterns and, on the way, where each line
+  says its container and its time. First and last lines of each container and hour are kept as proof that it logged.
+- Evidence is taken in the workers, and only evidence comes back, so memory does not grow with the logs.
+- `convert` does parse every line into the canonical table, in Python objects; a database that loads only what is asked for is
+  faster at that.
+"""
+
+
+def figure(sized: dict[int, dict]) -> None:
+    """Seconds against size, with the points that were measured."""
+    import matplotlib.pyplot as plt
+
+    chart, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+    marks = dict(zip(sorted(next(iter(sized.values()))), "osD^v", strict=False))
+    for name, mark in marks.items():
+        ax.plot(sorted(sized), [sized[size][name][0] for size in sorted(sized)], marker=mark, label=name)
+    ax.set(
+        xlabel="size of the export [MB]", ylabel="time [s]", title="Cost against size", xlim=(0, None), ylim=(0, None)
+    )
+    ax.legend(frameon=False)
+    FIGURE.parent.mkdir(exist_ok=True)
+    chart.savefig(FIGURE, dpi=110)
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--megabytes", type=int, default=256, help="size of the export for all peers")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[128, 512, 1024], help="sizes for the cost of a further GB"
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    full = run(given.megabytes, given.rounds)
+    sized = {size: run(size, given.rounds, SIZED) for size in given.sizes}
+    PAGE.write_text(page(full, sized, given.megabytes, given.rounds), encoding="utf-8")
+    figure(sized)
+
+
+if __name__ == "__main__":
+    main()
