@@ -167,6 +167,7 @@ def entry_of(cells: Iterable[tuple[tuple[str, ...], str, Any]]) -> dict:
     """
     entry: dict = {}
     for path, name, value in cells:
+        value = filled(value)
         if value is None or value == "":
             continue
         for place, item in _placed(path or ("jsonPayload", name), value):
@@ -230,8 +231,8 @@ def _literal(text: str):
     if text[:1] not in ("{", "["):
         return text
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return json.loads(json.dumps(ast.literal_eval(text), allow_nan=False))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 
@@ -265,7 +266,8 @@ def _finished(entry: dict) -> dict:
             entry[name] = time_text(entry[name])
     _finish_resource(entry)
     for name in ("jsonPayload", "protoPayload", "labels"):
-        value = filled(parsed(entry.get(name)))
+        value = parsed(entry.get(name))
+        value = filled(value) if isinstance(value, dict) else None
         if isinstance(value, dict) and value:
             entry[name] = value
         else:
@@ -388,13 +390,16 @@ def restored(value, names: dict[str, str], depth: int = 0):
 
 
 def filled(value, depth: int = 0):
-    """The value without what is null or an object without anything in it, which a typed column cannot leave out."""
+    """The value without what is null or an object without anything in it, which a typed column cannot leave out.
+
+    Bytes become text.
+    """
     if isinstance(value, dict) and depth < _DEEPEST:
         kept = {key: filled(item, depth + 1) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item is not None and item != {}}
     if isinstance(value, list) and depth < _DEEPEST:
         return [filled(item, depth + 1) for item in value]
-    return value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def time_text(value) -> Any:
