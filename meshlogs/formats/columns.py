@@ -167,7 +167,8 @@ def entry_of(cells: Iterable[tuple[tuple[str, ...], str, Any]]) -> dict:
     """
     entry: dict = {}
     for path, name, value in cells:
-        value = filled(value)
+        if isinstance(value, dict | list | bytes):
+            value = filled(value)
         if value is None or value == "":
             continue
         for place, item in _placed(path or ("jsonPayload", name), value):
@@ -266,8 +267,9 @@ def _finished(entry: dict) -> dict:
             entry[name] = time_text(entry[name])
     _finish_resource(entry)
     for name in ("jsonPayload", "protoPayload", "labels"):
-        value = parsed(entry.get(name))
-        value = filled(value) if isinstance(value, dict) else None
+        value = entry.get(name)
+        if isinstance(value, str):
+            value = filled(parsed(value))
         if isinstance(value, dict) and value:
             entry[name] = value
         else:
