@@ -152,7 +152,8 @@ class _Seen:
         """Whether each entry was seen before, in these or in earlier ones; those without an id never."""
         known = entries["insert_id"].notna().to_numpy()
         columns = [entries[name] for name in ("log_name", "insert_id", "project")]
-        keys = zip(*columns, entries["time"].astype("int64"), strict=True)
+        # Warehouses keep no more than microseconds.
+        keys = zip(*columns, entries["time"].dt.floor("us").astype("int64"), strict=True)
         marks = np.fromiter(map(hash, keys), np.int64, len(entries))
         again = known & pd.Series(marks).where(known).duplicated().to_numpy()
         for old in self._sorted:
@@ -164,6 +165,19 @@ class _Seen:
         return again
 
 
+def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:
+    """Whether each row has the content of another, which stays: the one with the finest time, else the first.
+
+    Times of entries with an insert id are compared to the microsecond, for warehouses keep no more of them.
+    """
+    compared = rows[content]
+    times = [name for name in compared if isinstance(compared[name].dtype, pd.DatetimeTZDtype)]
+    known = rows["insert_id"].notna()
+    compared = compared.assign(**{name: rows[name].dt.floor("us").where(known, rows[name]) for name in times})
+    finest = rows[times].max(axis=1).sort_values(ascending=False, kind="stable").index
+    return compared.loc[finest].duplicated().reindex(rows.index)
+
+
 def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The same evidence with each fact once, the first by source and line; and the counts of entries delivered again.
 
@@ -173,7 +187,7 @@ def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     content = [name for name in facts.columns if name not in ("source", "line")]
     # Lines of plain log files have no id: the same line twice is two.
     known = facts["insert_id"].notna() | facts["log_name"].isin(["events", "pods"])
-    repeated = facts.duplicated(content) & known & (facts["kind"] != "app_logged")
+    repeated = repeats_of(facts, content) & known & (facts["kind"] != "app_logged")
     again = facts[repeated & facts["insert_id"].notna() & (facts["value"] != "access_log")]
     again = again.drop_duplicates(["source", "line", "insert_id"])
     counts = again.assign(

@@ -70,7 +70,7 @@ class Export:
     def duplicates(self) -> pd.Series:
         """Whether each entry that was read is a repeat of another (same log, time and insert id)."""
         rows = self._all_entries
-        return rows["insert_id"].notna() & rows.duplicated(["log_name", "time", "insert_id", "project"])
+        return rows["insert_id"].notna() & gather.repeats_of(rows, ["log_name", "time", "insert_id", "project"])
 
     @cached_property
     def log_entries(self) -> pd.DataFrame:

@@ -107,7 +107,7 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|([^."]+)')
 _PLAIN = re.compile(r"[^a-z0-9]")
 _HEX_NAME = re.compile(r".+\.[0-9a-f]{15,16}")
 _REASON = re.compile(r"[A-Z][A-Za-z]+")
-_WAREHOUSE = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))? ?(?:UTC|\+00(?::?00)?)")
+_WAREHOUSE = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))? ?(?:UTC|\+00(?::?00)?|(?<=000)Z)")
 _MICRO = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\.(\d{1,6})Z?")
 _NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE]\+?\d+)?")
 _TIMES = ("timestamp", "receiveTimestamp")
@@ -167,6 +167,8 @@ def entry_of(cells: Iterable[tuple[tuple[str, ...], str, Any]]) -> dict:
     """
     entry: dict = {}
     for path, name, value in cells:
+        if isinstance(value, dict | list | bytes):
+            value = filled(value)
         if value is None or value == "":
             continue
         for place, item in _placed(path or ("jsonPayload", name), value):
@@ -230,8 +232,8 @@ def _literal(text: str):
     if text[:1] not in ("{", "["):
         return text
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return json.loads(json.dumps(ast.literal_eval(text), allow_nan=False))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 
@@ -265,7 +267,9 @@ def _finished(entry: dict) -> dict:
             entry[name] = time_text(entry[name])
     _finish_resource(entry)
     for name in ("jsonPayload", "protoPayload", "labels"):
-        value = filled(parsed(entry.get(name)))
+        value = entry.get(name)
+        if isinstance(value, str):
+            value = filled(parsed(value))
         if isinstance(value, dict) and value:
             entry[name] = value
         else:
@@ -388,23 +392,28 @@ def restored(value, names: dict[str, str], depth: int = 0):
 
 
 def filled(value, depth: int = 0):
-    """The value without what is null or an object without anything in it, which a typed column cannot leave out."""
+    """The value without what is null or an object without anything in it, which a typed column cannot leave out.
+
+    Bytes become text.
+    """
     if isinstance(value, dict) and depth < _DEEPEST:
         kept = {key: filled(item, depth + 1) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item is not None and item != {}}
     if isinstance(value, list) and depth < _DEEPEST:
         return [filled(item, depth + 1) for item in value]
-    return value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def time_text(value) -> Any:
     """A time as RFC 3339 with the decimals it was known to; what is none stays as it is.
 
-    Numbers are seconds, milliseconds, microseconds or nanoseconds since the epoch, by their size. A time that a
-    warehouse wrote is known to the microsecond, though zeros are left out.
+    Numbers are seconds, milliseconds, microseconds or nanoseconds since the epoch, by their size. A warehouse keeps
+    microseconds of every time; whole seconds and milliseconds are taken for times that were known no better.
 
-    >>> time_text("2020-03-31 10:41:15.5 UTC"), time_text("1.585651275552128E9"), time_text(1585651275552128)
-    ('2020-03-31T10:41:15.500000Z', '2020-03-31T10:41:15.552128Z', '2020-03-31T10:41:15.552128Z')
+    >>> time_text("2020-03-31 10:41:15.5521 UTC"), time_text("1.585651275552128E9"), time_text(1585651275552128)
+    ('2020-03-31T10:41:15.552100Z', '2020-03-31T10:41:15.552128Z', '2020-03-31T10:41:15.552128Z')
+    >>> time_text("2020-03-31 10:41:15 UTC"), time_text(1585651275500000)
+    ('2020-03-31T10:41:15Z', '2020-03-31T10:41:15.500Z')
     >>> time_text("2020-09-07T14:36:48.03093257Z"), time_text(1585651275)
     ('2020-09-07T14:36:48.03093257Z', '2020-03-31T10:41:15Z')
     """
@@ -422,7 +431,7 @@ def time_text(value) -> Any:
     value = value.strip()
     found = _WAREHOUSE.fullmatch(value) or _MICRO.fullmatch(value)
     if found:
-        return f"{found[1]}T{found[2]}.{(found[3] or '').ljust(6, '0')}Z"
+        return f"{found[1]}T{found[2]}{_decimals((found[3] or '').ljust(6, '0'))}Z"
     return _epoch(value) if _NUMBER.fullmatch(value) else value
 
 
@@ -442,7 +451,14 @@ def _epoch(text: str) -> str:
         return text
     second, fraction = divmod(ns, times.SECOND)
     stamp = times.text(second * times.SECOND)[:19]
-    return f"{stamp}.{fraction:09d}"[: 20 + digits] + "Z" if digits else stamp + "Z"
+    return f"{stamp}{_decimals(f'{fraction:09d}'[:digits])}Z"
+
+
+def _decimals(digits: str) -> str:
+    """A point and decimals, less the zeros of what was not known: groups of three at the end."""
+    while digits.endswith("000"):
+        digits = digits[:-3]
+    return f".{digits}" if digits else ""
 
 
 def _text(value) -> str:

@@ -291,6 +291,7 @@ def _read_avro(tables: Tables, file: BinaryIO) -> Iterator[None]:
     try:
         import fastavro
         from cramjam import DecompressionError
+        from fastavro.schema import SchemaParseException
     except ModuleNotFoundError:
         _refuse(tables, None, 'Avro needs the extra "avro": pip install "meshlogs[avro]"', b"")
         return
@@ -315,7 +316,7 @@ def _read_avro(tables: Tables, file: BinaryIO) -> Iterator[None]:
                     continue
                 add_row(tables, row, line, ", ".join(name for name in row if row[name] is not None))
                 yield
-    except (*_DAMAGED, DecompressionError) as error:
+    except (*_DAMAGED, DecompressionError, SchemaParseException) as error:
         _refuse(tables, line + 1, f"the Avro file is damaged: {_first_line(error)}", b"")
 
 

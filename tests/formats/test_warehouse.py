@@ -114,7 +114,7 @@ def test_typed_rows(tmp_path, shape, form):
     shard = read((tmp_path / name).read_bytes(), tmp_path, name=name)
     assert shard.rejects.empty
     assert times.to_ns(shard.log_entries["time"])[0] == 1585651275552128000
-    assert shard.log_entries["time_granularity"].tolist() == ["us", "us", "us"]
+    assert shard.log_entries["time_granularity"].tolist() == ["us", "s", "us"]
     assert shard.log_entries["line"].tolist() == [1, 2, 3]
     assert shard.events["container"].tolist() == ["web"]
     assert shard.pods["pod_uid"].tolist() == ["u1"]
