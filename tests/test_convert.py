@@ -64,7 +64,7 @@ KEYS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_f
 @given(KEYS, st.integers(1, 7))
 def test_repeats_are_found_across_pieces(keys, size):
     rows = schema.conform(
-        [{"log_name": log, "time": pd.Timestamp(time, tz="UTC"), "insert_id": name} for log, time, name in keys],
+        [{"log_name": log, "time": pd.Timestamp(1000 * time, tz="UTC"), "insert_id": name} for log, time, name in keys],
         schema.LOG_ENTRIES,
     )
     seen = gather._Seen()
