@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -194,7 +195,7 @@ def fetch(out, project, since, until, cluster, namespace, names, report_, kinds,
 
     Needs the extra 'cloud' and Application Default Credentials.
     """
-    from meshlogs import download
+    from meshlogs import download, times
 
     first, last, pods = _time(since, "--since"), _time(until, "--until"), []
     if report_:
@@ -202,13 +203,17 @@ def fetch(out, project, since, until, cluster, namespace, names, report_, kinds,
         first, last = first or begun, last or ended
     if first is None or last is None:
         raise click.UsageError("--since and --until say what to download")
+    if not times.moment(first) < times.moment(last):
+        raise click.UsageError("--since is not before --until")
     client = download.connect(endpoint) if endpoint else None
     told = download.fetch(
         project, out, since=first, until=last, kinds=kinds or download.EVIDENCE, clusters=cluster, namespaces=namespace,
         workloads=[name for name in names if not _is_pod(name)], pods=[*pods, *filter(_is_pod, names)], client=client,
     )  # fmt: skip
     click.echo(f"{told['entries']:,} entries of {told['hours']:,} hours in {out}, {told['calls']:,} calls", err=True)
-    click.echo(f"meshlogs report {out} --out report", err=True)
+    if told["open"]:
+        click.echo(f"{told['open']:,} of them may still get entries: run it again an hour after they end", err=True)
+    click.echo(f"meshlogs report {shlex.quote(str(out))} --out report", err=True)
 
 
 @main.command()

@@ -1,18 +1,19 @@
 """Download just the evidence from Cloud Logging, in the layout of a Cloud Storage sink; what was interrupted goes on.
 
-An hour is fetched whole, sorted, written and then noted in a manifest; so an interrupted run, started again, fetches
+An hour is fetched whole, in order, written and then noted in a manifest; so an interrupted run, started again, fetches
 only the hours that are not noted, and ends with the same bytes. Quota: 60 reads a minute for a project
 (cloud.google.com/logging/quotas).
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
 from meshlogs import schema, times
-from meshlogs.download.calls import Calls
+from meshlogs.download.calls import LOG_IN, Calls
 from meshlogs.download.entries import as_json, key_of
 from meshlogs.download.shards import Manifest, write
 from meshlogs.errors import FetchError
@@ -23,6 +24,9 @@ AROUND = pd.Timedelta(10, "min")
 EVIDENCE = ("refused", "proxy_logs", "events", "audit")
 # The longest filter that Cloud Logging takes is 20,000 characters; times are added.
 _LONGEST = 19_500
+LATE = pd.Timedelta(1, "h")  # so long after an hour its entries may still come
+AHEAD = pd.Timedelta(1, "D")  # entries of a later time are refused when they are written
+PIECE = 50_000  # entries of a filter that are held in memory
 
 
 def fetch(
@@ -39,29 +43,45 @@ def fetch(
     client=None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], pd.Timestamp] | None = None,
 ) -> dict[str, int]:
-    """Write the entries of these kinds with since <= time < until to a folder; returns hours, entries and calls.
+    """Write the entries of these kinds with since <= time < until to a folder; returns hours, open, entries, calls.
 
     `kinds` are those of `queries.KINDS`; names limit what is fetched. `client` is a `LoggingServiceV2Client`, by
     default one with the Application Default Credentials. Started again with the same arguments it goes on where it
-    stopped. Raises FetchError for what cannot be fetched, with what to do; ValueError for an unknown kind.
+    stopped. `open` hours ended less than an hour ago, or did not end yet: entries may still come, so the next run
+    fetches them again. Raises FetchError for what cannot be fetched, with what to do; ValueError for an unknown kind.
     """
     first, last = times.moment(since), times.moment(until)
     if not first < last:
         raise ValueError(f"since ({first}) is not before until ({last})")
-    scope = Scope(project, tuple(clusters), tuple(namespaces), tuple(workloads), tuple(pods))
+    today = (now or _now)()
+    if last > today + AHEAD:
+        raise FetchError(f"until ({last})", "Cloud Logging keeps nothing later than a day from now", "End it earlier.")
+    # not the project's label: the call names the project, perhaps by its number, and its buckets may hold others' logs
+    scope = Scope(None, tuple(clusters), tuple(namespaces), tuple(workloads), tuple(pods))
     filters = _filters(tuple(kinds), scope)
+    client = client or _client()
     out = Path(out)
     manifest = Manifest(out, {"project": project, "filters": filters, "since": _stamp(first), "until": _stamp(last)})
-    calls = Calls(client or _client(), project, clock, sleep)
+    calls = Calls(client, project, clock, sleep)
     hours = _hours(first, last)
+    entries = still_open = 0
     with progress(len(hours), "fetching", unit="hours") as done:
+        calls.watch = lambda: done(0, f"{entries:,} entries of whole hours, {calls.made:,} calls")
         for begin, end in hours:
-            if _stamp(begin) not in manifest.done:
-                found = _hour(calls, filters, begin, end)
-                manifest.note(_stamp(begin), write(out, begin.floor("h"), found), len(found))
-            done(1, f"{manifest.entries:,} entries, {calls.made:,} calls")
-    return {"hours": len(hours), "entries": manifest.entries, "calls": calls.made}
+            name = _stamp(begin)
+            if manifest.has(name):
+                entries += manifest.entries(name)
+            else:
+                files, found = write(out, begin.floor("h"), _pieces(calls, filters, begin, end))
+                entries += found
+                if end <= today - LATE:
+                    manifest.note(name, files, found)
+                else:
+                    still_open += 1
+            done(1)
+    return {"hours": len(hours), "open": still_open, "entries": entries, "calls": calls.made}
 
 
 def pods_of(report: str | Path) -> tuple[pd.Timestamp, pd.Timestamp, list[str]]:
@@ -83,30 +103,34 @@ def connect(endpoint: str):
 
     Raises FetchError for any other address: credentials would be sent in the open.
     """
-    import grpc
-    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
-    from google.cloud.logging_v2.services.logging_service_v2.transports import LoggingServiceV2GrpcTransport
-
     host = endpoint.rpartition(":")[0].strip("[]")
     if host not in ("localhost", "127.0.0.1", "::1"):
         raise FetchError(endpoint, "not an address of this machine", "Leave --endpoint out to ask Google Cloud.")
+    with _installed():
+        import grpc
+        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+        from google.cloud.logging_v2.services.logging_service_v2.transports import LoggingServiceV2GrpcTransport
     channel = grpc.insecure_channel(endpoint, options=[("grpc.max_receive_message_length", -1)])
     return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=channel))
 
 
 def _client():
-    try:
+    with _installed():
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
-    except ImportError as error:
-        raise FetchError(
-            "google-cloud-logging", "not installed", "Install the extra: pip install 'meshlogs[cloud]'."
-        ) from error
     try:
         return LoggingServiceV2Client()
     except GoogleAuthError as error:
-        advice = "Run 'gcloud auth application-default login', or set GOOGLE_APPLICATION_CREDENTIALS."
-        raise FetchError("credentials", "no Application Default Credentials were found", advice) from error
+        raise FetchError("credentials", "no Application Default Credentials were found", LOG_IN) from error
+
+
+@contextmanager
+def _installed():
+    try:
+        yield
+    except ImportError as error:
+        advice = "Install the extra: pip install 'meshlogs[cloud]'."
+        raise FetchError("google-cloud-logging", "not installed", advice) from error
 
 
 def _filters(kinds: tuple[str, ...], scope: Scope) -> list[str]:
@@ -114,7 +138,7 @@ def _filters(kinds: tuple[str, ...], scope: Scope) -> list[str]:
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"no kind of evidence named {unknown[0]!r}; there are {', '.join(KINDS)}")
-    single = [" AND ".join(text.split("\n")) for kind in kinds for text in queries(kind, scope)]
+    single = [text for kind in kinds for text in _single(kind, scope)]
     filters: list[str] = []
     for text in single:
         if filters and len(filters[-1]) + len(text) + 6 <= _LONGEST:
@@ -124,20 +148,50 @@ def _filters(kinds: tuple[str, ...], scope: Scope) -> list[str]:
     return filters
 
 
+def _single(kind: str, scope: Scope) -> list[str]:
+    """The filters of a kind; fewer pods in each where their names are long."""
+    found = [" AND ".join(text.split("\n")) for text in queries(kind, scope)]
+    if len(scope.pods) < 2 or max(map(len, found)) < _LONGEST:
+        return found
+    half = len(scope.pods) // 2
+    return [
+        text for pods in (scope.pods[:half], scope.pods[half:]) for text in _single(kind, scope._replace(pods=pods))
+    ]
+
+
 def _hours(first: pd.Timestamp, last: pd.Timestamp) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
     """The hours of the clock between two times; the first and the last may be cut."""
     edges = [first, *pd.date_range(first.floor("h") + pd.Timedelta(1, "h"), last, freq="h", inclusive="left"), last]
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 
-def _hour(calls: Calls, filters: list[str], begin: pd.Timestamp, end: pd.Timestamp) -> list[tuple]:
-    """(key, line) of each entry of an hour, once, in order."""
+def _pieces(calls: Calls, filters: list[str], begin: pd.Timestamp, end: pd.Timestamp) -> Iterator[list[tuple]]:
+    """The entries (key, line) of begin <= time < end, each once, in order, in pieces that fit into memory."""
+    low, high = begin.as_unit("ns").value, end.as_unit("ns").value
+    while low < high:
+        cut, found = _piece(calls, filters, low, high)
+        yield sorted(found.items())
+        low = cut
+
+
+def _piece(calls: Calls, filters: list[str], low: int, high: int) -> tuple[int, dict[tuple, str]]:
+    """The entries from `low` on, up to a time (exclusive, nanoseconds) that is earlier than `high` if they are many."""
     found: dict[tuple, str] = {}
     for text in filters:
-        within = f'({text}) AND timestamp>="{_stamp(begin)}" AND timestamp<"{_stamp(end)}"'
-        for entry in calls.entries(within):
-            found.setdefault(key_of(entry), as_json(entry))
-    return sorted(found.items())
+        seen = 0
+        for entry in calls.entries(f'({text}) AND timestamp>="{times.text(low)}" AND timestamp<"{times.text(high)}"'):
+            key = key_of(entry)
+            if seen >= PIECE and key[0] > low:
+                high = key[0]  # they come by time: nothing before this one is missing
+                break
+            seen += key not in found
+            found.setdefault(key, as_json(entry))
+        found = {key: line for key, line in found.items() if key[0] < high}
+    return high, found
+
+
+def _now() -> pd.Timestamp:
+    return pd.Timestamp.now("UTC")
 
 
 def _stamp(time: pd.Timestamp) -> str:

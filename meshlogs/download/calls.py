@@ -1,5 +1,6 @@
 """Calls of entries.list: in pages, within the quota, tried again when the service falters."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -19,6 +20,7 @@ class Calls:
 
     def __init__(self, client, project: str, clock: Callable[[], float], sleep: Callable[[float], None]):
         self.made = 0
+        self.watch: Callable[[], None] = lambda: None  # is called after each page
         self._client, self._project, self._clock, self._sleep = client, project, clock, sleep
         self._times: deque[float] = deque()
 
@@ -30,6 +32,7 @@ class Calls:
                 page = self._page(text, token)
                 if page is None:
                     break  # the token has expired: from the start
+                self.watch()
                 yield from page.entries
                 token = page.next_page_token
                 if not token:
@@ -49,6 +52,8 @@ class Calls:
             try:
                 return self._call(text, token)
             except passing as error:
+                if _LOCKED.search(str(error)):
+                    raise FetchError(self._project, f"cannot log in: {_told(error)}", LOG_IN) from error
                 if tried == TRIES:
                     told = f"the service failed {TRIES} times: {_told(error)}"
                     raise FetchError(self._project, told, "Run the same command again: it goes on.") from error
@@ -58,7 +63,9 @@ class Calls:
                 if token:
                     return None
                 raise FetchError(self._project, f"the filter was refused: {_told(error)}", _REPORT) from error
-            except (errors.PermissionDenied, errors.Unauthenticated, errors.NotFound) as error:
+            except errors.Unauthenticated as error:
+                raise FetchError(self._project, f"cannot log in: {_told(error)}", f"{LOG_IN} {_ACCESS}") from error
+            except (errors.PermissionDenied, errors.NotFound) as error:
                 raise FetchError(self._project, f"no access: {_told(error)}", _ACCESS) from error
             except errors.GoogleAPICallError as error:
                 raise FetchError(self._project, f"the call failed: {_told(error)}") from error
@@ -91,6 +98,11 @@ _ACCESS = (
     "Who runs this needs logging.logEntries.list on the project (role roles/logging.viewer); check the project's name."
 )
 _REPORT = "Limit the names that are asked for; if that does not help, it is a fault of meshlogs."
+# How the library tells, as a failing service, that credentials have expired or were withdrawn. (google-auth, grpc)
+_LOCKED = re.compile(
+    r"Getting metadata from plugin failed.*(Refresh ?Error|[Rr]eauth|invalid_grant|invalid_rapt)", re.DOTALL
+)
+LOG_IN = "Run 'gcloud auth application-default login', or set GOOGLE_APPLICATION_CREDENTIALS."
 
 
 def _told(error: Exception) -> str:
