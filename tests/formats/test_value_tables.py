@@ -127,7 +127,7 @@ def test_the_proxys_lines_are_known_where_no_column_names_the_container(tmp_path
 @pytest.mark.parametrize("text", [
     "2022-06-03T14:15:54.137066Z\tinfo\tEnvoy proxy is ready\n",
     "2022-06-03T14:15:54.137Z\tINFO\tsetup\tstarting manager\n2022-06-03T14:15:54.137Z\tINFO\tsetup\tready\n",
-    "2022-06-03T14:15:54.137Z\tINFO\tworker-1\tretrying the call\n2022-06-03T14:15:54.2Z\tINFO\tworker-2\tgiving up on it\n",
+    "2022-06-03T14:15:54.137Z\tINFO\tworker-1\tcalling it\n2022-06-03T14:15:54.2Z\tINFO\tworker-2\tgiving up\n",
     "2022-06-03T14:15:54.137Z\tpool-1-thread-2\tINFO\tretrying it\n",
     "NAMESPACE   LAST SEEN   TYPE     REASON    OBJECT       MESSAGE\nshop   1m   Normal   Started   pod/x   y\n",
     "NAME    READY   STATUS    RESTARTS   AGE\nweb-0   2/2     Running   0          3d\n",
