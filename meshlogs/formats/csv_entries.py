@@ -27,11 +27,19 @@ LARGEST = 1 << 21  # bytes of one row; a log entry has at most half a megabyte
 
 _GUARDED = re.compile(r'[-+=@,"\t\r\n]')
 _FORMULA = re.compile(r"'[-=+@\t\r]")
-_FIELDS = {
-    separator: re.compile(rf'((?:[^"{re.escape(separator)}]++|"[^"]*+")*+)({re.escape(separator)}|\Z)')
-    for separator in SEPARATORS
-}
-_ITEM = re.compile(r'((?:[^";]++|"[^"]*+")*+)(;|\Z)')
+# A quote opens where a cell, or an item of gcloud's objects, begins; elsewhere it is a letter.
+_PIECE = r'(?:(?:"[^"]*+")++(?!")[^{stop}]*+|(?!")[^{stop}]*+)'
+
+
+def _cells_of(separator: str) -> re.Pattern:
+    end = re.escape(separator)
+    piece = _PIECE.format(stop=end if separator == ";" else f"{end};")
+    items = "" if separator == ";" else f"(?:;{piece})*+"
+    return re.compile(rf"({piece}{items})({end}|\Z)")
+
+
+_FIELDS = {separator: _cells_of(separator) for separator in SEPARATORS}
+_ITEM = re.compile(rf"({_PIECE.format(stop=';')})(;|\Z)")
 _NEXT_LABEL = re.compile(r";(?=[\w./@-]+=)")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _NOT_CSV = (b"{", b"[", b"<")
@@ -82,7 +90,10 @@ def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
     def whole(text: str) -> bool:
         return header is None or len(fields(text, header.separator)) == len(header.names)
 
-    for text, line, reason in rows(file, whole):
+    def closed(text: str) -> bool:
+        return _is_closed(text, header.separator if header else None)
+
+    for text, line, reason in rows(file, whole, closed):
         yield
         if header is None or _may_be_header(text, header):
             found = _header(text) if reason is None else None
@@ -128,27 +139,28 @@ def _shown(text: str, header: Header) -> str:
     return HIDDEN if header.audit or "cloudaudit" in text else text
 
 
-def rows(lines: Iterable[bytes], whole=None) -> Iterator[tuple[str, int, str | None]]:
+def rows(lines: Iterable[bytes], whole=None, closed=None) -> Iterator[tuple[str, int, str | None]]:
     """(text, number of its first line, reason or None) of each row that is not blank.
 
-    A row ends where its quotes are in pairs. Where that gives no row (`whole` says no, or there are too many bytes)
-    its first line is damaged, and reading goes on with the second.
+    A row ends where its quotes are `closed` (default: in pairs). Where that gives no row (`whole` says no, or there are
+    too many bytes) its first line is damaged, and reading goes on with the second.
     """
+    closed = closed or (lambda text: _is_closed(text, None))
     source, number = iter(lines), 1
     while (first := next(source, None)) is not None:
-        kept = [first]
-        quotes, size = first.count(b'"'), len(first)
-        while quotes % 2 and size <= LARGEST and (more := next(source, None)) is not None:
+        kept, text = [first], _text(first)
+        is_open, size = b'"' in first and not closed(text), len(first)
+        while is_open and size <= LARGEST and (more := next(source, None)) is not None:
             kept.append(more)
-            quotes += more.count(b'"')
             size += len(more)
-        text = _text(b"".join(kept))
-        damaged = quotes % 2 or (len(kept) > 1 and whole is not None and not whole(text))
-        if damaged:
-            source = chain(kept[1:], source)
+            if more.count(b'"') % 2:  # else an open cell stays open
+                text = _text(b"".join(kept))
+                is_open = not closed(text)
+        if is_open or (len(kept) > 1 and whole is not None and not whole(text)):
+            is_open, source = True, chain(kept[1:], source)
             text, kept = _text(first), kept[:1]
         if text.strip():
-            yield text, number, "a quote is not closed" if damaged else None
+            yield text, number, "a quote is not closed" if is_open else None
         number += len(kept)
 
 
@@ -188,12 +200,25 @@ def fields(text: str, separator: str) -> list[str]:
     """The cells of a row, still in their quotes."""
     if '"' not in text:
         return text.split(separator)
-    found = []
-    for match in _FIELDS[separator].finditer(text):
+    found, pattern, at = [], _FIELDS[separator], 0
+    while match := pattern.match(text, at):
         found.append(match[1])
+        at = match.end()
         if not match[2]:
-            break
-    return found
+            return found
+    return [*found, text[at:]]  # a quote is not closed
+
+
+def _is_closed(text: str, separator: str | None) -> bool:
+    """Whether every quote that opens a cell is closed; where the separator is not known, whether they are in pairs."""
+    if separator is None:
+        return text.count('"') % 2 == 0
+    pattern, at = _FIELDS[separator], 0
+    while match := pattern.match(text, at):
+        at = match.end()
+        if not match[2]:
+            return True
+    return False
 
 
 def _cell(raw: str, path: tuple[str, ...]) -> str | list[str]:
@@ -214,6 +239,8 @@ def unquoted(raw: str) -> str:
     """A cell's text without the quotes around it or its items."""
     if '"' not in raw:
         return raw
+    if raw[0] != '"' and ';"' not in raw:
+        return raw  # a letter of the text
     if raw[0] == '"' == raw[-1] and len(raw) > 1:
         return raw[1:-1].replace('""', '"')
     return _QUOTED.sub(lambda match: match[1].replace('""', '"'), raw)

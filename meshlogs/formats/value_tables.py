@@ -41,6 +41,7 @@ TEXT, TIME = ("textPayload",), ("timestamp",)
 
 _LOOK = 200  # lines from which the columns are told
 _SHARE = 0.5
+_NUMBERED = 0.4  # how much `name-0` looks like a pod's name
 _BOX = re.compile(r"[\s+|┌─┬┐├┼┤└┴┘│═╔╗╚╝╠╣╦╩╬║-]*")
 _HEAD = re.compile(r"[A-Z][A-Z0-9_.]*(?: [A-Z0-9_.]+)*")
 _BORDERS = "|│║"
@@ -292,11 +293,14 @@ def _told(rows: list[list[str]], separator: str, time: int) -> Layout | None:
             if stamp(column[0]) != NAT and stamp(column[0]) < stamp(cells[time][0]):
                 paths[at], paths[time] = TIME, ("receiveTimestamp",)
     open_ = [at for at, path in enumerate(paths) if path is None and _all(cells[at], _DNS)]
-    pod = _pod_column(open_, cells)
+    pod = _pod_column(open_, cells, _SHARE)
+    told = {("logName",), ("resource", "type")} & set(paths)
+    if pod is None and (told or _named_by_another(open_, cells)):
+        pod = _pod_column(open_, cells, _NUMBERED / 2)
     if pod is not None:
         paths[pod] = POD
         _tell_places(paths, [at for at in open_ if at != pod], cells, pod)
-    if not {POD, ("logName",), ("resource", "type")} & set(paths):
+    if pod is None and not told:
         return None
     texts = [at for at, path in enumerate(paths) if path is None and at not in open_]
     last = len(paths) - 1
@@ -319,9 +323,16 @@ def _all(column: list[str], pattern: re.Pattern) -> bool:
     return bool(held) and all(pattern.fullmatch(cell) for cell in held)
 
 
-def _pod_column(places: list[int], cells: list[list[str]]) -> int | None:
+def _named_by_another(places: list[int], cells: list[list[str]]) -> bool:
+    """Whether the cells of one column begin with those of another, as pods' names do with their containers'."""
+    rows = list(zip(*(cells[at] for at in places), strict=True))
+    alike = sum(any(one.startswith(f"{other}-") for one in row for other in row if other) for row in rows)
+    return bool(rows) and alike > _SHARE * len(rows)
+
+
+def _pod_column(places: list[int], cells: list[list[str]], least: float) -> int | None:
     """The column of pods' names: the one whose cells are most like names that controllers make."""
-    best, found = _SHARE, None
+    best, found = least, None
     for at in places:
         held = [cell for cell in cells[at] if cell]
         share = sum(_is_made(cell) for cell in held) / len(held)
@@ -334,6 +345,8 @@ def _is_made(name: str) -> float:
     owner = names.workload_of(name)
     if owner.revision:
         return 1.0
+    if owner.controller == "StatefulSet":
+        return _NUMBERED  # so are threads
     return 0.9 if owner.workload != name else 0.0
 
 

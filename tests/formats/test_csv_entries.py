@@ -153,7 +153,7 @@ def test_gclouds_text_keeps_its_apostrophes(tmp_path):
 
 
 def test_damage_costs_one_row_and_is_told_with_its_line(tmp_path):
-    text = GCLOUD.replace("2020-03-31T10:41:16Z", '2020-03-31T10:41:16Z,web-1,web,shop,a "stray\nyesterday') + (
+    text = GCLOUD.replace("2020-03-31T10:41:16Z", '2020-03-31T10:41:16Z,web-1,web,shop,"stray\nyesterday') + (
         "2020-03-31T10:41:17Z,web-1,web,shop,x\nlost\n2020-03-31T10:41:18Z,a,b,c,d,e,f\n"
     )
     shard = read(text, tmp_path)
@@ -164,6 +164,12 @@ def test_damage_costs_one_row_and_is_told_with_its_line(tmp_path):
         [7, "1 cells where the header names 5 columns"],
         [8, "7 cells where the header names 5 columns"],
     ]
+
+
+def test_a_quote_inside_a_cell_is_a_letter(tmp_path):
+    row = '2020-03-31T10:41:17Z,web-1,web,shop,5" disk "full"\n'
+    rows = read(GCLOUD + row * 3, tmp_path).log_entries
+    assert rows["message"].tolist()[2:] == ['5" disk "full"'] * 3
 
 
 def test_no_reject_shows_what_an_audit_entry_holds(tmp_path):

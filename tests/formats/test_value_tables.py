@@ -56,6 +56,11 @@ def test_columns_in_any_order(tmp_path):
     assert row["time"] < row["receive_time"]
 
 
+def test_pods_of_a_stateful_set_are_known_beside_their_container(tmp_path):
+    rows = read("2020-03-31T10:41:15Z\tredis-0\tredis\tx y\n2020-03-31T10:41:16Z\tredis-1\tredis\tz\n", tmp_path)
+    assert rows.log_entries[["pod", "container"]].values.tolist() == [["redis-0", "redis"], ["redis-1", "redis"]]
+
+
 def test_what_cells_do_not_tell_is_left_open(tmp_path):
     line = "2020-03-31T10:41:15Z\tc\tshop\tweb-67d56cdd-g7fvb\tx y\n"
     text = line + line.replace("shop", "pay").replace("x y", "z z")
@@ -122,6 +127,8 @@ def test_the_proxys_lines_are_known_where_no_column_names_the_container(tmp_path
 @pytest.mark.parametrize("text", [
     "2022-06-03T14:15:54.137066Z\tinfo\tEnvoy proxy is ready\n",
     "2022-06-03T14:15:54.137Z\tINFO\tsetup\tstarting manager\n2022-06-03T14:15:54.137Z\tINFO\tsetup\tready\n",
+    "2022-06-03T14:15:54.137Z\tINFO\tworker-1\tcalling it\n2022-06-03T14:15:54.2Z\tINFO\tworker-2\tgiving up\n",
+    "2022-06-03T14:15:54.137Z\tpool-1-thread-2\tINFO\tretrying it\n",
     "NAMESPACE   LAST SEEN   TYPE     REASON    OBJECT       MESSAGE\nshop   1m   Normal   Started   pod/x   y\n",
     "NAME    READY   STATUS    RESTARTS   AGE\nweb-0   2/2     Running   0          3d\n",
     '[2022-06-03T14:15:54.137Z] "GET / HTTP/1.1" 200\n',
