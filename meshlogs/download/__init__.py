@@ -84,18 +84,19 @@ def fetch(
     return {"hours": len(hours), "open": still_open, "entries": entries, "calls": calls.made}
 
 
-def pods_of(report: str | Path) -> tuple[pd.Timestamp, pd.Timestamp, list[str]]:
+def pods_of(report: str | Path) -> tuple[pd.Timestamp | None, pd.Timestamp | None, list[str]]:
     """(first, last, pods) of the starts in a report's folder that were harmed or are undetermined.
 
-    The times leave ten minutes on either side. Raises InputError for a folder without tables, FetchError if there is
-    no such start.
+    The times leave ten minutes on either side; None where no such start has one. Raises InputError for a folder
+    without tables, FetchError if there is no such start.
     """
     starts = schema.load(report, "starts", schema.STARTS)
-    starts = starts[starts["outcome"].isin(["harmed", "init_stalled", "undetermined"])]
-    times_ = starts[["scheduled_lower", "app_started_lower", "app_started_upper", "errors_first"]].stack()
-    if times_.empty:
+    starts = starts[starts["outcome"].isin(["harmed", "init_stalled", "undetermined"]) & starts["pod"].notna()]
+    if starts.empty:
         raise FetchError(str(report), "no start in it was harmed or left undetermined", "Nothing is to be fetched.")
-    return times_.min() - AROUND, times_.max() + AROUND, sorted(starts["pod"].dropna().unique())
+    known = starts[["scheduled_lower", "app_started_lower", "app_started_upper", "errors_first"]].stack().dropna()
+    first, last = (known.min() - AROUND, known.max() + AROUND) if len(known) else (None, None)
+    return first, last, sorted(starts["pod"].unique())
 
 
 def connect(endpoint: str):

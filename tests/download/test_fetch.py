@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshlogs as ml
-from meshlogs import cli, download, formats, output, times
+from meshlogs import cli, download, formats, output, schema, times
 from meshlogs.download import calls, entries, shards
 from tests.download.server import Logging, Serving, parsed
 
@@ -115,6 +115,27 @@ def test_what_was_fetched_reads_like_a_sinks_files(tmp_path):
     )
     pd.testing.assert_frame_equal(fetched_, sink)
     assert len(ml.analyse(tmp_path / "out").errors)
+
+
+def test_a_fleet_that_was_fetched_has_the_tables_and_verdicts_of_its_sink(tmp_path):
+    ml.simulate_fleet(tmp_path / "fleet", pods=6)
+    text = "".join(path.read_text() for path in sorted((tmp_path / "fleet/export").rglob("*_S0.json")))
+    text = text.replace('"WARN"', '"WARNING"')  # the only word for it that Cloud Logging has
+    (tmp_path / "sink.json").write_text(text)
+    lines = [json.loads(line) for line in text.splitlines()]
+    told = fetched(tmp_path / "out", Logging(lines, page=1000), since="2026-03-02T08:00", until="2026-03-02T12:00")
+    assert told["entries"] == len({(line["logName"], line["timestamp"], line["insertId"]) for line in lines})
+    read = [ml.read(tmp_path / name) for name in ("out", "sink.json")]
+    for name, key in (("log_entries", ["time", "insert_id", "log_name"]), ("events", ["insert_id"])):
+        one, other = (
+            getattr(export, name).drop(columns=["source", "line"]).sort_values(key, ignore_index=True)
+            for export in read
+        )
+        assert len(one)
+        pd.testing.assert_frame_equal(one, other)
+    found, sink = map(ml.analyse, read)
+    assert found.starts["outcome"].tolist() == sink.starts["outcome"].tolist()
+    assert found.errors["verdict"].tolist() == sink.errors["verdict"].tolist() and len(found.errors)
 
 
 UNAVAILABLE = (grpc.StatusCode.UNAVAILABLE, "try again")
@@ -509,6 +530,24 @@ def test_the_command(undisturbed, tmp_path, monkeypatch):
         manifest = json.loads((tmp_path / "more" / shards.MANIFEST).read_text())
         assert all("web-6d5f7c9b4d-x2x4z" in text for text in manifest["filters"])
     assert files(tmp_path / "out") == undisturbed
+
+
+def test_the_pods_of_a_report_and_their_times(tmp_path):
+    (tmp_path / "tables").mkdir()
+
+    def told(*rows):
+        starts = schema.conform([{"pod": pod, "outcome": outcome} | more for pod, outcome, more in rows], schema.STARTS)
+        starts.to_parquet(tmp_path / "tables/starts.parquet")
+        return download.pods_of(tmp_path)
+
+    noon = pd.Timestamp("2026-03-02T12:00:00Z")
+    later = {"errors_first": noon + pd.Timedelta(1, "h")}
+    assert told(("b", "harmed", {"scheduled_lower": noon}), ("a", "undetermined", later), ("c", "safe", {})) == (
+        noon - pd.Timedelta(10, "min"), noon + pd.Timedelta(70, "min"), ["a", "b"]
+    )  # fmt: skip
+    assert told(("a", "undetermined", {})) == (None, None, ["a"])
+    with pytest.raises(ml.FetchError, match="no start in it was harmed"):
+        told(("a", "safe", later), (None, "undetermined", later))
 
 
 def test_the_manifest_is_no_export(tmp_path):
