@@ -25,11 +25,15 @@ def figure(draw: Callable, alt: str, classes: str = "") -> str:
 def _png(draw: Callable) -> str:
     """A figure as a data address. Flat colours need no more than 64 of them: a third of the size."""
     import matplotlib.pyplot as plt
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    ax = draw()
-    raw, small = io.BytesIO(), io.BytesIO()
-    ax.figure.savefig(raw, format="png", dpi=110, metadata={"Software": None})
-    plt.close(ax.figure)
-    Image.open(raw).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
+    drawn = draw().figure
+    drawn.set_dpi(110)
+    canvas = FigureCanvasAgg(drawn)
+    canvas.draw()  # once: saving it as a file draws it twice
+    picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
+    plt.close(drawn)
+    small = io.BytesIO()
+    picture.quantize(64, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(small.getvalue()).decode()
