@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable, Iterable
 
 # Building the search takes longer than so many texts take without it.
-WORTHWHILE = 4_000
+WORTHWHILE = 1_000
 _GROUP_NAME = re.compile(r"\(\?P<\w+>")
+# Long counted repeats take long to build; without the count they match more, which is no harm here.
+_REPEAT = re.compile(r"\{([01]),\d{2,}\}")
 
 
 class Prefilter:
@@ -53,7 +55,7 @@ def _search(patterns: list[str]):
     )
     database = hyperscan.Database()
     database.compile(
-        expressions=[_GROUP_NAME.sub("(", pattern).encode() for pattern in patterns],
+        expressions=[_spelled(pattern) for pattern in patterns],
         ids=list(range(len(patterns))),
         flags=[flags] * len(patterns),
     )
@@ -65,3 +67,8 @@ def _search(patterns: list[str]):
         return found
 
     return hits
+
+
+def _spelled(pattern: str) -> bytes:
+    """The pattern as the engine takes it: without names of groups, and perhaps a wider one."""
+    return _REPEAT.sub(lambda found: "+" if found[1] == "1" else "*", _GROUP_NAME.sub("(", pattern)).encode()

@@ -8,6 +8,8 @@ from meshlogs.simulate.clients import BROKEN, CHATTER, EVERY, LOOK_ALIKES, Clien
 from meshlogs.simulate.entries import Writer, decimals, micro
 from meshlogs.simulate.process import SECOND, VAULT, Attempt, Envoy, Pod, Probe, Run, between, minor, ns
 
+# What the log agent makes of levels that are no names of severities.
+_SEVERITIES = {"50": "ERROR", "30": "INFO", "warn": "WARNING"}
 _SEVERITY = {"stdout": "INFO", "stderr": "ERROR"}
 _CONFIG = "cds updates: 0 successful, 0 rejected; lds updates: 0 successful, 0 rejected"
 _XDS = "istiod.istio-system.svc:15012"
@@ -40,7 +42,7 @@ class Console:
         if client.promoted:
             at = at // client.promoted * client.promoted
         words = str(payload.get("level", payload.get("@level", "")))
-        severity = {"50": "ERROR", "30": "INFO"}.get(words, words.upper()) or _SEVERITY[client.stream]
+        severity = _SEVERITIES.get(words, words.upper()) or _SEVERITY[client.stream]
         row = self._row(container, at, client.stream, severity, queue=not client.promoted)
         row["jsonPayload"] = payload
         return row["insertId"]
@@ -183,7 +185,8 @@ class ProxyConsole:
     def _json(self, at: int, payload: dict, stream: str, level: str) -> None:
         # The log agent takes the `time` of a JSON line, in microseconds, as the entry's own.
         lag = self.rng.uniform(0.2, 4)
-        row = self._console.writer.entry(at // 1000 * 1000, stream, "istio-proxy", lag, level.upper())
+        severity = _SEVERITIES.get(level, level.upper())
+        row = self._console.writer.entry(at // 1000 * 1000, stream, "istio-proxy", lag, severity)
         row["jsonPayload"] = payload
         self._console.entries.append(row)
 
