@@ -230,7 +230,7 @@ the process with its children.
 |---|---|---|
 {chr(10).join(rows)}
 
-{"Absent here: " + ", ".join(absent) + "." if absent else ""}
+{"Absent here: " + ", ".join(absent) + "." if absent else "All peers were there."}
 
 ## What a further gigabyte costs
 
