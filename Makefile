@@ -22,7 +22,7 @@ test: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	MESHLOGS_RECORDINGS='$(RECORDINGS)' $(BIN)/python -m pytest --quiet -n 2 -rs
-	$(BIN)/python -m pytest --quiet --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks
+	MESHLOGS_PROGRESS=off $(BIN)/python -m pytest --quiet --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks
 
 accuracy: $(VENV)/.ready  ## how often verdicts and intervals are right: docs/ACCURACY.md, docs/COMPARE.md
 	$(BIN)/python benchmarks/accuracy.py
@@ -33,7 +33,7 @@ bench: $(VENV)/.ready  ## how fast it reads, against named peers: docs/PERFORMAN
 	$(BIN)/python benchmarks/speed.py
 
 notebooks: $(VENV)/.ready  ## run the notebooks anew and keep what they print
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+	MESHLOGS_PROGRESS=off $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 screenshots: $(VENV)/.ready  ## take the pictures of the README anew, in a headless Chromium
 	mkdir -p docs/img

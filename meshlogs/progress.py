@@ -1,6 +1,7 @@
 """How far long work has come: one line that moves in a terminal, a bar in a notebook, now and then a line in a log.
 
-Work that is done within a second shows nothing. What is shown goes to standard error and never into a result.
+Short work shows nothing. What is shown goes to standard error and never into a result; in a notebook, whose outputs
+are kept, only work of some seconds. MESHLOGS_PROGRESS=off turns it off, for notebooks whose outputs are compared.
 
 >>> with progress(3, "reading", unit="files") as done:
 ...     for name in ("a.json", "b.json", "c.json"):
@@ -8,6 +9,7 @@ Work that is done within a second shows nothing. What is shown goes to standard 
 """
 
 import html
+import os
 import shutil
 import sys
 import time
@@ -17,7 +19,7 @@ from typing import TextIO
 
 from meshlogs.text import clean
 
-FIRST_S = 1.0  # what is done sooner shows nothing
+FIRST_S = {"terminal": 1.0, "notebook": 5.0, "log": 15.0}  # what is done sooner shows nothing
 EVERY_S = {"terminal": 0.1, "notebook": 0.25, "log": 15.0}
 
 
@@ -52,8 +54,9 @@ class Progress:
         self.done += amount
         self.note = note or self.note
         now = self.clock()
-        first = EVERY_S["log"] if self.place == "log" else FIRST_S
-        if now - self.began >= first and (now - self.shown >= EVERY_S[self.place] or not self._drawn):
+        if self.place == "off":
+            return
+        if now - self.began >= FIRST_S[self.place] and (now - self.shown >= EVERY_S[self.place] or not self._drawn):
             self.shown = now
             self._draw(now)
 
@@ -106,7 +109,9 @@ class Progress:
 
 
 def _place(stream: TextIO) -> str:
-    """Where the work is watched: notebook, terminal or log."""
+    """Where the work is watched: notebook, terminal or log; or that it is off."""
+    if os.environ.get("MESHLOGS_PROGRESS") == "off":
+        return "off"
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if stream is sys.stderr and shell is not None and "IPKernelApp" in shell.config:
         return "notebook"

@@ -86,3 +86,14 @@ def test_a_notebook_gets_a_bar_that_is_updated_in_place(monkeypatch):
     assert '<progress aria-label="reading" value="500" max="1000"' in "".join(html for _, html, _ in shown)
     assert "&lt;b&gt;x" in shown[0][1]
     assert shown[-1][:2] == ("update", "")
+
+
+def test_off_is_off(monkeypatch):
+    monkeypatch.setenv("MESHLOGS_PROGRESS", "off")
+    stream = Terminal()
+    now = [0.0]
+    done = Progress(2, "reading", "files", stream, clock=lambda: now[0])
+    now[0] = 99.0
+    done(1)
+    done.close()
+    assert stream.getvalue() == ""
