@@ -49,9 +49,10 @@ EXTRACTORS = (refused.extract, refused.undated, connected.from_logs, proxy.from_
 
 def extract(log_entries: pd.DataFrame, events: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """All evidence in these canonical tables, as rows of `schema.EVIDENCE`, in no particular order."""
-    parts = [step(log_entries) for step in EXTRACTORS]
-    parts += [lifecycle.from_events(events), proxy.from_events(events)]
-    parts += [lifecycle.from_pods(pods), proxy.from_pods(pods)]
+    steps = [(step, log_entries) for step in EXTRACTORS]
+    steps += [(lifecycle.from_events, events), (proxy.from_events, events)]
+    steps += [(lifecycle.from_pods, pods), (proxy.from_pods, pods)]
+    parts = [step(rows) for step, rows in steps if len(rows)]
     parts = [part for part in parts if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else schema.empty(schema.EVIDENCE)
 
