@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import engines, gather, parts, scan
+from meshlogs import blocks, engines, gather, parts, scan
 from meshlogs.evidence import connected, proxy, refused, signatures, suspects
 
 
@@ -107,7 +107,7 @@ def test_a_file_read_in_stretches_and_small_blocks_is_the_file(tmp_path, monkeyp
     whole = gathered(tmp_path)
     for stretch, block in ((len(text) // 5, 1 << 20), (4096, 1000), (1 << 20, 77)):
         monkeypatch.setattr(scan, "STRETCH", stretch)
-        monkeypatch.setattr(scan, "BLOCK", block)
+        monkeypatch.setattr(blocks, "BLOCK", block)
         same(gathered(tmp_path), whole)
 
 
