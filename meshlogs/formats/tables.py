@@ -254,7 +254,11 @@ def texts_of(value: Any) -> dict[str, str]:
 
 def compact(value: Any) -> str:
     """JSON text without blanks, keys in their order."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _COMPACT(value)
+
+
+# json.dumps makes an encoder for each call.
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def tidy(value: Any) -> Any:

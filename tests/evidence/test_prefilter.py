@@ -16,7 +16,7 @@ EXAMPLES = [row.example for row in (*signatures.SIGNATURES, *signatures.VETOES, 
 def eager():
     """The prefilter of the signatures, at work from the first text on."""
     made = Prefilter(map(re.compile, signatures._PREFILTER._patterns))
-    made._search = prefilter._search(made._patterns)
+    made._search = prefilter._search(made._patterns, (signatures._A,))
     return made
 
 
@@ -43,7 +43,7 @@ def test_whatever_matches_may_match(texts, between):
 
 
 test_whatever_matches_may_match.made = Prefilter(map(re.compile, signatures._PREFILTER._patterns))
-test_whatever_matches_may_match.made._search = prefilter._search(signatures._PREFILTER._patterns)
+test_whatever_matches_may_match.made._search = prefilter._search(signatures._PREFILTER._patterns, (signatures._A,))
 
 
 def test_the_search_is_built_only_for_many_texts(monkeypatch):
