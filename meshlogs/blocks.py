@@ -14,7 +14,7 @@ import numpy as np
 
 from meshlogs import times
 
-BLOCK = 1 << 22
+BLOCK = 1 << 23
 # Bytes after a block's end that may be looked at, whatever they are; so many before its beginning are never a mark's.
 PAD = 1 << 11
 _PIECE = 1 << 18
@@ -105,7 +105,7 @@ class Lines:
 
     def text(self, line: int) -> bytes:
         """A line, without its end."""
-        return self.letters[self.starts[line] : self.ends[line]].tobytes()
+        return bytes(self.letters.data[self.starts[line] : self.ends[line]])
 
     def resource(self, usual: int) -> bytes:
         """The resource of a usual line as spelled, up to its first closing brace."""
@@ -162,8 +162,8 @@ class Lines:
     def _moments(self, at: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The times [ns] that stand at these places, and whether each is one."""
         letters = self._window(at, _LONGEST)
-        letters[np.arange(_LONGEST) >= lengths[:, None]] = ord("0")
         digits = letters[:, _DIGITS] - np.uint8(ord("0"))
+        digits *= _DIGITS.astype(np.uint8) < lengths.astype(np.uint8)[:, None]
         good = (digits <= 9).all(axis=1)
         for place, sign in _SIGNS.items():
             good &= letters[:, place] == ord(sign)
@@ -180,12 +180,12 @@ class Lines:
         keys, sizes = np.zeros(len(at), np.uint64), np.zeros(len(at), np.int64)
         for width in _WINDOWS:
             left = np.flatnonzero(sizes == 0)
-            letters = self._window(at[left], width)
-            size = (letters == _CLOSE).argmax(axis=1)
-            letters[np.arange(width) >= size[:, None]] = 0
-            words = letters.view(np.uint64)
-            high, low = ((words * odd[: width // 8]).sum(axis=1) >> np.uint64(32) for odd in _ODD)
-            keys[left], sizes[left] = high << np.uint64(32) | low, size
+            if len(left):
+                letters = self._window(at[left], width)
+                size = (letters == _CLOSE).argmax(axis=1)
+                letters *= np.arange(width, dtype=np.uint16) < size.astype(np.uint16)[:, None]
+                high, low = (letters.view(np.uint64) @ _FACTORS[: width // 8]).T >> np.uint64(32)
+                keys[left], sizes[left] = high << np.uint64(32) | low, size
         return keys, sizes
 
     def _window(self, at: np.ndarray, width: int) -> np.ndarray:
@@ -195,7 +195,7 @@ class Lines:
 
 
 # Two multilinear hashes with secret factors, 32 bits of each: nobody can write two resources that hash alike.
-_ODD = np.random.default_rng().integers(0, 1 << 64, (2, max(_WINDOWS) // 8), np.uint64) | np.uint64(1)
+_FACTORS = np.random.default_rng().integers(0, 1 << 64, (max(_WINDOWS) // 8, 2), np.uint64) | np.uint64(1)
 
 
 @lru_cache(maxsize=4096)

@@ -29,7 +29,7 @@ from meshlogs.formats.tables import Tables
 # Files are split for several workers at multiples of this.
 STRETCH = 128 << 20
 
-_HOUR = 3600 * times.SECOND
+_HOUR, _NEVER = 3600 * times.SECOND, 2**63
 _ACCESS = re.compile(rb'(?:"textPayload":"\[|"start_time":\s*")(\d{4}-\d\d-\d\dT[\d:.]+Z)')
 _OUTBOUND = (b"outbound|", b"PassthroughCluster", b"BlackHoleCluster")
 # Entries that are no container's, and matter: events, and audit entries about pods.
@@ -89,14 +89,22 @@ def rows(stretch: Stretch) -> Iterator[tuple[Shard, int]]:
 
 
 class _Cell:
-    """What a container wrote within an hour: how many lines, and the first and the last with number and moment."""
+    """What a container wrote within an hour: how many lines, and the first and the last: time, number and text."""
 
     __slots__ = ("first", "last", "lines")
 
     def __init__(self):
         self.lines = 0
-        self.first: tuple[int, int, bytes] | None = None  # moment, number, text
-        self.last: tuple[int, int, bytes] | None = None
+        self.first: tuple[int, int, bytes] = (_NEVER, 0, b"")
+        self.last: tuple[int, int, bytes] = (times.NAT, 0, b"")
+
+    def add(self, count: int, early: int, begun: int, late: int, ended: int, number: int, lines: Lines) -> None:
+        """Take in the lines of a block whose first line has this number: which of them are first and last, and when."""
+        self.lines += count
+        if begun < self.first[0]:
+            self.first = begun, number + early, lines.text(early)
+        if ended >= self.last[0]:
+            self.last = ended, number + late, lines.text(late)
 
 
 class _Look:
@@ -162,14 +170,13 @@ class _Look:
         # Of several values for one place the last one stays.
         first[cells[::-1]], last[cells] = order[::-1], order
         found = np.flatnonzero(counts)
-        columns = (found // len(hours), hours[found % len(hours)], counts[found], first[found], last[found])
-        for resource, hour, count, early, late in zip(*(column.tolist() for column in columns), strict=True):
-            cell = self._cells[resource, hour]
-            cell.lines += count
-            if cell.first is None or moments[early] < cell.first[0]:
-                cell.first = int(moments[early]), self.lines + 1 + early, lines.text(early)
-            if cell.last is None or moments[late] >= cell.last[0]:
-                cell.last = int(moments[late]), self.lines + 1 + late, lines.text(late)
+        early, late = first[found], last[found]
+        columns = (found // len(hours), hours[found % len(hours)], counts[found])
+        ends = (early, moments[early], late, moments[late])
+        for resource, hour, count, *begin_and_end in zip(
+            *(column.tolist() for column in (*columns, *ends)), strict=True
+        ):
+            self._cells[resource, hour].add(count, *begin_and_end, self.lines + 1, lines)
 
     def _wanted(self, lines: Lines, resources: np.ndarray, suspects: list[int]) -> np.ndarray:
         """The lines to parse now: suspects, those that do not tell whose they are, and others' that matter."""
