@@ -34,8 +34,10 @@ def count(entries: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     table = groups.agg(
         entries=("time", "size"), first=("time", "min"), last=("time", "max"), loss_markers=("marker", "sum")
     ).reset_index()
-    dumps = events[events["insert_id"].isna()]
-    parts = [_nameless(table), _objects("events", dumps, dumps["time_upper"])]
+    parts = [_nameless(table)]
+    if len(events):
+        dumps = events[events["insert_id"].isna()]
+        parts.append(_objects("events", dumps, dumps["time_upper"]))
     return pd.concat([part for part in parts if len(part)] or [schema.empty(schema.COVERAGE)], ignore_index=True)
 
 

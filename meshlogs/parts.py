@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from meshlogs import coverage, evidence, formats, scan, schema, storage, times
 from meshlogs.errors import InputError
-from meshlogs.evidence import presence, proxy
 
 _LAYOUTS = {
     "log_entries": schema.LOG_ENTRIES,
@@ -128,8 +127,7 @@ def load(task: Task) -> Part:
 def extracted(entries: list[pd.DataFrame], events: list[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(evidence, counts) of these entries and events."""
     rows, told = joined(entries, schema.LOG_ENTRIES), joined(events, schema.EVENTS)
-    facts = evidence.extract(rows, told, schema.empty(schema.PODS))
-    return presence.thin(proxy.thin(facts)), coverage.count(rows, told)
+    return evidence.extract(rows, told, schema.empty(schema.PODS)), coverage.count(rows, told)
 
 
 def joined(tables: list[pd.DataFrame], layout: pa.Schema) -> pd.DataFrame:

@@ -6,6 +6,7 @@ check and the Parquet layout. Times are `timestamp[ns, UTC]`; a pair
 null means unknown (for an upper bound: never seen). Columns ending in `_s` are seconds.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -246,6 +247,11 @@ COVERAGE = pa.schema(
 
 def empty(table: pa.Schema) -> pd.DataFrame:
     """A dataframe of no rows with the columns and types of a table."""
+    return _empty(table).copy()
+
+
+@lru_cache
+def _empty(table: pa.Schema) -> pd.DataFrame:
     return _to_pandas(table.empty_table())
 
 

@@ -253,6 +253,8 @@ def thin(evidence: pd.DataFrame) -> pd.DataFrame:
     Thinning the union of thinned shards gives what thinning all entries at once would.
     """
     access = (evidence["kind"] == "proxy_open") & (evidence["value"] == "access_log")
+    if not access.any():
+        return evidence
     rows = evidence[access].sort_values(["time_lower", "insert_id", "source", "line"], kind="stable")
     key = [rows[name].fillna("") for name in ("project", "location", "cluster", "namespace", "pod")]
     groups = rows.groupby([*key, rows["time_lower"].dt.floor("min")], sort=False)
