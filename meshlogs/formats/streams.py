@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+# The same as zlib, twice as fast.
+from zlib_ng import zlib_ng
+
 from meshlogs import storage
 
 GZIP, ZSTD, BZIP2, XZ = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00"
@@ -22,7 +25,16 @@ CHUNK = 1 << 18
 LARGE, RATIO = 1 << 30, 300
 
 # What a damaged compressed stream or archive raises.
-BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError)
+BROKEN = (
+    OSError,
+    EOFError,
+    zlib.error,
+    zlib_ng.error,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    NotImplementedError,
+)
 
 
 class Inflated(io.RawIOBase):
@@ -73,7 +85,7 @@ class Gunzip:
 
     def __init__(self, raw: BinaryIO):
         self._raw, self._text, self._input, self.packed = raw, b"", b"", 0
-        self._member = zlib.decompressobj(wbits=31)
+        self._member = zlib_ng.decompressobj(wbits=31)
 
     def read(self, size: int) -> bytes:
         """Some bytes of text, none at the end."""
@@ -88,7 +100,7 @@ class Gunzip:
             rest = self._member.unused_data.lstrip(b"\0") or self._next().lstrip(b"\0")
             if not rest:
                 return False
-            self._member, self._input = zlib.decompressobj(wbits=31), rest
+            self._member, self._input = zlib_ng.decompressobj(wbits=31), rest
         data = self._member.unconsumed_tail or self._input or self._next()
         self._input = b""
         if not data:
