@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import pyarrow as pa
+
 from meshlogs import errors
 from meshlogs.errors import WorkerError
 from meshlogs.parts import Part, Task, load
@@ -189,6 +191,7 @@ def _ask(process: subprocess.Popen, task: Task) -> bytes:
 
 def serve() -> None:
     """A worker's life: tasks from standard input, one a line; answers to standard output, with their length."""
+    pa.set_memory_pool(pa.system_memory_pool())  # the usual one keeps what it once had
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing else may write there
     for line in sys.stdin.buffer:
