@@ -4,7 +4,9 @@ import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from meshlogs import schema
 from meshlogs.evidence.proxy import PROXY
@@ -25,16 +27,19 @@ _GROUP = ["kind", "project", "cluster", "hour"]
 
 def count(entries: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     """Rows to add up (`schema.COVERAGE`): log entries, and events that are none, by kind, cluster and hour."""
-    counted = entries.assign(
-        kind=kinds(entries), hour=entries["time"].dt.floor("h"), marker=entries["message"].eq(LOSS_MARKER)
+    told = pa.table(
+        {
+            "kind": kinds(entries),
+            **{name: pa.array(entries[name], pa.string(), from_pandas=True) for name in ("project", "cluster")},
+            "hour": entries["time"].dt.floor("h"),
+            "time": entries["time"],
+            "marker": entries["message"].eq(LOSS_MARKER).to_numpy(bool, na_value=False),
+        }
     )
-    groups = counted.groupby(
-        [counted[name].fillna("") if name != "hour" else counted[name] for name in _GROUP], dropna=False
-    )
-    table = groups.agg(
-        entries=("time", "size"), first=("time", "min"), last=("time", "max"), loss_markers=("marker", "sum")
-    ).reset_index()
-    parts = [_nameless(table)]
+    groups = told.group_by(_GROUP, use_threads=False)
+    table = groups.aggregate([([], "count_all"), ("time", "min"), ("time", "max"), ("marker", "sum")])
+    names = {"count_all": "entries", "time_min": "first", "time_max": "last", "marker_sum": "loss_markers"}
+    parts = [schema.conform(table.rename_columns(names), schema.COVERAGE)]
     if len(events):
         dumps = events[events["insert_id"].isna()]
         parts.append(_objects("events", dumps, dumps["time_upper"]))
@@ -183,15 +188,16 @@ def _row(kind: str, cluster: str | None, question: Question, hour=None) -> dict:
     return row | {"missing": question.what, "query": "; ".join(asked)}
 
 
-def kinds(entries: pd.DataFrame) -> pd.Series:
+def kinds(entries: pd.DataFrame) -> np.ndarray:
     """For each log entry the kind of source it is: app_logs, proxy_logs, events, audit or other."""
-    container = entries["resource_type"] == "k8s_container"
-    kind = pd.Series("other", index=entries.index, dtype=object)
-    kind[container] = "app_logs"
-    kind[container & (entries["container"] == PROXY)] = "proxy_logs"
-    kind[entries["log_id"] == "events"] = "events"
-    kind[entries["log_id"].fillna("").str.startswith("cloudaudit.googleapis.com")] = "audit"
-    return kind
+    container = entries["resource_type"].eq("k8s_container")
+    tests = {
+        "audit": entries["log_id"].str.startswith("cloudaudit.googleapis.com"),
+        "events": entries["log_id"].eq("events"),
+        "proxy_logs": container & entries["container"].eq(PROXY),
+        "app_logs": container,
+    }
+    return np.select([test.to_numpy(bool, na_value=False) for test in tests.values()], list(tests), "other")
 
 
 def _objects(kind: str, rows: pd.DataFrame, time: pd.Series) -> pd.DataFrame:

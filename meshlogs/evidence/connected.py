@@ -68,15 +68,16 @@ _COMPILED = tuple((line.name, re.compile(line.pattern)) for line in LINES)
 
 def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
     """`connected` rows of the applications' log lines: value is the phrase, with host, ip and port."""
-    rows = log_entries[
-        log_entries["resource_type"].eq("k8s_container")
-        & ~log_entries["container"].isin([PROXY, VALIDATION])
-        & log_entries["pod"].notna()
-        & log_entries["time"].notna()
+    text = pa.array(log_entries["message"], pa.large_string(), from_pandas=True)
+    rows = log_entries[np.asarray(pc.fill_null(pc.match_substring_regex(text, TRIGGER), False))]
+    rows = rows[
+        rows["resource_type"].eq("k8s_container")
+        & ~rows["container"].isin([PROXY, VALIDATION])
+        & rows["pod"].notna()
+        & rows["time"].notna()
     ]
-    text = pa.array(rows["message"], pa.large_string(), from_pandas=True)
-    hits = np.asarray(pc.fill_null(pc.match_substring_regex(text, TRIGGER), False))
-    rows = rows[hits]
+    if rows.empty:
+        return schema.empty(schema.EVIDENCE)
     found = [told(message) for message in rows["message"]]
     facts = rows.assign(
         kind=KIND,

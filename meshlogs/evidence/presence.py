@@ -1,8 +1,9 @@
 """Which containers logged at all, and when: the proof that silence about refusals means something."""
 
+import numpy as np
 import pandas as pd
 
-from meshlogs import schema
+from meshlogs import schema, times
 
 HOUR = "h"
 _CONTAINER = ["project", "location", "cluster", "namespace", "pod", "container"]
@@ -27,8 +28,26 @@ def thin(evidence: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ends(rows: pd.DataFrame) -> pd.DataFrame:
-    rows = rows.sort_values(_UNTIL_LINE, kind="stable")
-    hour = rows["time_lower"].dt.floor(HOUR)
-    groups = rows.groupby([*(rows[name].fillna("") for name in _CONTAINER), hour], sort=False, dropna=False)
-    ends = pd.concat([groups.head(1), groups.tail(1)])
-    return ends[~ends.index.duplicated()].sort_index()
+    """The first and the last row of each container's hour, in the order they had."""
+    cell, time = _cells(rows), times.to_ns(rows["time_lower"])
+    first, last = np.full((2, cell.max(initial=-1) + 1), [[np.iinfo(np.int64).max], [times.NAT]])
+    np.minimum.at(first, cell, time)
+    np.maximum.at(last, cell, time)
+    begins, ends = time == first[cell], time == last[cell]
+    several = (np.bincount(cell[begins]) > 1) | (np.bincount(cell[ends]) > 1)
+    tied, edge = several[cell], begins | ends
+    if not tied.any():
+        return rows[edge]
+    chosen = rows[edge & tied].sort_values(_UNTIL_LINE, kind="stable")
+    groups = chosen.groupby(pd.Series(cell, rows.index)[chosen.index], sort=False)
+    chosen = pd.concat([groups.head(1), groups.tail(1)])
+    return pd.concat([rows[edge & ~tied], chosen[~chosen.index.duplicated()]]).sort_index()
+
+
+def _cells(rows: pd.DataFrame) -> np.ndarray:
+    """A number for each row's container and hour."""
+    numbers = np.zeros(len(rows), np.int64)
+    for values in (*(rows[name] for name in _CONTAINER), rows["time_lower"].dt.floor(HOUR)):
+        codes, found = pd.factorize(values)
+        numbers = np.unique(numbers * (len(found) + 1) + codes + 1, return_inverse=True)[1]
+    return numbers
