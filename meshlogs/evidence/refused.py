@@ -234,17 +234,43 @@ def group(evidence: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         return schema.empty(schema.EVIDENCE)
     rows = _near_failures(_sorted(rows))
+    alone = rows["cluster_number"].map(rows["cluster_number"].value_counts()).eq(1).to_numpy()
+    several = rows[~alone].reset_index(drop=True)
     failures = []
-    stamps = times.to_ns(rows["time_upper"])
-    columns = [rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in _READ]
+    stamps = times.to_ns(several["time_upper"])
+    columns = [several[name].astype(object).where(several[name].notna(), None).tolist() for name in _READ]
     lines = [_Line(at, int(stamp), *values) for at, (stamp, *values) in enumerate(zip(stamps, *columns, strict=True))]
-    clusters = rows["cluster_number"].to_numpy()
-    ends = np.flatnonzero(np.diff(clusters, append=-1)) + 1
+    ends = np.flatnonzero(np.diff(several["cluster_number"].to_numpy(), append=-1)) + 1
     start = 0
     for end in ends:
         failures += _failures(lines[start:end])
         start = end
-    return _merged(rows.drop(columns="cluster_number"), failures)
+    # Failures of threads that wrote in turns end in another order than they began.
+    failures.sort(key=lambda lines: lines[0].at)
+    single = rows[alone & ~_explained_alone(rows)]
+    places = [*single.index, *np.flatnonzero(~alone)[[lines[0].at for lines in failures]]]
+    together = pd.concat([_single(single), _merged(several, failures)], ignore_index=True)
+    return together.iloc[np.argsort(places)].reset_index(drop=True)
+
+
+def _single(rows: pd.DataFrame) -> pd.DataFrame:
+    """Failures of one line each."""
+    late = rows["late_s"].fillna(0.0)
+    lower = times.to_ns(rows["time_upper"]) - (late.to_numpy() * times.SECOND).astype("int64")
+    return schema.conform(
+        rows.assign(
+            time_lower=times.column(lower).set_axis(rows.index),
+            late_s=late,
+            suspected=rows["kind"].eq("suspected").astype("boolean"),
+            entries=1,
+            insert_ids=rows["insert_id"],
+        ),
+        schema.EVIDENCE,
+    )
+
+
+def _explained_alone(rows: pd.DataFrame) -> np.ndarray:
+    return (rows["kind"].eq("suspected") & rows["value"].eq("other_cause")).to_numpy(bool, na_value=False)
 
 
 def _sorted(rows: pd.DataFrame) -> pd.DataFrame:
@@ -414,8 +440,6 @@ def _explained(failure: _Failure) -> bool:
 def _merged(rows: pd.DataFrame, failures: list[list[_Line]]) -> pd.DataFrame:
     if not failures:
         return schema.empty(schema.EVIDENCE)
-    # Failures of threads that wrote in turns end in another order than they began.
-    failures = sorted(failures, key=lambda lines: lines[0].at)
     first = rows.iloc[[lines[0].at for lines in failures]].reset_index(drop=True)
     telling = [_telling(lines) for lines in failures]
     late = np.array([max(line.late_s or 0.0 for line in lines) for lines in failures])
