@@ -12,8 +12,9 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from itertools import islice
 
 import pyarrow as pa
 
@@ -28,7 +29,7 @@ _OK, _FAILED = b"+", b"-"
 
 
 class Local:
-    """Reads parts in this process, or on all its cores where there is enough to read."""
+    """Reads parts in this process and, where there is enough to read, in a worker for each further core."""
 
     def __init__(self, workers: int | None = None):
         self.workers = workers or _cores()
@@ -41,14 +42,40 @@ class Local:
         if self.workers < 2 or len(tasks) < 2 or sum(task.size for task in tasks) < SMALL:
             yield from map(load, tasks)
             return
-        with _Workers(min(self.workers, len(tasks))) as workers, ThreadPoolExecutor(workers.count) as threads:
+        count = min(self.workers, len(tasks))
+        with _Workers(count - 1) as workers, ThreadPoolExecutor(count - 1) as threads:
             # A few tasks ahead, not all: what is done waits in memory.
-            waiting = [threads.submit(workers.load, task) for task in tasks[: 2 * workers.count]]
-            for task in [*tasks[2 * workers.count :], *([None] * len(waiting))]:
-                part = waiting.pop(0).result()
-                if task is not None:
-                    waiting.append(threads.submit(workers.load, task))
-                yield part
+            rest = iter(tasks)
+            waiting = deque((task, threads.submit(workers.load, task)) for task in islice(rest, 2 * count))
+            try:
+                while waiting:
+                    _help(waiting)
+                    yield waiting.popleft()[1].result()
+                    waiting.extend((task, threads.submit(workers.load, task)) for task in islice(rest, 1))
+            finally:
+                for _, future in waiting:
+                    future.cancel()
+
+
+def _help(waiting: deque[tuple[Task, Future]]) -> None:
+    """Read here what no worker has begun to read, until the first task is done."""
+    while not waiting[0][1].done():
+        for place, (task, future) in enumerate(waiting):
+            if future.cancel():
+                waiting[place] = task, _done(task)
+                break
+        else:
+            wait([waiting[0][1]])
+
+
+def _done(task: Task) -> Future:
+    """What came of a task that is read at once."""
+    future: Future = Future()
+    try:
+        future.set_result(load(task))
+    except errors.MeshlogsError as error:  # told when it is this task's turn
+        future.set_exception(error)
+    return future
 
 
 class Dask:
