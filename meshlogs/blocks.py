@@ -2,7 +2,7 @@
 
 Nothing is parsed. A line as nearly all writers spell it holds one `"resource":{` with labels or a type, and one
 `"timestamp":"` whose value ends with Z; both are found by comparing eight bytes at a time wherever a brace or a Z is.
-`ODD` finds lines that may hold these keys in another spelling, too: there the one that was found may be a nested one.
+They may be nested ones, where the entry's own are spelled oddly: whoever relies on them parses some of the lines.
 """
 
 from collections.abc import Iterator
@@ -27,14 +27,6 @@ _LENGTHS = (29, 28, 27, 26, 25, 24, 23, 22, 21, 19)
 _LONGEST = max(_LENGTHS)
 _DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, *range(20, 29)])
 _SIGNS = {4: b"-", 7: b"-", 10: b"T", 13: b":", 16: b":"}
-
-
-# Patterns for a search in bytes.
-ODD = (
-    rb'"(?:timestamp|resource)"(?:[ \t\r]+:|:(?:[\t\r]| [ \t\r]))',
-    rb'"timestamp": ?(?:[^" \n]|"[^"\n]{0,64}[^"Z\n]")',
-    rb'"resource": ?(?:[^{ \n]|\{(?:[ \t\r]|"(?:labels|type)"[ \t\r]))',
-)
 
 
 class Stretch(NamedTuple):

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from meshlogs import schema, times
-from meshlogs.blocks import ODD, Lines, Stretch, blocks
+from meshlogs.blocks import Lines, Stretch, blocks
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import SUSPECTS
 from meshlogs.formats import Shard, log_entries, streams
@@ -56,14 +56,18 @@ def stretches(path: Path, source: str, length: int | None = None) -> list[Stretc
     return [Stretch(path, source, begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True)]
 
 
-def scan(stretch: Stretch, done=None) -> Found:
-    """What matters in a stretch of a file of log entries. `done` is called with the bytes read so far."""
-    look = _Look(stretch.source)
+def scan(stretch: Stretch) -> Found:
+    """What matters in a stretch of a file of log entries."""
+    try:
+        return _scanned(stretch, _Look(stretch.source))
+    except _Misread:
+        return _scanned(stretch, _Look(stretch.source, careful=True))
+
+
+def _scanned(stretch: Stretch, look: "_Look") -> Found:
     with streams.open_text(stretch.path) as file:
         for block in blocks(file, stretch):
             look.at(block)
-            if done:
-                done(len(block))
         damage = streams.damage_of(file)
     shard = look.shard()
     return Found(
@@ -88,6 +92,10 @@ def rows(stretch: Stretch) -> Iterator[tuple[Shard, int]]:
     yield shard if damage is None else shard.with_reject(None, damage, "", stretch.source), lines
 
 
+class _Misread(Exception):
+    """A line that was parsed is another container's, or of another time, than its bytes seemed to say."""
+
+
 class _Cell:
     """What a container wrote within an hour: how many lines, and the first and the last: time, number and text."""
 
@@ -110,11 +118,13 @@ class _Cell:
 class _Look:
     """The state of a scan: rows parsed so far, and per container and hour what was seen first and last."""
 
-    def __init__(self, source: str):
+    def __init__(self, source: str, *, careful: bool = False):
         self.lines = 0
+        self._careful = careful  # decode whose and when each line is
         self._tables = Tables(source)
         self._numbers: dict = {}  # a resource's hash or spelling -> its number
         self._kinds: list[tuple] = []  # kind, project, cluster of each resource
+        self._spelled: list[bytes] = []  # its beginning, as spelled
         self._special = np.zeros(0, bool)  # those that are no application
         self._cells: defaultdict = defaultdict(_Cell)  # by resource and hour since the epoch
         self._requests: dict = {}  # (resource, minute) -> first and last request, with their lines
@@ -123,39 +133,48 @@ class _Look:
     def at(self, block: np.ndarray) -> None:
         """Look at one block of whole lines."""
         lines = Lines(block)
-        suspects, odd = _engine()(block.data)
-        resources, moments = self._placed(lines, odd)
+        suspects = _engine()(block.data)
+        resources, moments = self._placed(lines)
         self._count(lines, resources, moments)
         wanted = self._wanted(lines, resources, suspects)
-        for line in wanted.tolist():
-            if resources[line] >= 0:
-                self._cells[int(resources[line]), int(moments[line]) // _HOUR].lines -= 1
-            self._parse(self.lines + 1 + line, lines.text(line))
+        for line, resource, moment in zip(wanted, resources[wanted].tolist(), moments[wanted].tolist(), strict=True):
+            text = lines.text(line)
+            if resource >= 0:
+                self._check(text, resource, moment)
+                self._cells[resource, moment // _HOUR].lines -= 1
+            self._parse(self.lines + 1 + line, text)
         self.lines += len(lines.ends)
 
-    def _placed(self, lines: Lines, odd: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def _check(self, line: bytes, resource: int, moment: int) -> None:
+        """Raise _Misread if an entry is not of this resource and time."""
+        found = _place_of(line)
+        if found and not (found[0].startswith(self._spelled[resource]) and found[1] == moment):
+            raise _Misread
+
+    def _placed(self, lines: Lines) -> tuple[np.ndarray, np.ndarray]:
         """Of each line the number of its resource, -1 where it is not told, and its time [ns]."""
         resources, moments = np.full((2, len(lines.ends)), -1)
-        keys, first, inverse = np.unique(lines.keys, return_index=True, return_inverse=True)
-        numbers = np.full(len(keys), -1)
-        for at in np.argsort(first).tolist():
-            numbers[at] = self._number(int(keys[at]), lines, int(first[at]))
-        resources[lines.usual], moments[lines.usual] = numbers[inverse], lines.times
-        resources[lines.holding(odd)] = -1
+        if not self._careful:
+            keys, first, inverse = np.unique(lines.keys, return_index=True, return_inverse=True)
+            numbers = np.full(len(keys), -1)
+            for at in np.argsort(first).tolist():
+                numbers[at] = self._number(int(keys[at]), lines.resource(int(first[at])))
+            resources[lines.usual], moments[lines.usual] = numbers[inverse], lines.times
         for line in np.flatnonzero(resources < 0).tolist():
             if found := _place_of(lines.text(line)):
                 key, moments[line] = found
-                resources[line] = self._number(key)
+                resources[line] = self._number(key, key)
         self._special = np.array([kind != "app_logs" for kind, *_ in self._kinds], bool)
         return resources, moments
 
-    def _number(self, key: int | bytes, lines: Lines | None = None, usual: int = 0) -> int:
-        """The number of a resource, by its spelling or by the hash of that of a usual line; -1 if it is none."""
+    def _number(self, key: int | bytes, spelled: bytes) -> int:
+        """The number of a resource, by its spelling or by a hash of it; -1 if it is none."""
         if key not in self._numbers:
-            site = _site(key if lines is None else lines.resource(usual))
+            site = _site(spelled)
             self._numbers[key] = -1 if site is None else len(self._kinds)
             if site is not None:
                 self._kinds.append(site)
+                self._spelled.append(spelled)
         return self._numbers[key]
 
     def _count(self, lines: Lines, resources: np.ndarray, moments: np.ndarray) -> None:
@@ -178,13 +197,13 @@ class _Look:
         ):
             self._cells[resource, hour].add(count, *begin_and_end, self.lines + 1, lines)
 
-    def _wanted(self, lines: Lines, resources: np.ndarray, suspects: list[int]) -> np.ndarray:
+    def _wanted(self, lines: Lines, resources: np.ndarray, suspects: list[int]) -> list[int]:
         """The lines to parse now: suspects, those that do not tell whose they are, and others' that matter."""
         wanted = resources < 0
         wanted[lines.holding(suspects)] = True
         for line in np.flatnonzero(~wanted & np.append(self._special, True)[resources]).tolist():
             wanted[line] = self._matters(lines.text(line), int(resources[line]), self.lines + 1 + line)
-        return np.flatnonzero(wanted)
+        return np.flatnonzero(wanted).tolist()
 
     def _matters(self, line: bytes, resource: int, number: int) -> bool:
         """Whether a line that is no application's is to be parsed now; requests are kept until the end."""
@@ -211,14 +230,15 @@ class _Look:
     def shard(self) -> Shard:
         """The rows of what was parsed, the first and last lines of containers and of minutes of requests included."""
         kept = {}
-        for cell, seen in self._cells.items():
-            kept |= {number: (text, cell) for _, number, text in (seen.first, seen.last)}
+        for (resource, _), seen in self._cells.items():
+            kept |= {number: (text, resource, moment) for moment, number, text in (seen.first, seen.last)}
         for (resource, _), minute in self._requests.items():
             for number, text in (minute[0][1] | minute[1][1]).items():
-                kept.setdefault(number, (text, (resource, None)))
+                kept.setdefault(number, (text, resource, _place_of(text)[1]))
         for number in sorted(kept.keys() - self._parsed):
-            text, (resource, hour) = kept[number]
-            self._cells[resource, _place_of(text)[1] // _HOUR if hour is None else hour].lines -= 1
+            text, resource, moment = kept[number]
+            self._check(text, resource, moment)
+            self._cells[resource, moment // _HOUR].lines -= 1
             self._parse(number, text)
         return self._tables.shard("log_entries")
 
@@ -269,27 +289,22 @@ def _site(key: bytes) -> tuple[str, str | None, str | None] | None:
 
 @lru_cache(maxsize=1)
 def _engine():
-    """A function from a block to the places where suspects end, and where odd spellings do: their last bytes."""
-    groups = (SUSPECTS, ODD)
+    """A function from a block to the places where suspects end: their last bytes."""
     try:
         import hyperscan
     except ImportError:
-        compiled = [re.compile(b"|".join(b"(?:" + each + b")" for each in group), re.IGNORECASE) for group in groups]
-        return lambda block: [[match.end() - 1 for match in pattern.finditer(block)] for pattern in compiled]
-    patterns = [pattern for group in groups for pattern in group]
+        compiled = re.compile(b"|".join(b"(?:" + each + b")" for each in SUSPECTS), re.IGNORECASE)
+        return lambda block: [match.end() - 1 for match in compiled.finditer(block)]
     database = hyperscan.Database()
-    database.compile(
-        expressions=patterns, ids=list(range(len(patterns))), flags=[hyperscan.HS_FLAG_CASELESS] * len(patterns)
-    )
+    flags = [hyperscan.HS_FLAG_CASELESS] * len(SUSPECTS)
+    database.compile(expressions=list(SUSPECTS), ids=list(range(len(SUSPECTS))), flags=flags)
     scratch = hyperscan.Scratch(database)
 
-    def places(block: memoryview) -> list[list[int]]:
-        found: list[list[int]] = [[], []]
-        add = [found[number].append for number, group in enumerate(groups) for _ in group]
+    def places(block: memoryview) -> list[int]:
+        found: list[int] = []
+        add = found.append
         database.scan(
-            block,
-            match_event_handler=lambda pattern, _begin, end, _flags, _context: add[pattern](end - 1),
-            scratch=scratch,
+            block, match_event_handler=lambda _pattern, _begin, end, _flags, _context: add(end - 1), scratch=scratch
         )
         return found
 

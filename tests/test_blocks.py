@@ -2,12 +2,13 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshlogs import blocks, scan, times
+from meshlogs import blocks, times
 from meshlogs.blocks import Lines, Stretch
 
 WRITTEN = (
@@ -41,7 +42,8 @@ ENTRY = st.builds(
     ),
     STAMP, RESOURCE, PAYLOAD, st.integers(0, 3),
 )  # fmt: skip
-STYLE = st.sampled_from([(",", ":"), (", ", ": "), (", ", " : "), (",", ":  "), (" ,", "\t:")])
+USUAL = [(",", ":"), (", ", ": ")]
+STYLE = st.sampled_from([*USUAL, (", ", " : "), (",", ":  "), (" ,", "\t:")])
 LINES = st.lists(st.tuples(ENTRY, STYLE, st.booleans()), min_size=1, max_size=9)
 
 
@@ -52,19 +54,14 @@ def test_whose_and_when_a_usual_line_is(entries, ending):
     (block,) = blocks.blocks(io.BytesIO(data), Stretch(Path("x"), "x"))
     lines = Lines(block)
     assert [lines.text(line).decode().rstrip("\r") for line in range(len(texts))] == texts
-    odd = set(lines.holding(scan._engine()(block.data)[1]).tolist())
     hashes = {}
     for place, line in enumerate(lines.usual.tolist()):
-        if line in odd:
-            continue
-        entry = entries[line][0]
+        entry, style, ascii = entries[line]
+        if style not in USUAL or not re.fullmatch(r".{19}(\..{1,9})?Z", entry["timestamp"]):
+            continue  # what was found may be a nested key
         assert lines.times[place] == times.parse_ns(entry["timestamp"])
         spelled = lines.resource(place)
-        assert (
-            json.dumps(entry["resource"], separators=entries[line][1], ensure_ascii=entries[line][2])
-            .encode()
-            .startswith(spelled)
-        )
+        assert json.dumps(entry["resource"], separators=style, ensure_ascii=ascii).encode().startswith(spelled)
         assert hashes.setdefault(int(lines.keys[place]), spelled) == spelled
 
 
@@ -73,10 +70,9 @@ def test_as_most_write_them_all_lines_are_usual():
         "resource": {"labels": {"container_name": "app", "pod_name": "web"}, "type": "k8s_container"},
         "timestamp": "2026-03-02T09:00:05.123Z",
     }
-    for separators in ((",", ":"), (", ", ": ")):
+    for separators in USUAL:
         data = (json.dumps(entry, separators=separators) + "\n").encode() * 3
         (block,) = blocks.blocks(io.BytesIO(data), Stretch(Path("x"), "x"))
         lines = Lines(block)
         assert lines.usual.tolist() == [0, 1, 2]
         assert len(set(lines.keys.tolist())) == 1
-        assert scan._engine()(block.data) == [[], []]

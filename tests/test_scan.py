@@ -49,7 +49,11 @@ def lines_of(*entries, **style):
 
 CHATTER = [entry(number, f"handled request {number}", second=number / 10) for number in range(300)]
 FOREIGN = (entry("x", "connect: в соединении отказано"), entry("z", "В СОЕДИНЕНИИ ОТКАЗАНО"), entry("y", "拒绝连接"))
-DATED = {"timestamp": "2020-01-01T00:00:00Z", "msg": "fine", "labels": {"pod_name": "other"}}
+DATED = {
+    "timestamp": "2020-01-01T00:00:00Z",
+    "msg": "fine",
+    "resource": {"labels": {"pod_name": "other", "container_name": "x"}},
+}
 ODD = {
     "as a sink writes it": lines_of(*CHATTER, entry("x", REFUSED, second=31)),
     "blanks after colons": lines_of(*CHATTER, entry("x", REFUSED, second=31), separators=(", ", ": ")),
@@ -68,6 +72,10 @@ ODD = {
         entry("x", None, jsonPayload=DATED | {"msg": REFUSED}),
         entry("y", None, jsonPayload=DATED),
     ),
+    "only nested keys as usual": lines_of(
+        *CHATTER, *[entry(f"n{n}", None, second=50 + n, jsonPayload={**DATED, "msg": "fine"}) for n in range(3)],
+        entry("x", None, second=31, jsonPayload=DATED | {"msg": REFUSED}),
+    ).replace('"timestamp":"2026', '"timestamp" : "2026').replace('"resource":{"labels"', '"resource":{ "labels"'),
     "stack traces": lines_of(
         *CHATTER, entry("x", "java.net.ConnectException: Connection refused"), entry("y", "\tat java.net.Socket"),
         entry("z", "Caused by: java.net.ConnectException: Connection refused"), entry("w", "  ... 12 more"),
