@@ -110,18 +110,18 @@ def tasks(
 
 def load(task: Task) -> Part:
     """What the task's file holds. Raises InputError, for a file of no known form only if the task is strict."""
-    path, nothing = storage.place(task.path), schema.empty(schema.COVERAGE)
+    path = storage.place(task.path)
     if not _is_lines(path):
         read = formats.chunks if task.strict else formats.chunks_any
-        return _collected(task, ((shard, 0) for shard in read(path, source=task.source)), nothing)
+        return _collected(task, ((shard, 0) for shard in read(path, source=task.source)))
     stretch = scan.Stretch(path, task.source, task.begin, task.end)
     try:
         if task.whole:
-            return _collected(task, scan.rows(stretch), nothing)
+            return _collected(task, scan.rows(stretch))
         found = scan.scan(stretch)
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror or error}") from error
-    return _collected(task, [(found.shard, found.lines)], found.counts)
+    return _collected(task, [(found.shard, found.lines)], found)
 
 
 def extracted(entries: list[pd.DataFrame], events: list[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -143,10 +143,13 @@ def _is_lines(path: Path) -> bool:
         return False  # told when it is read
 
 
-def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], counts: pd.DataFrame) -> Part:
-    """The part that these shards are, each with the lines up to its end; of many rows only their evidence."""
+def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], found: scan.Found | None = None) -> Part:
+    """The part that these shards are, each with the lines up to its end; of many rows only their evidence.
+
+    `found` is what a scan tells besides.
+    """
     files: dict[str, tuple[str, int, int]] = {}
-    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _LAYOUTS} | {"counts": [counts]}
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _LAYOUTS}
     parsed = lines = 0
     for shard, upto in shards:
         lines = upto
@@ -161,6 +164,9 @@ def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], counts: 
             _extract(tables, BATCH)
     if not task.rows:
         _extract(tables, 1 if tables["evidence"] else FEW)
+    if found:
+        tables["evidence"].append(found.logged)
+        tables["counts"].append(found.counts)
     if lines and not task.whole:  # blank lines were counted
         form, records, rejects = files[task.source]
         files[task.source] = (form, max(records, lines), rejects)

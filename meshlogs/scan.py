@@ -9,7 +9,7 @@ and ends as an object, is broken between, and holds nothing suspect, is counted 
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ import pandas as pd
 
 from meshlogs import schema, times
 from meshlogs.blocks import Lines, Stretch, blocks
+from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import SUSPECTS
 from meshlogs.formats import Shard, log_entries, streams
@@ -37,9 +38,10 @@ _OTHER = (b"events", b"nvolvedObject", b"regarding", b"core.v1.pods")
 
 
 class Found(NamedTuple):
-    """What one stretch held: the shard of what was parsed, lines by kind and hour, and how many lines it has."""
+    """What one stretch held: the shard of what was parsed, what the other lines tell, and how many lines it has."""
 
     shard: Shard
+    logged: pd.DataFrame  # `app_logged` evidence of lines that were not parsed whole
     counts: pd.DataFrame  # kind, project, cluster, hour, entries, first, last of what was not parsed
     lines: int
 
@@ -69,10 +71,10 @@ def _scanned(stretch: Stretch, look: "_Look") -> Found:
         for block in blocks(file, stretch):
             look.at(block)
         damage = streams.damage_of(file)
-    shard = look.shard()
-    return Found(
-        shard if damage is None else shard.with_reject(None, damage, "", stretch.source), look.counts(), look.lines
-    )
+    shard, logged = look.shard()
+    if damage is not None:
+        shard = shard.with_reject(None, damage, "", stretch.source)
+    return Found(shard, logged, look.counts(), look.lines)
 
 
 def rows(stretch: Stretch) -> Iterator[tuple[Shard, int]]:
@@ -227,30 +229,38 @@ class _Look:
             self._parsed.add(number)
             log_entries.add_text(self._tables, line, number)
 
-    def shard(self) -> Shard:
-        """The rows of what was parsed, the first and last lines of containers and of minutes of requests included."""
+    def shard(self) -> tuple[Shard, pd.DataFrame]:
+        """The rows of what was parsed, and what the first and last lines of containers prove."""
         kept = {}
         for (resource, _), seen in self._cells.items():
             kept |= {number: (text, resource, moment) for moment, number, text in (seen.first, seen.last)}
         for (resource, _), minute in self._requests.items():
             for number, text in (minute[0][1] | minute[1][1]).items():
                 kept.setdefault(number, (text, resource, _place_of(text)[1]))
+        logged = []
         for number in sorted(kept.keys() - self._parsed):
             text, resource, moment = kept[number]
             self._check(text, resource, moment)
-            self._cells[resource, moment // _HOUR].lines -= 1
-            self._parse(number, text)
-        return self._tables.shard("log_entries")
+            if not self._special[resource] and (place := log_entries.place_of(text)):
+                logged.append((*place, moment, number))
+            else:
+                self._cells[resource, moment // _HOUR].lines -= 1
+                self._parse(number, text)
+        return self._tables.shard("log_entries"), presence.rows(logged, self._tables.source)
 
     def counts(self) -> pd.DataFrame:
-        """Lines that were not parsed: kind, project, cluster, hour, entries."""
-        totals: Counter = Counter()
+        """Lines that were not parsed whole: kind, project, cluster, hour, entries, and when the first and last were."""
+        totals: dict[tuple, list[_Cell]] = defaultdict(list)
         for (resource, hour), seen in self._cells.items():
-            totals[(*self._kinds[resource], hour)] += seen.lines
-        rows = [(*site, hour, number) for (*site, hour), number in totals.items() if number]
-        table = pd.DataFrame(rows, columns=["kind", "project", "cluster", "hour", "entries"])
-        hours = times.column(table["hour"].to_numpy("int64") * _HOUR)
-        return schema.conform(table.assign(hour=hours), schema.COVERAGE)
+            if seen.lines:
+                totals[*self._kinds[resource], hour * _HOUR].append(seen)
+        rows = [
+            (*site, sum(one.lines for one in seen), min(one.first[0] for one in seen), max(one.last[0] for one in seen))
+            for site, seen in totals.items()
+        ]
+        table = pd.DataFrame(rows, columns=["kind", "project", "cluster", "hour", "entries", "first", "last"])
+        stamps = {name: times.column(table[name].to_numpy("int64")) for name in ("hour", "first", "last")}
+        return schema.conform(table.assign(**stamps), schema.COVERAGE)
 
 
 def _place_of(line: bytes) -> tuple[bytes, int] | None:

@@ -18,6 +18,15 @@ def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
     return schema.conform(_ends(rows[names]), schema.EVIDENCE)
 
 
+def rows(logged: list[tuple], source: str) -> pd.DataFrame:
+    """`app_logged` rows of single lines: (*container, log name, insert id, time [ns], line) of each."""
+    columns = [*_CONTAINER, "log_name", "insert_id", "time", "line"]
+    table = pd.DataFrame(logged, columns=columns)
+    stamps = times.column(table["time"].to_numpy("int64"))
+    table = table.assign(kind="app_logged", time_lower=stamps, time_upper=stamps, source=source)
+    return schema.conform(table, schema.EVIDENCE)
+
+
 def thin(evidence: pd.DataFrame) -> pd.DataFrame:
     """The same evidence with only the first and last `app_logged` row of a container's hour.
 

@@ -175,6 +175,24 @@ def add(tables: Tables, entry: Entry, line: int | None, raw: str | bytes) -> Non
         write(row)
 
 
+def place_of(entry: Entry) -> tuple | None:
+    """(project, location, cluster, namespace, pod, container, log name, insert id) of a pod's container's entry.
+
+    They are those of the row that `add` would add, for an entry that has a time; None if it adds anything else.
+    """
+    if entry.entries or entry.nextPageToken or entry.protoPayload or bytes(entry.split) not in _ABSENT:
+        return None
+    place, log_id = _place(bytes(entry.resource)), _log_id(entry.logName)
+    if (
+        place.resource_type != "k8s_container"
+        or place.pod is None
+        or log_id == "events"
+        or _labels(bytes(entry.labels)).legacy
+    ):
+        return None
+    return (*place[1:7], entry.logName, entry.insertId)
+
+
 def _defect(entry: Entry, ns: int) -> str | None:
     """Why this is no log entry, None if it is one."""
     payload = entry.textPayload is not None or entry.jsonPayload or entry.protoPayload

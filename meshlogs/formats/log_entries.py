@@ -124,6 +124,18 @@ def _entries_in(value) -> Iterator:
         yield value
 
 
+def place_of(data: bytes) -> tuple | None:
+    """(project, location, cluster, namespace, pod, container, log name, insert id) of one entry of a pod's container.
+
+    They are those of the row that `add_text` would add; None if it would add anything else.
+    """
+    try:
+        found = entry.decode(data)
+    except entry.WRONG:
+        return None
+    return entry.place_of(found)
+
+
 def add_value(tables: Tables, value, line: int | None, text: str) -> None:
     """Add a decoded entry, or a reject with `text` as its excerpt."""
     tables.records += 1
