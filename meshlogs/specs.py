@@ -52,36 +52,43 @@ def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     unsure = _name(starts).duplicated(keep=False) | named.isin(full.index[full["pod_uid"].notna()])
     place = place.fillna(named.mask(unsure))
     used = full.loc[sorted(place.dropna().unique())]
-    known = {at: _spec(row) for at, row in zip(used.index, used.to_dict("records"), strict=True)}
-    records = [known.get(at, _NO_SPEC) for at in place]
-    index = starts["start_id"].to_numpy()
-    columns = {name: pd.Series([record[name] for record in records], index, dtype=object) for name in _NO_SPEC}
-    return pd.DataFrame(columns)
+    told = _told(used)
+    at = used.index.get_indexer(place.fillna(-1).astype("int64"))  # -1, the last of each column, where there is none
+    columns = {
+        name: pd.Series([*told[name], default], dtype=object).to_numpy()[at] for name, default in _NO_SPEC.items()
+    }
+    return pd.DataFrame(columns, index=starts["start_id"].to_numpy(), dtype=object)
 
 
 def _name(rows: pd.DataFrame) -> pd.Series:
     return rows["namespace"].fillna("") + "\x1f" + rows["pod"].fillna("")
 
 
-def _spec(pod: dict) -> dict:
-    text = {name: value if isinstance(value, str) else None for name, value in pod.items()}
-    regular = [name for name in _names(pod["containers"]) if name not in MESH_CONTAINERS | HELPERS]
-    init = _names(pod["init_containers"])
+def _told(pods: pd.DataFrame) -> dict[str, list]:
+    """For each key of `_NO_SPEC` what these pod objects say, one value each."""
+
+    def texts(name):
+        return pods[name].astype(object).where(pods[name].notna(), None).tolist()
+
+    names, init = (list(map(_names, pods[column])) for column in ("containers", "init_containers"))
+    regular = ([name for name in one if name not in MESH_CONTAINERS | HELPERS] for one in names)
+    containers = [_containers(spec or "{}") for spec in texts("spec")]
+    marks = zip(texts("annotations"), texts("labels"), strict=True)
     return {
-        "has_spec": True,
-        "spec_injection": text["injection"],
-        "ambient": _ambient(text["annotations"] or "{}", text["labels"] or "{}"),
-        "hold_hook": None if pd.isna(pod["hold_hook"]) else bool(pod["hold_hook"]),
-        "redirect": text["redirect"],
-        "pod_ip": text["pod_ip"],
-        "app_first": regular[0] if regular else None,
-        "init_names": tuple(init),
-        "after_proxy": tuple(init[init.index(PROXY) + 1 :]) if PROXY in init else (),
-        "spec_workload": text["workload"],
-        "spec_controller": text["controller"],
-        "spec_revision": text["revision"],
-        "spec_node": text["node"],
-        **_containers(text["spec"] or "{}"),
+        "has_spec": [True] * len(pods),
+        "spec_injection": texts("injection"),
+        "ambient": [_ambient(annotations or "{}", labels or "{}") for annotations, labels in marks],
+        "hold_hook": texts("hold_hook"),
+        "redirect": texts("redirect"),
+        "pod_ip": texts("pod_ip"),
+        "app_first": [next(iter(one), None) for one in regular],
+        "init_names": list(map(tuple, init)),
+        "after_proxy": [tuple(one[one.index(PROXY) + 1 :]) if PROXY in one else () for one in init],
+        "spec_workload": texts("workload"),
+        "spec_controller": texts("controller"),
+        "spec_revision": texts("revision"),
+        "spec_node": texts("node"),
+        **{name: [one[name] for one in containers] for name in ("as_proxy", "probed", "probe_port")},
     }
 
 

@@ -5,6 +5,7 @@ A bound is always one piece of evidence; nothing is averaged.
 """
 
 import re
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -204,6 +205,7 @@ def _version(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     return schema.lookup(starts["start_id"], rows.drop_duplicates("start_id").set_index("start_id")["value"])
 
 
+@lru_cache(maxsize=10_000)
 def minor_version(version: str | None) -> tuple[int, int] | None:
     """(major, minor) of a proxy version; None if unknown.
 
@@ -238,11 +240,10 @@ def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     kinds = rows.dropna(subset=["container_kind"]).drop_duplicates(key).set_index(key)["container_kind"]
     table["kind"] = kinds.reindex(table.index).astype(object)
     table = table.reset_index()
-    init = [
-        name in specs["init_names"].get(start, ())
-        for start, name in zip(table["start_id"], table["container"], strict=True)
-    ]
-    table.loc[init, "kind"] = "init"
+    init = schema.asked_once(
+        tuple.__contains__, schema.lookup(table["start_id"], specs["init_names"]), table["container"]
+    )
+    table.loc[init.astype(bool), "kind"] = "init"
     by_name = table["kind"].isna() & table["container"].isin(["vault-agent-init", "istio-init", "istio-validation"])
     table.loc[by_name, "kind"] = "init"
     return table[["start_id", "container", "kind", "lower", "upper"]]

@@ -45,9 +45,8 @@ def situate(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
     init = containers[containers["kind"] == "init"]
     pairs = pd.MultiIndex.from_frame(errors[["start_id", "container"]])
     cni = specs["redirect"].map(lambda text: isinstance(text, str) and json.loads(text).get("cni") is True)
-    order, after, cni = (column.to_dict() for column in (specs["init_names"], specs["after_proxy"], cni))
-    found = [behind(name, order[start], after[start], cni[start]) for start, name in pairs]
-    answer = pd.Series(found, index=errors.index, dtype=object)
+    order = (schema.lookup(errors["start_id"], column) for column in (specs["init_names"], specs["after_proxy"], cni))
+    answer = pd.Series(schema.asked_once(behind, errors["container"], *order), index=errors.index, dtype=object)
     unsaid = (answer == "unknown") & ~schema.lookup(errors["start_id"], specs["has_spec"]).astype(bool)
     rules_from = schema.lookup(errors["start_id"], _first(init, "istio-init", "lower"))
     proxy_from = schema.lookup(errors["start_id"], _first(init, PROXY, "upper"))
@@ -79,14 +78,15 @@ def running(starts: pd.DataFrame, placed: pd.DataFrame, pods: pd.DataFrame, spec
     key = pd.MultiIndex.from_frame(last[["start_id", "container"]])
     over = ended.reindex(key).set_axis(last.index) >= last["time_lower"]
     last = last[~over.fillna(False).astype(bool)]
+    columns = (schema.lookup(last["start_id"], specs[name]) for name in ("has_spec", "init_names", "as_proxy"))
+    last = last[schema.asked_once(_waited_for, last["container"], *columns).astype(bool)]
     logged = rows[rows["kind"].isin(["app_logged", "refused", "suspected", "connected"])]
-    spoke = set(logged[["start_id", "container"]].itertuples(index=False, name=None))
-    images = _images(pods)
+    logged = logged.loc[logged["start_id"].isin(last["start_id"]), ["start_id", "container"]]
+    spoke = set(logged.itertuples(index=False, name=None))
+    images = _images(pods[pods["pod"].isin(starts["pod"].reindex(last["start_id"]))])
     found = {}
     for start, container in last[["start_id", "container"]].itertuples(index=False, name=None):
         spec = specs.loc[start]
-        if not spec["has_spec"] or container not in spec["init_names"] or container in spec["as_proxy"]:
-            continue
         rules = json.loads(spec["redirect"]) if isinstance(spec["redirect"], str) else {}
         uid, name = starts.loc[start, "pod_uid"], starts.loc[start, "pod"]
         image = images.get((uid if isinstance(uid, str) else name, container), "")
@@ -99,6 +99,11 @@ def running(starts: pd.DataFrame, placed: pd.DataFrame, pods: pd.DataFrame, spec
         }
     columns = ["container", "silent", "behind", "agent", "all_redirected"]
     return pd.DataFrame.from_dict(found, orient="index", columns=columns)
+
+
+def _waited_for(container: str, has_spec: bool, init_names: tuple[str, ...], as_proxy: tuple[str, ...]) -> bool:
+    """Whether this is an init container, by a spec, whose connects may be redirected."""
+    return has_spec and container in init_names and container not in as_proxy
 
 
 def _takes_all(rules: dict) -> bool:
