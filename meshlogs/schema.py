@@ -8,7 +8,6 @@ null means unknown (for an upper bound: never seen). Columns ending in `_s` are 
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -292,26 +291,6 @@ def lookup(keys: pd.Series, table: pd.Series) -> pd.Series:
     (`Series.map` turns an empty table of times into floats.)
     """
     return table.reindex(keys).set_axis(keys.index)
-
-
-def asked_once(function, *columns: pd.Series) -> np.ndarray:
-    """What `function` answers for each row of these columns, asked once for each different row.
-
-    The values must be hashable; a missing one is given as it is.
-
-    >>> asked_once(max, pd.Series(["a", "b", "a"]), pd.Series(["b", "a", "b"]))
-    array(['b', 'b', 'b'], dtype=object)
-    """
-    which = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        codes, values = pd.factorize(column, use_na_sentinel=False)
-        which = pd.factorize(which * max(len(values), 1) + codes)[0]
-    first = np.flatnonzero(~pd.Series(which).duplicated())
-    questions = zip(*(column.iloc[first].astype(object) for column in columns), strict=True)
-    answers = np.empty(len(first), dtype=object)
-    for at, question in enumerate(questions):
-        answers[at] = function(*question)
-    return answers[which]
 
 
 def to_arrow(frame: pd.DataFrame, table: pa.Schema) -> pa.Table:

@@ -9,7 +9,7 @@ import re
 
 import pandas as pd
 
-from meshlogs import schema
+from meshlogs import joins, schema
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER
 from meshlogs.timelines import container_starts
@@ -46,7 +46,7 @@ def situate(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
     pairs = pd.MultiIndex.from_frame(errors[["start_id", "container"]])
     cni = specs["redirect"].map(lambda text: isinstance(text, str) and json.loads(text).get("cni") is True)
     order = (schema.lookup(errors["start_id"], column) for column in (specs["init_names"], specs["after_proxy"], cni))
-    answer = pd.Series(schema.asked_once(behind, errors["container"], *order), index=errors.index, dtype=object)
+    answer = pd.Series(joins.asked_once(behind, errors["container"], *order), index=errors.index, dtype=object)
     unsaid = (answer == "unknown") & ~schema.lookup(errors["start_id"], specs["has_spec"]).astype(bool)
     rules_from = schema.lookup(errors["start_id"], _first(init, "istio-init", "lower"))
     proxy_from = schema.lookup(errors["start_id"], _first(init, PROXY, "upper"))
@@ -79,7 +79,7 @@ def running(starts: pd.DataFrame, placed: pd.DataFrame, pods: pd.DataFrame, spec
     over = ended.reindex(key).set_axis(last.index) >= last["time_lower"]
     last = last[~over.fillna(False).astype(bool)]
     columns = (schema.lookup(last["start_id"], specs[name]) for name in ("has_spec", "init_names", "as_proxy"))
-    last = last[schema.asked_once(_waited_for, last["container"], *columns).astype(bool)]
+    last = last[joins.asked_once(_waited_for, last["container"], *columns).astype(bool)]
     logged = rows[rows["kind"].isin(["app_logged", "refused", "suspected", "connected"])]
     logged = logged.loc[logged["start_id"].isin(last["start_id"]), ["start_id", "container"]]
     spoke = set(logged.itertuples(index=False, name=None))

@@ -6,7 +6,7 @@ import pandas as pd
 from meshlogs import schema, times
 from meshlogs.evidence.proxy import PROXY, VALIDATION
 from meshlogs.specs import specs_of
-from meshlogs.timelines import gated, start_in_export
+from meshlogs.timelines import facts, gated, start_in_export
 from meshlogs.verdicts import init_order
 
 # Why a start is undetermined; of a harmed or exposed one, what made its window.
@@ -46,6 +46,7 @@ def conclude(
     `pods` an init container that hangs without a word is not found.
     """
     pods = schema.empty(schema.PODS) if pods is None else pods
+    placed = facts(placed)
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
     waiting = init_order.running(starts, placed, pods, specs_of(starts, pods))
     hangs = waiting["silent"].astype(bool) & (waiting["behind"] == "yes") & waiting["agent"].astype(bool)
@@ -132,7 +133,7 @@ def _what_made_the_window(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Seri
 def _logs_reach_back(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     """Whether the logs of a start's cluster, as exported, begin before its application could have been refused."""
     logged = placed[placed["kind"] == "app_logged"]
-    first = logged["time_lower"].groupby(logged["cluster"].fillna("")).min()
+    first = logged["time_lower"].groupby(logged["cluster"].astype("str").fillna("")).min()
     begun = schema.lookup(starts["cluster"].fillna(""), first)
     return begun <= starts["app_started_upper"] + FIRST_LINE
 
