@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 
 def numbered(columns: Iterable[pd.Series]) -> np.ndarray:
@@ -58,6 +59,34 @@ def ordered(rows: pd.DataFrame, keys: Sequence[str], cheap: int) -> np.ndarray:
         part = rows[list(keys[cheap:])].iloc[order[among]].assign(**{"": group}).reset_index(drop=True)
         order[among] = order[among][part.sort_values(["", *keys[cheap:]], kind="stable").index.to_numpy()]
     return order
+
+
+def distinct(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The different rows of these columns, in the order of their first appearance."""
+    return rows.loc[~pd.Series(numbered(rows[name] for name in names), rows.index).duplicated(), names]
+
+
+def taken(rows: pd.DataFrame, at: np.ndarray) -> pd.DataFrame:
+    """The rows at these positions, with a new index.
+
+    Texts gathered from many parts are put together first: to pick from pieces takes several times as long.
+    """
+    texts = [name for name in rows if rows[name].dtype == "str"]
+    others = rows.drop(columns=texts).take(at).reset_index(drop=True)
+    return pd.concat([others, pa.table({name: _picked(rows[name], at) for name in texts}).to_pandas()], axis=1)[
+        list(rows)
+    ]
+
+
+def _picked(texts: pd.Series, at: np.ndarray) -> pa.Array:
+    return pa.chunked_array(pa.array(texts)).combine_chunks().take(pa.array(at))
+
+
+def among(labels: pd.Index, keys: pd.Series) -> np.ndarray:
+    """Whether each of these labels is there among the keys, a column of categories."""
+    there = np.zeros(len(keys.cat.categories), dtype=bool)
+    there[keys.cat.codes[keys.notna()]] = True
+    return pd.Series(there, keys.cat.categories).reindex(labels, fill_value=False).to_numpy()
 
 
 def _sortable(column: pd.Series) -> np.ndarray:

@@ -1,12 +1,11 @@
 """What the pod objects say of each start, and so whether a connection of its containers was redirected."""
 
 import json
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema
+from meshlogs import joins, schema
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import PROXY_ID, redirected
 
@@ -40,7 +39,10 @@ def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     A start finds its pod object by uid; one whose uid is unknown by namespace and name, if only one pod has
     them. The newest object that holds a spec counts.
     """
-    full = pods[pods["spec"].notna()].sort_values(["created", "pod_uid", "source"], kind="stable", ignore_index=True)
+    pods = pods.reset_index(drop=True)
+    names = ["created", "pod_uid", "source", "cluster", "namespace", "pod"]
+    full = pods.loc[pods["spec"].notna(), names].sort_values(names[:3], kind="stable")
+    objects, full = full.index, full.reset_index(drop=True)
     by_uid = full.dropna(subset=["pod_uid"]).drop_duplicates("pod_uid", keep="last")
     better = _name(full).isin(_name(by_uid)) & full["pod_uid"].isna()
     one_each = full[~better].drop_duplicates(["cluster", "namespace", "pod", "pod_uid"], keep="last")
@@ -51,9 +53,9 @@ def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     # Text of `kubectl describe` has no uid: it is that of the one start of its name.
     unsure = _name(starts).duplicated(keep=False) | named.isin(full.index[full["pod_uid"].notna()])
     place = place.fillna(named.mask(unsure))
-    used = full.loc[sorted(place.dropna().unique())]
-    told = _told(used)
-    at = used.index.get_indexer(place.fillna(-1).astype("int64"))  # -1, the last of each column, where there is none
+    used = place.dropna().unique().astype("int64")
+    told = _told(pods.loc[objects[used]])
+    at = pd.Index(used).get_indexer(place.fillna(-1).astype("int64"))  # -1, the last of each column: there is none
     columns = {
         name: pd.Series([*told[name], default], dtype=object).to_numpy()[at] for name, default in _NO_SPEC.items()
     }
@@ -72,12 +74,13 @@ def _told(pods: pd.DataFrame) -> dict[str, list]:
 
     names, init = (list(map(_names, pods[column])) for column in ("containers", "init_containers"))
     regular = ([name for name in one if name not in MESH_CONTAINERS | HELPERS] for one in names)
-    containers = [_containers(spec or "{}") for spec in texts("spec")]
-    marks = zip(texts("annotations"), texts("labels"), strict=True)
+    # Pods of one workload share these texts.
+    containers = joins.asked_once(_containers, pods["spec"].fillna("{}"))
+    ambient = joins.asked_once(_ambient, *(pods[name].fillna("{}") for name in ("annotations", "labels")))
     return {
         "has_spec": [True] * len(pods),
         "spec_injection": texts("injection"),
-        "ambient": [_ambient(annotations or "{}", labels or "{}") for annotations, labels in marks],
+        "ambient": ambient.tolist(),
         "hold_hook": texts("hold_hook"),
         "redirect": texts("redirect"),
         "pod_ip": texts("pod_ip"),
@@ -92,8 +95,6 @@ def _told(pods: pd.DataFrame) -> dict[str, list]:
     }
 
 
-# Pods of one workload share the text of their specs.
-@lru_cache(maxsize=10_000)
 def _containers(spec: str) -> dict:
     containers = json.loads(spec).get("containers", [])
     by_name = {container.get("name"): container for container in containers}
@@ -106,7 +107,6 @@ def _containers(spec: str) -> dict:
     }
 
 
-@lru_cache(maxsize=10_000)
 def _ambient(annotations: str, labels: str) -> bool:
     """Whether the pod's traffic goes to its node's ztunnel, by the annotation that Istio's CNI agent sets."""
     return (

@@ -44,19 +44,20 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     name that existed then.
     """
     dated = evidence["time_upper"].notna() | evidence["kind"].isin(["app_logged", "refused_undated"])
-    rows = evidence[evidence["pod"].notna() & dated].copy()
+    usable = evidence["pod"].notna() & dated
+    rows = evidence.copy() if usable.all() else joins.taken(evidence, np.flatnonzero(usable))
     rows = _fill_namespace(rows, pods)
     rows = _fill_cluster(rows, pods)
     rows = _fill_uid(rows, pods)
     rows["start_id"] = _start_ids(rows)
     # Times first, then names: the same order whatever the files were called or in which order they came.
     keys = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id", "value", "message"]
-    rows = rows.take(joins.ordered(rows, keys, cheap=3)).reset_index(drop=True)
+    rows = joins.taken(rows, joins.ordered(rows, keys, cheap=3))
     return rows.assign(start_id=rows["start_id"].astype("str"))
 
 
 def _start_ids(rows: pd.DataFrame) -> pd.Series:
-    """The start each row belongs to, a category: cluster/namespace/pod, and #2, #3 … for later pods of the same name."""
+    """The start of each row, a category: cluster/namespace/pod, and #2, #3 … for later pods of the same name."""
     whose = rows[[*_POD, "pod_uid"]].fillna("")
     whose["pod_uid"] = whose["pod_uid"].where(whose["pod_uid"] != "", _lives(rows))
     number = joins.numbered(whose[name] for name in whose)
@@ -109,7 +110,7 @@ def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     if not rows["cluster"].isna().any():
         return rows
     columns = [*_POD, "pod_uid"]
-    known = pd.concat([table.loc[table["cluster"].notna(), columns].drop_duplicates() for table in (rows, pods)])
+    known = pd.concat([joins.distinct(table[table["cluster"].notna()], columns) for table in (rows[columns], pods)])
     for key in (["pod_uid"], ["namespace", "pod"]):
         missing = rows["cluster"].isna()
         if not missing.any():
@@ -221,7 +222,7 @@ def _describe(starts: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -
 
 
 def _any(starts: pd.DataFrame, placed: pd.DataFrame, mask: pd.Series) -> pd.Series:
-    return starts["start_id"].isin(placed.loc[mask, "start_id"].unique())
+    return pd.Series(joins.among(starts.index, placed.loc[mask, "start_id"]), starts.index)
 
 
 def _version(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
@@ -267,7 +268,7 @@ def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
         table["lower"] = table["lower"].fillna(value.where(value <= table["upper"]))
     kinds = rows.dropna(subset=["container_kind"]).drop_duplicates(key).set_index(key)["container_kind"]
     table["kind"] = kinds.reindex(table.index).astype(object)
-    table = table.reset_index()
+    table = table.reset_index().astype({"container": "str"})
     init = joins.asked_once(
         tuple.__contains__, schema.lookup(table["start_id"], specs["init_names"]), table["container"]
     )
@@ -325,10 +326,10 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
 
 def _opened(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     """Proofs that outbound was open: lines of the proxy, readiness of the pod, a connect that worked."""
-    probed = schema.lookup(placed["start_id"], starts["probed"]).astype(bool)
-    worked = _to_redirected(starts, placed, specs, "connected")
-    rows = placed[(placed["kind"] == "proxy_open") | ((placed["kind"] == "pod_ready") & probed) | worked]
-    rows = pd.concat([rows, _answered_by_workers(starts, placed)])
+    ready = placed[placed["kind"] == "pod_ready"]
+    ready = ready[schema.lookup(ready["start_id"], starts["probed"]).astype(bool)]
+    worked = placed[_to_redirected(starts, placed, specs, "connected")]
+    rows = pd.concat([placed[placed["kind"] == "proxy_open"], ready, worked, _answered_by_workers(starts, placed)])
     return rows[["start_id", "time_upper"]]
 
 
@@ -415,23 +416,24 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     answers for it, which says that its workers run: no proof. A probe refused is proof in each version.
     A refused connect to a redirected address is proof, too.
     """
-    old, unknown = by_agent(starts)
-    port = schema.lookup(placed["start_id"], specs["probe_port"]).astype(str)
-    answers_itself = placed["start_id"].isin(old) | (placed["start_id"].isin(unknown) & (port == "15020"))
-    probe = placed["kind"] == "probe_failed"
-    refused_probe = probe & (placed["value"] == "refused")
-    answered = probe & (placed["value"] == "503") & answers_itself
-    proxy = placed["container"] == PROXY
     # The hook waited for readiness until it failed.
-    lines = placed["kind"].isin(["proxy_process", "proxy_closed", "hold_failed"])
-    born = placed["kind"].isin(["container_created", "container_started"]) & proxy
+    lines = ["proxy_process", "proxy_closed", "hold_failed"]
     refused = _to_redirected(starts, placed, specs, "refused")
+    may = placed["kind"].isin([*lines, "probe_failed", "container_created", "container_started"]) | refused
+    rows, refused = placed[may], refused[may]
+    old, unknown = by_agent(starts)
+    port = schema.lookup(rows["start_id"], specs["probe_port"]).astype(str)
+    answers_itself = rows["start_id"].isin(old) | (rows["start_id"].isin(unknown) & (port == "15020"))
+    probe = rows["kind"] == "probe_failed"
+    refused_probe = probe & (rows["value"] == "refused")
+    answered = probe & (rows["value"] == "503") & answers_itself
+    born = rows["kind"].isin(["container_created", "container_started"]) & (rows["container"] == PROXY)
     slack = np.select([refused, refused_probe | answered], [REFUSED_SLACK, PROBE_SLACK], 0)
     # A time floored to its second is already early enough.
-    exact = (placed["time_lower"] == placed["time_upper"]) | refused
-    at = placed["time_lower"] - pd.to_timedelta(np.where(exact, slack, 0), unit="ns")
-    rows = placed.assign(closed_at=at, refused_app=refused)
-    return rows[lines | born | refused_probe | answered | refused]
+    exact = (rows["time_lower"] == rows["time_upper"]) | refused
+    at = rows["time_lower"] - pd.to_timedelta(np.where(exact, slack, 0), unit="ns")
+    rows = rows.assign(closed_at=at, refused_app=refused)
+    return rows[rows["kind"].isin(lines) | born | refused_probe | answered | refused]
 
 
 def by_agent(starts: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -444,7 +446,8 @@ def by_agent(starts: pd.DataFrame) -> tuple[list[str], list[str]]:
 def _to_redirected(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame, kind: str) -> pd.Series:
     """Evidence of this kind about connects of a regular container to an address that its pod's own rules redirect."""
     meshed = starts["meshed"].eq(True).fillna(False).astype(bool)
-    rows = placed[(placed["kind"] == kind) & schema.lookup(placed["start_id"], meshed).astype(bool)]
+    rows = placed[placed["kind"] == kind]
+    rows = rows[schema.lookup(rows["start_id"], meshed).astype(bool)]
     init = specs["init_names"].explode().dropna()
     as_init = pd.MultiIndex.from_frame(rows[["start_id", "container"]]).isin(
         pd.MultiIndex.from_arrays([init.index, init])

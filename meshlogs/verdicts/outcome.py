@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema, times
+from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY, VALIDATION
 from meshlogs.specs import specs_of
 from meshlogs.timelines import facts, gated, start_in_export
@@ -84,7 +84,7 @@ def conclude(
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
         (index.isin(open_question["start_id"]), "undetermined", "undetermined_errors"),
-        (lower.gt(0) & index.isin(placed.loc[placed["kind"] == "refused_undated", "start_id"]), "undetermined",
+        (lower.gt(0) & joins.among(index, placed.loc[placed["kind"] == "refused_undated", "start_id"]), "undetermined",
          "errors_undated"),
         (lower.gt(0) & starts["has_app_logs"].astype(bool) & _logs_reach_back(starts, placed), "exposed", None),
         (lower.gt(0), "undetermined", "no_app_logs"),
@@ -107,10 +107,10 @@ def conclude(
 
 def _why_not_started(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     def told(mask):
-        return starts["start_id"].isin(placed.loc[mask, "start_id"])
+        return joins.among(starts.index, placed.loc[mask, "start_id"])
 
-    ended = placed["kind"].isin(["container_died", "container_backoff"]) & (placed["container"] == VALIDATION)
-    failed_check = ended & ~placed["value"].fillna("").str.endswith(" 0")
+    failed_check = placed["kind"].isin(["container_died", "container_backoff"]) & (placed["container"] == VALIDATION)
+    failed_check[failed_check] = ~placed.loc[failed_check, "value"].fillna("").str.endswith(" 0")
     choices = {
         "cni_not_ready": told((placed["kind"] == "redirection_missing") | failed_check),
         "sandbox_failed": told(placed["kind"] == "sandbox_failed"),
@@ -124,8 +124,8 @@ def _what_made_the_window(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Seri
     began = proxy[proxy["kind"] == "pulling"].groupby("start_id")["time_upper"].min()
     done = proxy[proxy["kind"] == "pulled"].groupby("start_id")["time_lower"].max()
     slow = (done - began > _SLOW_PULL).reindex(starts["start_id"], fill_value=False).to_numpy()
-    failed = starts["start_id"].isin(proxy.loc[proxy["kind"] == "pull_failed", "start_id"])
-    held = starts["start_id"].isin(placed.loc[placed["kind"] == "hold_failed", "start_id"])
+    failed = joins.among(starts.index, proxy.loc[proxy["kind"] == "pull_failed", "start_id"])
+    held = joins.among(starts.index, placed.loc[placed["kind"] == "hold_failed", "start_id"])
     words = np.select([held, failed | slow], ["hold_failed", "proxy_image_pull"], "")
     return pd.Series(words, starts.index, dtype=object).replace("", None)
 
@@ -141,4 +141,4 @@ def _logs_reach_back(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
 def _app_ran(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     ran = placed[placed["kind"].isin(["container_started", "app_logged", "container_died"])]
     app = schema.lookup(ran["start_id"], starts["app_container"])
-    return starts["start_id"].isin(ran.loc[ran["container"] == app, "start_id"])
+    return joins.among(starts.index, ran.loc[ran["container"].astype(object) == app, "start_id"])

@@ -208,7 +208,8 @@ def _stop(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
     stop = placed["kind"].isin(["pod_stopping", "proxy_draining"])
     stop |= (placed["kind"] == "container_killing") & (placed["value"] == "stop")
     # A proxy ends with exit code 0 (or 143, SIGTERM) only when it was told to.
-    graceful = (placed["kind"] == "container_died") & proxy & placed["value"].fillna("").str.contains(r"\b(?:0|143)$")
+    graceful = (placed["kind"] == "container_died") & proxy
+    graceful[graceful] = placed.loc[graceful, "value"].fillna("").str.contains(r"\b(?:0|143)$")
     births = placed[(placed["kind"] == "proxy_process") | ((placed["kind"] == "container_started") & proxy)]
     reborn = schema.lookup(placed["start_id"], births.groupby("start_id")["time_lower"].max())
     final = placed[(stop | graceful) & (reborn.isna() | (reborn < placed["time_upper"]))]
