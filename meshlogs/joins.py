@@ -61,6 +61,12 @@ def ordered(rows: pd.DataFrame, keys: Sequence[str], cheap: int) -> np.ndarray:
     return order
 
 
+def within(rows: pd.DataFrame, others: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """Whether each of these rows agrees with some other row in all these columns."""
+    number = numbered(pd.concat([rows[name], others[name]]) for name in names)
+    return pd.Series(np.isin(number[: len(rows)], number[len(rows) :]), rows.index)
+
+
 def distinct(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """The different rows of these columns, in the order of their first appearance."""
     return rows.loc[~pd.Series(numbered(rows[name] for name in names), rows.index).duplicated(), names]

@@ -133,8 +133,8 @@ def destinations(rows: pd.DataFrame, specs: pd.DataFrame, addresses: pd.Series |
     own = schema.lookup(rows["start_id"], specs["pod_ip"])
     if addresses is not None:
         own = own.fillna(schema.lookup(rows["start_id"], addresses))
-    as_proxy = specs.loc[specs["as_proxy"].map(len) > 0, "as_proxy"].explode()
-    exempt = pd.MultiIndex.from_arrays([as_proxy.index, as_proxy])
+    as_proxy = schema.lookup(rows["start_id"], specs["as_proxy"])
+    exempt = joins.asked_once(tuple.__contains__, as_proxy, rows["container"]).astype(bool)
     asked = pd.DataFrame(
         {
             "host": rows["host"],
@@ -142,7 +142,7 @@ def destinations(rows: pd.DataFrame, specs: pd.DataFrame, addresses: pd.Series |
             "port": rows["port"],
             "rules": schema.lookup(rows["start_id"], specs["redirect"]),
             "pod_ip": own,
-            "run_as": np.where(pd.MultiIndex.from_frame(rows[["start_id", "container"]]).isin(exempt), PROXY_ID, None),
+            "run_as": np.where(exempt, PROXY_ID, None),
         }
     ).astype(object)
     asked = asked.where(asked.notna(), None)

@@ -248,27 +248,28 @@ def minor_version(version: str | None) -> tuple[int, int] | None:
 def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     """When each container of each start first started: `start_id, container, kind, lower, upper`."""
     rows = placed[placed["container"].notna()]
-    key = ["start_id", "container"]
+    pair = pd.Series(joins.numbered([rows["start_id"], rows["container"]]), rows.index)
     began = rows["kind"] == "container_started"
     shown = began | rows["kind"].isin(["app_logged", "refused", "suspected", "proxy_process", "container_died"])
-    upper = rows[shown].groupby(key)["time_upper"].min()
-    table = upper.rename("upper").to_frame()
-    table["created"] = rows[rows["kind"] == "container_created"].groupby(key)["time_lower"].min()
+    upper = rows["time_upper"][shown].groupby(pair).min()
+    table = rows.loc[~pair.duplicated(), ["start_id", "container"]].reset_index(drop=True).loc[upper.index]
+    table["upper"] = upper
+    table["created"] = rows["time_lower"][rows["kind"] == "container_created"].groupby(pair).min()
     told = rows[began]
     told = told[~restarted(told["value"])]
     # An exact event follows the start it tells of; a status holds the start's own second.
     slack = np.where((told["time_lower"] == told["time_upper"]), STARTED_SLACK, 0)
-    earliest = told["time_lower"] - pd.to_timedelta(slack, unit="ns")
-    table["told"] = earliest.groupby([told["start_id"], told["container"]]).min()
+    table["told"] = (told["time_lower"] - pd.to_timedelta(slack, unit="ns")).groupby(pair).min()
     scheduled = placed[placed["kind"] == "scheduled"].groupby("start_id")["time_lower"].min()
-    table["scheduled"] = scheduled.reindex(table.index.get_level_values("start_id")).set_axis(table.index)
+    table["scheduled"] = schema.lookup(table["start_id"], scheduled)
     table["lower"] = pd.Series(pd.NaT, index=table.index, dtype=times.COLUMN)
     for candidate in ("created", "told", "scheduled"):
         value = table[candidate].astype(times.COLUMN)
         table["lower"] = table["lower"].fillna(value.where(value <= table["upper"]))
-    kinds = rows.dropna(subset=["container_kind"]).drop_duplicates(key).set_index(key)["container_kind"]
-    table["kind"] = kinds.reindex(table.index).astype(object)
-    table = table.reset_index().astype({"container": "str"})
+    kinds = rows["container_kind"].dropna()
+    kinds = kinds[~pair[kinds.index].duplicated()]
+    table["kind"] = pd.Series(kinds.to_numpy(object), pair[kinds.index])
+    table = table.sort_values(["start_id", "container"], ignore_index=True).astype({"container": "str", "kind": object})
     init = joins.asked_once(
         tuple.__contains__, schema.lookup(table["start_id"], specs["init_names"]), table["container"]
     )
@@ -448,10 +449,8 @@ def _to_redirected(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFra
     meshed = starts["meshed"].eq(True).fillna(False).astype(bool)
     rows = placed[placed["kind"] == kind]
     rows = rows[schema.lookup(rows["start_id"], meshed).astype(bool)]
-    init = specs["init_names"].explode().dropna()
-    as_init = pd.MultiIndex.from_frame(rows[["start_id", "container"]]).isin(
-        pd.MultiIndex.from_arrays([init.index, init])
-    )
+    init = schema.lookup(rows["start_id"], specs["init_names"])
+    as_init = joins.asked_once(tuple.__contains__, init, rows["container"]).astype(bool)
     yes = (destinations(rows, specs)["answer"] == "yes") & ~as_init
     return yes.reindex(placed.index, fill_value=False)
 

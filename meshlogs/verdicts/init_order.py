@@ -43,7 +43,6 @@ def situate(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
     """
     containers = container_starts(placed, specs)
     init = containers[containers["kind"] == "init"]
-    pairs = pd.MultiIndex.from_frame(errors[["start_id", "container"]])
     cni = specs["redirect"].map(lambda text: isinstance(text, str) and json.loads(text).get("cni") is True)
     order = (schema.lookup(errors["start_id"], column) for column in (specs["init_names"], specs["after_proxy"], cni))
     answer = pd.Series(joins.asked_once(behind, errors["container"], *order), index=errors.index, dtype=object)
@@ -53,7 +52,7 @@ def situate(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
     answer = answer.mask(unsaid & errors["app_started_upper"].notna(), "passed")
     answer = answer.mask(unsaid & (proxy_from <= errors["time_lower"]), "proxied")
     answer = answer.mask(unsaid & (errors["time_upper"] < rules_from), "no")
-    is_init = pairs.isin(pd.MultiIndex.from_frame(init[["start_id", "container"]])) & (errors["container"] != PROXY)
+    is_init = joins.within(errors, init, ["start_id", "container"]) & (errors["container"] != PROXY)
     return pd.DataFrame({"is_init": is_init, "behind_redirect": answer})
 
 
@@ -71,10 +70,12 @@ def running(starts: pd.DataFrame, placed: pd.DataFrame, pods: pd.DataFrame, spec
     """
     rows = placed[placed["container"].notna() & ~placed["container"].isin([*INSTALLERS, PROXY])]
     began = rows[rows["kind"].isin(["container_started", "container_created"])]
-    ended = rows[rows["kind"] == "container_died"].groupby(["start_id", "container"])["time_upper"].max()
+    died = rows[rows["kind"] == "container_died"].astype({"start_id": "str", "container": "str"})
+    ended = died.groupby(["start_id", "container"])["time_upper"].max()
     last = began.sort_values(["start_id", "time_upper", "container"], kind="stable").drop_duplicates(
         "start_id", keep="last"
     )
+    last = last.astype({"start_id": "str", "container": "str"})
     key = pd.MultiIndex.from_frame(last[["start_id", "container"]])
     over = ended.reindex(key).set_axis(last.index) >= last["time_lower"]
     last = last[~over.fillna(False).astype(bool)]
