@@ -135,9 +135,10 @@ class Fleet:
         self.export = export
         self.pods, self.rejects = export.pods, export.rejects
         self.evidence = timelines.place(export.evidence, export.pods)
-        starts = timelines.reconstruct(self.evidence, export.pods)
-        self.errors = verdicts.judge(self.evidence, starts, export.pods)
-        self.starts = verdicts.conclude(starts, self.errors, self.evidence, export.pods)
+        placed = timelines.coded(self.evidence)
+        starts = timelines.reconstruct(placed, export.pods)
+        self.errors = verdicts.judge(placed, starts, export.pods)
+        self.starts = verdicts.conclude(starts, self.errors, placed, export.pods)
 
     @cached_property
     def coverage(self) -> pd.DataFrame:

@@ -296,6 +296,8 @@ def lookup(keys: pd.Series, table: pd.Series) -> pd.Series:
 
     (`Series.map` turns an empty table of times into floats.)
     """
+    if isinstance(table.index, pd.CategoricalIndex):  # of other categories than the keys, perhaps
+        table = table.set_axis(table.index.astype(table.index.categories.dtype))
     return table.reindex(keys).set_axis(keys.index)
 
 

@@ -1,12 +1,11 @@
 """What the pod objects say of each start, and so whether a connection of its containers was redirected."""
 
 import json
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema
+from meshlogs import joins, schema
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import PROXY_ID, redirected
 
@@ -40,7 +39,10 @@ def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     A start finds its pod object by uid; one whose uid is unknown by namespace and name, if only one pod has
     them. The newest object that holds a spec counts.
     """
-    full = pods[pods["spec"].notna()].sort_values(["created", "pod_uid", "source"], kind="stable", ignore_index=True)
+    pods = pods.reset_index(drop=True)
+    names = ["created", "pod_uid", "source", "cluster", "namespace", "pod"]
+    full = pods.loc[pods["spec"].notna(), names].sort_values(names[:3], kind="stable")
+    objects, full = full.index, full.reset_index(drop=True)
     by_uid = full.dropna(subset=["pod_uid"]).drop_duplicates("pod_uid", keep="last")
     better = _name(full).isin(_name(by_uid)) & full["pod_uid"].isna()
     one_each = full[~better].drop_duplicates(["cluster", "namespace", "pod", "pod_uid"], keep="last")
@@ -51,42 +53,48 @@ def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     # Text of `kubectl describe` has no uid: it is that of the one start of its name.
     unsure = _name(starts).duplicated(keep=False) | named.isin(full.index[full["pod_uid"].notna()])
     place = place.fillna(named.mask(unsure))
-    used = full.loc[sorted(place.dropna().unique())]
-    known = {at: _spec(row) for at, row in zip(used.index, used.to_dict("records"), strict=True)}
-    records = [known.get(at, _NO_SPEC) for at in place]
-    index = starts["start_id"].to_numpy()
-    columns = {name: pd.Series([record[name] for record in records], index, dtype=object) for name in _NO_SPEC}
-    return pd.DataFrame(columns)
+    used = place.dropna().unique().astype("int64")
+    told = _told(pods.loc[objects[used]])
+    at = pd.Index(used).get_indexer(place.fillna(-1).astype("int64"))  # -1, the last of each column: there is none
+    columns = {
+        name: pd.Series([*told[name], default], dtype=object).to_numpy()[at] for name, default in _NO_SPEC.items()
+    }
+    return pd.DataFrame(columns, index=starts["start_id"].to_numpy(), dtype=object)
 
 
 def _name(rows: pd.DataFrame) -> pd.Series:
     return rows["namespace"].fillna("") + "\x1f" + rows["pod"].fillna("")
 
 
-def _spec(pod: dict) -> dict:
-    text = {name: value if isinstance(value, str) else None for name, value in pod.items()}
-    regular = [name for name in _names(pod["containers"]) if name not in MESH_CONTAINERS | HELPERS]
-    init = _names(pod["init_containers"])
+def _told(pods: pd.DataFrame) -> dict[str, list]:
+    """For each key of `_NO_SPEC` what these pod objects say, one value each."""
+
+    def texts(name):
+        return pods[name].astype(object).where(pods[name].notna(), None).tolist()
+
+    names, init = (list(map(_names, pods[column])) for column in ("containers", "init_containers"))
+    regular = ([name for name in one if name not in MESH_CONTAINERS | HELPERS] for one in names)
+    # Pods of one workload share these texts.
+    containers = joins.asked_once(_containers, pods["spec"].fillna("{}"))
+    ambient = joins.asked_once(_ambient, *(pods[name].fillna("{}") for name in ("annotations", "labels")))
     return {
-        "has_spec": True,
-        "spec_injection": text["injection"],
-        "ambient": _ambient(text["annotations"] or "{}", text["labels"] or "{}"),
-        "hold_hook": None if pd.isna(pod["hold_hook"]) else bool(pod["hold_hook"]),
-        "redirect": text["redirect"],
-        "pod_ip": text["pod_ip"],
-        "app_first": regular[0] if regular else None,
-        "init_names": tuple(init),
-        "after_proxy": tuple(init[init.index(PROXY) + 1 :]) if PROXY in init else (),
-        "spec_workload": text["workload"],
-        "spec_controller": text["controller"],
-        "spec_revision": text["revision"],
-        "spec_node": text["node"],
-        **_containers(text["spec"] or "{}"),
+        "has_spec": [True] * len(pods),
+        "spec_injection": texts("injection"),
+        "ambient": ambient.tolist(),
+        "hold_hook": texts("hold_hook"),
+        "redirect": texts("redirect"),
+        "pod_ip": texts("pod_ip"),
+        "app_first": [next(iter(one), None) for one in regular],
+        "init_names": list(map(tuple, init)),
+        "after_proxy": [tuple(one[one.index(PROXY) + 1 :]) if PROXY in one else () for one in init],
+        "spec_workload": texts("workload"),
+        "spec_controller": texts("controller"),
+        "spec_revision": texts("revision"),
+        "spec_node": texts("node"),
+        **{name: [one[name] for one in containers] for name in ("as_proxy", "probed", "probe_port")},
     }
 
 
-# Pods of one workload share the text of their specs.
-@lru_cache(maxsize=10_000)
 def _containers(spec: str) -> dict:
     containers = json.loads(spec).get("containers", [])
     by_name = {container.get("name"): container for container in containers}
@@ -99,7 +107,6 @@ def _containers(spec: str) -> dict:
     }
 
 
-@lru_cache(maxsize=10_000)
 def _ambient(annotations: str, labels: str) -> bool:
     """Whether the pod's traffic goes to its node's ztunnel, by the annotation that Istio's CNI agent sets."""
     return (
@@ -126,8 +133,8 @@ def destinations(rows: pd.DataFrame, specs: pd.DataFrame, addresses: pd.Series |
     own = schema.lookup(rows["start_id"], specs["pod_ip"])
     if addresses is not None:
         own = own.fillna(schema.lookup(rows["start_id"], addresses))
-    as_proxy = specs.loc[specs["as_proxy"].map(len) > 0, "as_proxy"].explode()
-    exempt = pd.MultiIndex.from_arrays([as_proxy.index, as_proxy])
+    as_proxy = schema.lookup(rows["start_id"], specs["as_proxy"])
+    exempt = joins.asked_once(tuple.__contains__, as_proxy, rows["container"]).astype(bool)
     asked = pd.DataFrame(
         {
             "host": rows["host"],
@@ -135,7 +142,7 @@ def destinations(rows: pd.DataFrame, specs: pd.DataFrame, addresses: pd.Series |
             "port": rows["port"],
             "rules": schema.lookup(rows["start_id"], specs["redirect"]),
             "pod_ip": own,
-            "run_as": np.where(pd.MultiIndex.from_frame(rows[["start_id", "container"]]).isin(exempt), PROXY_ID, None),
+            "run_as": np.where(exempt, PROXY_ID, None),
         }
     ).astype(object)
     asked = asked.where(asked.notna(), None)

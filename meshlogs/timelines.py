@@ -5,17 +5,19 @@ A bound is always one piece of evidence; nothing is averaged.
 """
 
 import re
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema, times
+from meshlogs import joins, schema, times
 from meshlogs.evidence.lifecycle import restarted
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.formats.names import workload_of
 from meshlogs.specs import HELPERS, MESH_CONTAINERS, destinations, specs_of
 
 WHERE = ["project", "location", "cluster"]
+_POD = [*WHERE, "namespace", "pod"]
 
 # The runtime starts a container before the kubelet writes its Started event.
 STARTED_SLACK = 200 * times.MILLISECOND
@@ -42,20 +44,35 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     name that existed then.
     """
     dated = evidence["time_upper"].notna() | evidence["kind"].isin(["app_logged", "refused_undated"])
-    rows = evidence[evidence["pod"].notna() & dated].copy()
+    usable = evidence["pod"].notna() & dated
+    rows = evidence.copy() if usable.all() else joins.taken(evidence, np.flatnonzero(usable))
     rows = _fill_namespace(rows, pods)
     rows = _fill_cluster(rows, pods)
     rows = _fill_uid(rows, pods)
-    key = rows[[*WHERE, "namespace", "pod", "pod_uid"]].fillna("")
-    key["pod_uid"] = key["pod_uid"].where(key["pod_uid"] != "", _lives(rows))
-    first = rows["time_upper"].groupby([key[name] for name in key], sort=False).transform("min")
-    order = pd.DataFrame(key).assign(first=first).drop_duplicates()
-    order = order.sort_values(["first", "pod_uid"])
-    order["number"] = order.groupby([*WHERE, "namespace", "pod"], sort=False).cumcount() + 1
-    rows["start_id"] = _start_ids(key.merge(order, how="left", validate="many_to_one")).to_numpy()
+    rows["start_id"] = _start_ids(rows)
     # Times first, then names: the same order whatever the files were called or in which order they came.
     keys = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id", "value", "message"]
-    return rows.sort_values(keys, kind="stable", ignore_index=True)
+    rows = joins.taken(rows, joins.ordered(rows, keys, cheap=3))
+    return rows.assign(start_id=rows["start_id"].astype("str"))
+
+
+def _start_ids(rows: pd.DataFrame) -> pd.Series:
+    """The start of each row, a category: cluster/namespace/pod, and #2, #3 … for later pods of the same name."""
+    whose = rows[[*_POD, "pod_uid"]].fillna("")
+    whose["pod_uid"] = whose["pod_uid"].where(whose["pod_uid"] != "", _lives(rows))
+    number = joins.numbered(whose[name] for name in whose)
+    starts = whose[~pd.Series(number, whose.index).duplicated()].reset_index(drop=True)  # by number
+    starts["first"] = rows["time_upper"].groupby(number).min()
+    starts["life"] = starts.sort_values(["first", "pod_uid"]).groupby(_POD, sort=False).cumcount() + 1
+    codes, names = pd.factorize(_names(starts), sort=True)
+    return pd.Series(pd.Categorical.from_codes(codes[number], names), rows.index)
+
+
+def _names(starts: pd.DataFrame) -> pd.Series:
+    name = starts["cluster"] + "/" + starts["namespace"] + "/" + starts["pod"]
+    ambiguous = starts.groupby("cluster")[["project", "location"]].transform("nunique").max(axis=1) > 1
+    name = name.where(~ambiguous, starts["project"] + "/" + starts["location"] + "/" + name)
+    return name.where(starts["life"] == 1, name + "#" + starts["life"].astype(str)).str.removeprefix("/")
 
 
 def _lives(rows: pd.DataFrame) -> pd.Series:
@@ -65,7 +82,7 @@ def _lives(rows: pd.DataFrame) -> pd.Series:
     longest silence between the last line that told the old address and the first that told the new.
     """
     nameless = rows[rows["pod_uid"].isna() & rows["time_upper"].notna()].sort_values("time_upper", kind="stable")
-    key = _joined(nameless, [*WHERE, "namespace", "pod"])
+    key = _pod_numbers(nameless)
     told = (nameless["kind"] == "pod_address") & nameless["log_name"].ne("pods")
     several = nameless["value"].where(told).groupby(key).nunique() > 1
     lives = pd.Series("", index=rows.index)
@@ -79,14 +96,6 @@ def _lives(rows: pd.DataFrame) -> pd.Series:
     return lives
 
 
-def _start_ids(rows: pd.DataFrame) -> pd.Series:
-    """cluster/namespace/pod, and #2, #3 … for later pods of the same name."""
-    name = rows["cluster"] + "/" + rows["namespace"] + "/" + rows["pod"]
-    ambiguous = rows.groupby("cluster")[["project", "location"]].transform("nunique").max(axis=1) > 1
-    name = name.where(~ambiguous, rows["project"] + "/" + rows["location"] + "/" + name)
-    return name.where(rows["number"] == 1, name + "#" + rows["number"].astype(str)).str.removeprefix("/")
-
-
 def _fill_namespace(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """Give evidence without a namespace (a table of one, a viewer's text) that of the pods of its name, if one."""
     missing = rows["namespace"].isna()
@@ -98,8 +107,10 @@ def _fill_namespace(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
-    known = pd.concat([rows, pods])
-    known = known[known["cluster"].notna()]
+    if not rows["cluster"].isna().any():
+        return rows
+    columns = [*_POD, "pod_uid"]
+    known = pd.concat([joins.distinct(table[table["cluster"].notna()], columns) for table in (rows[columns], pods)])
     for key in (["pod_uid"], ["namespace", "pod"]):
         missing = rows["cluster"].isna()
         if not missing.any():
@@ -114,8 +125,9 @@ def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
 
 def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """Give evidence without a uid that of the latest pod of its name that existed at its time."""
-    name = ["project", "location", "cluster", "namespace", "pod"]
-    key = _joined(rows, name)
+    if not rows["pod_uid"].isna().any():
+        return rows
+    key = _pod_numbers(rows)
     born = (
         rows.assign(key=key).dropna(subset=["pod_uid"]).groupby(["key", "pod_uid"], as_index=False)["time_upper"].min()
     )
@@ -123,11 +135,11 @@ def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     exact = schema.lookup(born["pod_uid"], created)
     born["dated"] = exact.notna()
     born["since"] = exact.fillna(born["time_upper"]) - pd.Timedelta(CLOCK_SLACK, "ns")
-    first = ~born.sort_values("since").duplicated("key")
+    first = ~born.sort_values("since", kind="stable").duplicated("key")
     # The first known pod of a name may have begun before its first event that we hold.
     open_start = first & ~born["dated"]
     born.loc[open_start, "since"] = pd.Timestamp.min.tz_localize("UTC").ceil("s")
-    born = born.sort_values("since")[["key", "pod_uid", "since"]]
+    born = born.sort_values("since", kind="stable")[["key", "pod_uid", "since"]]
     missing = rows["pod_uid"].isna()
     asked = rows.loc[missing, ["time_upper"]].assign(key=key[missing]).dropna().sort_values("time_upper")
     if len(asked) and len(born):
@@ -141,17 +153,35 @@ def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _joined(rows: pd.DataFrame, names: list[str]) -> pd.Series:
-    key = pd.Series("", index=rows.index)
-    for name in names:
-        key = key + rows[name].fillna("") + "\x1f"
-    return key
+def _pod_numbers(rows: pd.DataFrame) -> pd.Series:
+    """A number for each pod's name in its cluster."""
+    return pd.Series(joins.numbered(rows[name].fillna("") for name in _POD), rows.index)
+
+
+# What dates starts and proxies: columns of few different texts, and the others.
+_FEW = ["start_id", "kind", "container", "container_kind", "log_name", "cluster"]
+_FACTS = [*_FEW, "time_lower", "time_upper", "value", "host", "ip", "port"]
+
+
+def coded(placed: pd.DataFrame) -> pd.DataFrame:
+    """The placed evidence with its columns of few different texts as categories: quicker to compare, a byte or four.
+
+    `reconstruct`, `judge` and `conclude` make it themselves where they are not given it.
+    """
+    return joins.coded(placed, _FEW)
+
+
+def facts(placed: pd.DataFrame) -> pd.DataFrame:
+    """The columns of the placed evidence that date starts and proxies, those of few different texts as categories."""
+    return coded(placed[_FACTS])
 
 
 def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """One row per pod start (`schema.STARTS`, outcome still null) from placed evidence and pod specs."""
-    starts = placed.drop_duplicates("start_id")[["start_id", *WHERE, "namespace", "pod", "pod_uid"]]
-    starts = starts.set_index("start_id", drop=False).rename_axis(None)
+    placed = coded(placed)
+    starts = placed.loc[~placed["start_id"].duplicated(), ["start_id", *_POD, "pod_uid"]]
+    placed = facts(placed)
+    starts = starts.astype({"start_id": "str", "cluster": "str"}).set_index("start_id", drop=False).rename_axis(None)
     specs = specs_of(starts, pods)
     starts = starts.join(specs[["hold_hook", "spec_injection", "app_first", "probed", "ambient"]])
     _describe(starts, specs, placed)
@@ -192,7 +222,7 @@ def _describe(starts: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -
 
 
 def _any(starts: pd.DataFrame, placed: pd.DataFrame, mask: pd.Series) -> pd.Series:
-    return starts["start_id"].isin(placed.loc[mask, "start_id"].unique())
+    return pd.Series(joins.among(starts.index, placed.loc[mask, "start_id"]), starts.index)
 
 
 def _version(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
@@ -204,6 +234,7 @@ def _version(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     return schema.lookup(starts["start_id"], rows.drop_duplicates("start_id").set_index("start_id")["value"])
 
 
+@lru_cache(maxsize=10_000)
 def minor_version(version: str | None) -> tuple[int, int] | None:
     """(major, minor) of a proxy version; None if unknown.
 
@@ -217,32 +248,32 @@ def minor_version(version: str | None) -> tuple[int, int] | None:
 def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     """When each container of each start first started: `start_id, container, kind, lower, upper`."""
     rows = placed[placed["container"].notna()]
-    key = ["start_id", "container"]
-    began = rows["kind"].isin(["container_started"])
-    later = restarted(rows["value"])
+    pair = pd.Series(joins.numbered([rows["start_id"], rows["container"]]), rows.index)
+    began = rows["kind"] == "container_started"
     shown = began | rows["kind"].isin(["app_logged", "refused", "suspected", "proxy_process", "container_died"])
-    upper = rows[shown].groupby(key)["time_upper"].min()
-    table = upper.rename("upper").to_frame()
-    table["created"] = rows[rows["kind"] == "container_created"].groupby(key)["time_lower"].min()
-    told = rows[began & ~later]
+    upper = rows["time_upper"][shown].groupby(pair).min()
+    table = rows.loc[~pair.duplicated(), ["start_id", "container"]].reset_index(drop=True).loc[upper.index]
+    table["upper"] = upper
+    table["created"] = rows["time_lower"][rows["kind"] == "container_created"].groupby(pair).min()
+    told = rows[began]
+    told = told[~restarted(told["value"])]
     # An exact event follows the start it tells of; a status holds the start's own second.
     slack = np.where((told["time_lower"] == told["time_upper"]), STARTED_SLACK, 0)
-    earliest = told["time_lower"] - pd.to_timedelta(slack, unit="ns")
-    table["told"] = earliest.groupby([told["start_id"], told["container"]]).min()
+    table["told"] = (told["time_lower"] - pd.to_timedelta(slack, unit="ns")).groupby(pair).min()
     scheduled = placed[placed["kind"] == "scheduled"].groupby("start_id")["time_lower"].min()
-    table["scheduled"] = scheduled.reindex(table.index.get_level_values("start_id")).set_axis(table.index)
+    table["scheduled"] = schema.lookup(table["start_id"], scheduled)
     table["lower"] = pd.Series(pd.NaT, index=table.index, dtype=times.COLUMN)
     for candidate in ("created", "told", "scheduled"):
         value = table[candidate].astype(times.COLUMN)
         table["lower"] = table["lower"].fillna(value.where(value <= table["upper"]))
-    kinds = rows.dropna(subset=["container_kind"]).drop_duplicates(key).set_index(key)["container_kind"]
-    table["kind"] = kinds.reindex(table.index).astype(object)
-    table = table.reset_index()
-    init = [
-        name in specs["init_names"].get(start, ())
-        for start, name in zip(table["start_id"], table["container"], strict=True)
-    ]
-    table.loc[init, "kind"] = "init"
+    kinds = rows["container_kind"].dropna()
+    kinds = kinds[~pair[kinds.index].duplicated()]
+    table["kind"] = pd.Series(kinds.to_numpy(object), pair[kinds.index])
+    table = table.sort_values(["start_id", "container"], ignore_index=True).astype({"container": "str", "kind": object})
+    init = joins.asked_once(
+        tuple.__contains__, schema.lookup(table["start_id"], specs["init_names"]), table["container"]
+    )
+    table.loc[init.astype(bool), "kind"] = "init"
     by_name = table["kind"].isna() & table["container"].isin(["vault-agent-init", "istio-init", "istio-validation"])
     table.loc[by_name, "kind"] = "init"
     return table[["start_id", "container", "kind", "lower", "upper"]]
@@ -296,10 +327,10 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
 
 def _opened(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     """Proofs that outbound was open: lines of the proxy, readiness of the pod, a connect that worked."""
-    probed = schema.lookup(placed["start_id"], starts["probed"]).astype(bool)
-    worked = _to_redirected(starts, placed, specs, "connected")
-    rows = placed[(placed["kind"] == "proxy_open") | ((placed["kind"] == "pod_ready") & probed) | worked]
-    rows = pd.concat([rows, _answered_by_workers(starts, placed)])
+    ready = placed[placed["kind"] == "pod_ready"]
+    ready = ready[schema.lookup(ready["start_id"], starts["probed"]).astype(bool)]
+    worked = placed[_to_redirected(starts, placed, specs, "connected")]
+    rows = pd.concat([placed[placed["kind"] == "proxy_open"], ready, worked, _answered_by_workers(starts, placed)])
     return rows[["start_id", "time_upper"]]
 
 
@@ -372,10 +403,10 @@ def first_deaths(placed: pd.DataFrame, starts: pd.DataFrame) -> pd.Series:
     """When each start's proxy first ended or was started anew, as far as seen: index start_id."""
     proxy = placed["container"] == PROXY
     ended = placed["kind"].isin(["proxy_exited", "container_died", "container_backoff"]) & proxy
-    born = schema.lookup(placed["start_id"], starts["proxy_started_upper"])
-    anew = (placed["kind"] == "container_started") & proxy
-    anew &= restarted(placed["value"]) | (placed["time_lower"] > born + pd.Timedelta(times.SECOND, "ns"))
-    rows = placed[ended | anew]
+    began = placed[(placed["kind"] == "container_started") & proxy]
+    born = schema.lookup(began["start_id"], starts["proxy_started_upper"])
+    anew = restarted(began["value"]) | (began["time_lower"] > born + pd.Timedelta(times.SECOND, "ns"))
+    rows = pd.concat([placed[ended], began[anew]])
     return rows.groupby("start_id")["time_lower"].min().reindex(starts.index).astype(times.COLUMN)
 
 
@@ -386,23 +417,24 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     answers for it, which says that its workers run: no proof. A probe refused is proof in each version.
     A refused connect to a redirected address is proof, too.
     """
-    old, unknown = by_agent(starts)
-    port = schema.lookup(placed["start_id"], specs["probe_port"]).astype(str)
-    answers_itself = placed["start_id"].isin(old) | (placed["start_id"].isin(unknown) & (port == "15020"))
-    probe = placed["kind"] == "probe_failed"
-    refused_probe = probe & (placed["value"] == "refused")
-    answered = probe & (placed["value"] == "503") & answers_itself
-    proxy = placed["container"] == PROXY
     # The hook waited for readiness until it failed.
-    lines = placed["kind"].isin(["proxy_process", "proxy_closed", "hold_failed"])
-    born = placed["kind"].isin(["container_created", "container_started"]) & proxy
+    lines = ["proxy_process", "proxy_closed", "hold_failed"]
     refused = _to_redirected(starts, placed, specs, "refused")
+    may = placed["kind"].isin([*lines, "probe_failed", "container_created", "container_started"]) | refused
+    rows, refused = placed[may], refused[may]
+    old, unknown = by_agent(starts)
+    port = schema.lookup(rows["start_id"], specs["probe_port"]).astype(str)
+    answers_itself = rows["start_id"].isin(old) | (rows["start_id"].isin(unknown) & (port == "15020"))
+    probe = rows["kind"] == "probe_failed"
+    refused_probe = probe & (rows["value"] == "refused")
+    answered = probe & (rows["value"] == "503") & answers_itself
+    born = rows["kind"].isin(["container_created", "container_started"]) & (rows["container"] == PROXY)
     slack = np.select([refused, refused_probe | answered], [REFUSED_SLACK, PROBE_SLACK], 0)
     # A time floored to its second is already early enough.
-    exact = (placed["time_lower"] == placed["time_upper"]) | refused
-    at = placed["time_lower"] - pd.to_timedelta(np.where(exact, slack, 0), unit="ns")
-    rows = placed.assign(closed_at=at, refused_app=refused)
-    return rows[lines | born | refused_probe | answered | refused]
+    exact = (rows["time_lower"] == rows["time_upper"]) | refused
+    at = rows["time_lower"] - pd.to_timedelta(np.where(exact, slack, 0), unit="ns")
+    rows = rows.assign(closed_at=at, refused_app=refused)
+    return rows[rows["kind"].isin(lines) | born | refused_probe | answered | refused]
 
 
 def by_agent(starts: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -415,11 +447,10 @@ def by_agent(starts: pd.DataFrame) -> tuple[list[str], list[str]]:
 def _to_redirected(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame, kind: str) -> pd.Series:
     """Evidence of this kind about connects of a regular container to an address that its pod's own rules redirect."""
     meshed = starts["meshed"].eq(True).fillna(False).astype(bool)
-    rows = placed[(placed["kind"] == kind) & schema.lookup(placed["start_id"], meshed).astype(bool)]
-    init = specs["init_names"].explode().dropna()
-    as_init = pd.MultiIndex.from_frame(rows[["start_id", "container"]]).isin(
-        pd.MultiIndex.from_arrays([init.index, init])
-    )
+    rows = placed[placed["kind"] == kind]
+    rows = rows[schema.lookup(rows["start_id"], meshed).astype(bool)]
+    init = schema.lookup(rows["start_id"], specs["init_names"])
+    as_init = joins.asked_once(tuple.__contains__, init, rows["container"]).astype(bool)
     yes = (destinations(rows, specs)["answer"] == "yes") & ~as_init
     return yes.reindex(placed.index, fill_value=False)
 

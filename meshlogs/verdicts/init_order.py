@@ -9,7 +9,7 @@ import re
 
 import pandas as pd
 
-from meshlogs import schema
+from meshlogs import joins, schema
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER
 from meshlogs.timelines import container_starts
@@ -43,18 +43,16 @@ def situate(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
     """
     containers = container_starts(placed, specs)
     init = containers[containers["kind"] == "init"]
-    pairs = pd.MultiIndex.from_frame(errors[["start_id", "container"]])
     cni = specs["redirect"].map(lambda text: isinstance(text, str) and json.loads(text).get("cni") is True)
-    order, after, cni = (column.to_dict() for column in (specs["init_names"], specs["after_proxy"], cni))
-    found = [behind(name, order[start], after[start], cni[start]) for start, name in pairs]
-    answer = pd.Series(found, index=errors.index, dtype=object)
+    order = (schema.lookup(errors["start_id"], column) for column in (specs["init_names"], specs["after_proxy"], cni))
+    answer = pd.Series(joins.asked_once(behind, errors["container"], *order), index=errors.index, dtype=object)
     unsaid = (answer == "unknown") & ~schema.lookup(errors["start_id"], specs["has_spec"]).astype(bool)
     rules_from = schema.lookup(errors["start_id"], _first(init, "istio-init", "lower"))
     proxy_from = schema.lookup(errors["start_id"], _first(init, PROXY, "upper"))
     answer = answer.mask(unsaid & errors["app_started_upper"].notna(), "passed")
     answer = answer.mask(unsaid & (proxy_from <= errors["time_lower"]), "proxied")
     answer = answer.mask(unsaid & (errors["time_upper"] < rules_from), "no")
-    is_init = pairs.isin(pd.MultiIndex.from_frame(init[["start_id", "container"]])) & (errors["container"] != PROXY)
+    is_init = joins.within(errors, init, ["start_id", "container"]) & (errors["container"] != PROXY)
     return pd.DataFrame({"is_init": is_init, "behind_redirect": answer})
 
 
@@ -72,21 +70,24 @@ def running(starts: pd.DataFrame, placed: pd.DataFrame, pods: pd.DataFrame, spec
     """
     rows = placed[placed["container"].notna() & ~placed["container"].isin([*INSTALLERS, PROXY])]
     began = rows[rows["kind"].isin(["container_started", "container_created"])]
-    ended = rows[rows["kind"] == "container_died"].groupby(["start_id", "container"])["time_upper"].max()
+    died = rows[rows["kind"] == "container_died"].astype({"start_id": "str", "container": "str"})
+    ended = died.groupby(["start_id", "container"])["time_upper"].max()
     last = began.sort_values(["start_id", "time_upper", "container"], kind="stable").drop_duplicates(
         "start_id", keep="last"
     )
+    last = last.astype({"start_id": "str", "container": "str"})
     key = pd.MultiIndex.from_frame(last[["start_id", "container"]])
     over = ended.reindex(key).set_axis(last.index) >= last["time_lower"]
     last = last[~over.fillna(False).astype(bool)]
+    columns = (schema.lookup(last["start_id"], specs[name]) for name in ("has_spec", "init_names", "as_proxy"))
+    last = last[joins.asked_once(_waited_for, last["container"], *columns).astype(bool)]
     logged = rows[rows["kind"].isin(["app_logged", "refused", "suspected", "connected"])]
-    spoke = set(logged[["start_id", "container"]].itertuples(index=False, name=None))
-    images = _images(pods)
+    logged = logged.loc[logged["start_id"].isin(last["start_id"]), ["start_id", "container"]]
+    spoke = set(logged.itertuples(index=False, name=None))
+    images = _images(pods[pods["pod"].isin(starts["pod"].reindex(last["start_id"]))])
     found = {}
     for start, container in last[["start_id", "container"]].itertuples(index=False, name=None):
         spec = specs.loc[start]
-        if not spec["has_spec"] or container not in spec["init_names"] or container in spec["as_proxy"]:
-            continue
         rules = json.loads(spec["redirect"]) if isinstance(spec["redirect"], str) else {}
         uid, name = starts.loc[start, "pod_uid"], starts.loc[start, "pod"]
         image = images.get((uid if isinstance(uid, str) else name, container), "")
@@ -99,6 +100,11 @@ def running(starts: pd.DataFrame, placed: pd.DataFrame, pods: pd.DataFrame, spec
         }
     columns = ["container", "silent", "behind", "agent", "all_redirected"]
     return pd.DataFrame.from_dict(found, orient="index", columns=columns)
+
+
+def _waited_for(container: str, has_spec: bool, init_names: tuple[str, ...], as_proxy: tuple[str, ...]) -> bool:
+    """Whether this is an init container, by a spec, whose connects may be redirected."""
+    return has_spec and container in init_names and container not in as_proxy
 
 
 def _takes_all(rules: dict) -> bool:

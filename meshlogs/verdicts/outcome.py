@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema, times
+from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY, VALIDATION
 from meshlogs.specs import specs_of
-from meshlogs.timelines import gated, start_in_export
+from meshlogs.timelines import facts, gated, start_in_export
 from meshlogs.verdicts import init_order
 
 # Why a start is undetermined; of a harmed or exposed one, what made its window.
@@ -46,6 +46,7 @@ def conclude(
     `pods` an init container that hangs without a word is not found.
     """
     pods = schema.empty(schema.PODS) if pods is None else pods
+    placed = facts(placed)
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
     waiting = init_order.running(starts, placed, pods, specs_of(starts, pods))
     hangs = waiting["silent"].astype(bool) & (waiting["behind"] == "yes") & waiting["agent"].astype(bool)
@@ -83,7 +84,7 @@ def conclude(
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
         (index.isin(open_question["start_id"]), "undetermined", "undetermined_errors"),
-        (lower.gt(0) & index.isin(placed.loc[placed["kind"] == "refused_undated", "start_id"]), "undetermined",
+        (lower.gt(0) & joins.among(index, placed.loc[placed["kind"] == "refused_undated", "start_id"]), "undetermined",
          "errors_undated"),
         (lower.gt(0) & starts["has_app_logs"].astype(bool) & _logs_reach_back(starts, placed), "exposed", None),
         (lower.gt(0), "undetermined", "no_app_logs"),
@@ -106,10 +107,10 @@ def conclude(
 
 def _why_not_started(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     def told(mask):
-        return starts["start_id"].isin(placed.loc[mask, "start_id"])
+        return joins.among(starts.index, placed.loc[mask, "start_id"])
 
-    ended = placed["kind"].isin(["container_died", "container_backoff"]) & (placed["container"] == VALIDATION)
-    failed_check = ended & ~placed["value"].fillna("").str.endswith(" 0")
+    failed_check = placed["kind"].isin(["container_died", "container_backoff"]) & (placed["container"] == VALIDATION)
+    failed_check[failed_check] = ~placed.loc[failed_check, "value"].fillna("").str.endswith(" 0")
     choices = {
         "cni_not_ready": told((placed["kind"] == "redirection_missing") | failed_check),
         "sandbox_failed": told(placed["kind"] == "sandbox_failed"),
@@ -123,8 +124,8 @@ def _what_made_the_window(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Seri
     began = proxy[proxy["kind"] == "pulling"].groupby("start_id")["time_upper"].min()
     done = proxy[proxy["kind"] == "pulled"].groupby("start_id")["time_lower"].max()
     slow = (done - began > _SLOW_PULL).reindex(starts["start_id"], fill_value=False).to_numpy()
-    failed = starts["start_id"].isin(proxy.loc[proxy["kind"] == "pull_failed", "start_id"])
-    held = starts["start_id"].isin(placed.loc[placed["kind"] == "hold_failed", "start_id"])
+    failed = joins.among(starts.index, proxy.loc[proxy["kind"] == "pull_failed", "start_id"])
+    held = joins.among(starts.index, placed.loc[placed["kind"] == "hold_failed", "start_id"])
     words = np.select([held, failed | slow], ["hold_failed", "proxy_image_pull"], "")
     return pd.Series(words, starts.index, dtype=object).replace("", None)
 
@@ -132,7 +133,7 @@ def _what_made_the_window(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Seri
 def _logs_reach_back(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     """Whether the logs of a start's cluster, as exported, begin before its application could have been refused."""
     logged = placed[placed["kind"] == "app_logged"]
-    first = logged["time_lower"].groupby(logged["cluster"].fillna("")).min()
+    first = logged["time_lower"].groupby(logged["cluster"].astype("str").fillna("")).min()
     begun = schema.lookup(starts["cluster"].fillna(""), first)
     return begun <= starts["app_started_upper"] + FIRST_LINE
 
@@ -140,4 +141,4 @@ def _logs_reach_back(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
 def _app_ran(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     ran = placed[placed["kind"].isin(["container_started", "app_logged", "container_died"])]
     app = schema.lookup(ran["start_id"], starts["app_container"])
-    return starts["start_id"].isin(ran.loc[ran["container"] == app, "start_id"])
+    return joins.among(starts.index, ran.loc[ran["container"].astype(object) == app, "start_id"])

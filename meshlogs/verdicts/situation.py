@@ -42,7 +42,7 @@ from meshlogs import schema, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER
 from meshlogs.specs import destinations, specs_of
-from meshlogs.timelines import closed_proofs, first_life_ends, gated, start_in_export
+from meshlogs.timelines import closed_proofs, coded, facts, first_life_ends, gated, start_in_export
 from meshlogs.verdicts import init_order
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
@@ -61,7 +61,6 @@ BURST = pd.Timedelta(5 * times.SECOND, "ns")
 SETTLED = pd.Timedelta(10 * times.SECOND, "ns")
 
 _START = [
-    "start_id",
     "meshed",
     "injection",
     "hold",
@@ -80,9 +79,12 @@ _START = [
 
 def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """One row per failure with the columns of this module's table, sorted by start and time."""
-    errors = placed[placed["kind"].isin(FAILURES)]
-    errors = errors.merge(starts[_START], on="start_id", how="left", validate="many_to_one")
+    placed = coded(placed)
+    errors = placed[placed["kind"].isin(FAILURES)].reset_index(drop=True)
+    errors = errors.astype({"kind": "str", "container": "str", "cluster": "str", "log_name": "str"})
+    placed = facts(placed)
     by_start = starts.set_index("start_id", drop=False).rename_axis(None)
+    errors[_START] = by_start[_START].reindex(errors["start_id"]).set_axis(errors.index)
     specs = specs_of(by_start, pods)
     errors["meshed"] = errors["meshed"].map({True: "yes", False: "no"}).astype(object).fillna("unknown")
     errors["suspected"] = errors["suspected"].fillna(False).astype(bool)
@@ -206,7 +208,8 @@ def _stop(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
     stop = placed["kind"].isin(["pod_stopping", "proxy_draining"])
     stop |= (placed["kind"] == "container_killing") & (placed["value"] == "stop")
     # A proxy ends with exit code 0 (or 143, SIGTERM) only when it was told to.
-    graceful = (placed["kind"] == "container_died") & proxy & placed["value"].fillna("").str.contains(r"\b(?:0|143)$")
+    graceful = (placed["kind"] == "container_died") & proxy
+    graceful[graceful] = placed.loc[graceful, "value"].fillna("").str.contains(r"\b(?:0|143)$")
     births = placed[(placed["kind"] == "proxy_process") | ((placed["kind"] == "container_started") & proxy)]
     reborn = schema.lookup(placed["start_id"], births.groupby("start_id")["time_lower"].max())
     final = placed[(stop | graceful) & (reborn.isna() | (reborn < placed["time_upper"]))]
