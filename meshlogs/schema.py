@@ -7,6 +7,7 @@ null means unknown (for an upper bound: never seen). Columns ending in `_s` are 
 """
 
 from functools import lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -275,6 +276,8 @@ def conform(rows, table: pa.Schema, name: str = "") -> pd.DataFrame:
     Raises SchemaError, naming the column, when values do not fit its type.
     """
     if isinstance(rows, list):
+        if not rows:
+            return empty(table)
         rows = pa.Table.from_pylist(rows, schema=table)
         return _to_pandas(rows)
     get = rows.column if isinstance(rows, pa.Table) else rows.__getitem__
