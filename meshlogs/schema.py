@@ -7,7 +7,6 @@ null means unknown (for an upper bound: never seen). Columns ending in `_s` are 
 """
 
 from functools import lru_cache
-from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
