@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from meshlogs import coverage, evidence, parts, schema
+from meshlogs import coverage, evidence, parts, schema, times
 from meshlogs.evidence import presence, proxy
 from meshlogs.progress import progress
 
@@ -119,18 +121,22 @@ class Rows:
         self._tables: dict[str, list[pd.DataFrame]] = {"events": [], "pods": [], "rejects": []}
         self.forms: set[str] = set()
 
-    def entries(self) -> Iterator[pd.DataFrame]:
-        """Log entries in the order of the files (`schema.LOG_ENTRIES`), those delivered again left out."""
+    def entries(self) -> Iterator[pa.Table]:
+        """Log entries in the order of the files (`bulk.LAYOUT`), those delivered again left out."""
         seen, before, source = _Seen(), 0, None
         with progress(sum(task.size for task in self._tasks), "reading") as done:
             for task, part in zip(self._tasks, self._engine.load(self._tasks), strict=True):
-                before, source = (before if task.source == source else 0), task.source
-                tables = {name: _moved(table, before) for name, table in part.tables.items()}
-                before += part.lines
+                first, source = (before if task.source == source else 0), task.source
+                tables = {name: _moved(table, first) for name, table in part.tables.items()}
+                before = first + part.lines
                 for name, kept in self._tables.items():
                     kept.append(tables[name])
                 self.forms |= {form for form, _, _ in part.files.values()}
-                yield tables["log_entries"][~seen.again(tables["log_entries"])]
+                rows = part.rows
+                again = seen.again(rows)
+                if first:
+                    rows = rows.set_column(rows.column_names.index("line"), "line", pc.add(rows["line"], first))
+                yield rows.filter(pa.array(~again)) if again.any() else rows
                 done(task.size)
 
     def rest(self) -> dict[str, pd.DataFrame]:
@@ -148,13 +154,13 @@ class _Seen:
     def __init__(self):
         self._sorted: list[np.ndarray] = []
 
-    def again(self, entries: pd.DataFrame) -> np.ndarray:
+    def again(self, entries: pa.Table) -> np.ndarray:
         """Whether each entry was seen before, in these or in earlier ones; those without an id never."""
-        known = entries["insert_id"].notna().to_numpy()
-        columns = [entries[name] for name in ("log_name", "insert_id", "project")]
+        known = entries["insert_id"].is_valid().to_numpy()
         # Warehouses keep no more than microseconds.
-        keys = zip(*columns, entries["time"].dt.floor("us").astype("int64"), strict=True)
-        marks = np.fromiter(map(hash, keys), np.int64, len(entries))
+        marks = entries["time"].cast(pa.int64()).fill_null(times.NAT).to_numpy() // 1000
+        for name in ("log_name", "project", "insert_id"):
+            marks = _mixed(marks, _hashes(entries[name]))
         again = known & pd.Series(marks).where(known).duplicated().to_numpy()
         for old in self._sorted:
             again |= known & (old[np.minimum(np.searchsorted(old, marks), len(old) - 1)] == marks)
@@ -163,6 +169,26 @@ class _Seen:
         while len(self._sorted) > 1 and len(self._sorted[-2]) < 2 * len(self._sorted[-1]):
             self._sorted[-2:] = [np.sort(np.concatenate(self._sorted[-2:]))]
         return again
+
+
+def _hashes(column: pa.ChunkedArray) -> np.ndarray:
+    """Python's hash of each text: whoever writes a log does not know its key."""
+    if not pa.types.is_dictionary(column.type):
+        return np.fromiter(map(hash, column.to_pylist()), np.int64, len(column))
+    hashes = [_hashes(pa.chunked_array([chunk.dictionary, pa.array([None], pa.string())])) for chunk in column.chunks]
+    numbers = [chunk.indices.fill_null(-1).to_numpy() for chunk in column.chunks]
+    return np.concatenate([np.zeros(0, np.int64), *(some[at] for some, at in zip(hashes, numbers, strict=True))])
+
+
+def _mixed(marks: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+    """Marks that differ, but for chance, where either of these does.
+
+    (Steele, Lea and Flood 2014: the finaliser of SplitMix64)
+    """
+    mixed = marks.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        mixed = (mixed ^ mixed >> np.uint64(shift)) * np.uint64(factor)
+    return (mixed + hashes.astype(np.uint64)).view(np.int64)
 
 
 def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from meshlogs import schema
 from meshlogs.errors import InputError
-from meshlogs.formats import NOTHING
+from meshlogs.formats import NOTHING, bulk
 from meshlogs.pipeline import Export, Fleet
 from meshlogs.remedies import wait_for_proxy
 from meshlogs.report import summary, write_report
@@ -61,9 +61,10 @@ def write_export(export: Export, out: Path) -> dict[str, int]:
     """
     out = _folder(out)
     rows, counts = export.rows(), {"log_entries": 0}
-    with pq.ParquetWriter(out / "log_entries.parquet", schema.LOG_ENTRIES) as writer:
+    # Without the Arrow schema, so that dictionaries are read as the texts they stand for.
+    with pq.ParquetWriter(out / "log_entries.parquet", bulk.LAYOUT, store_schema=False) as writer:
         for piece in rows.entries():
-            writer.write_table(schema.to_arrow(piece, schema.LOG_ENTRIES))
+            writer.write_table(piece)
             counts["log_entries"] += len(piece)
     for name, table in rows.rest().items():
         pq.write_table(schema.to_arrow(table, LAYOUTS[name]), out / f"{name}.parquet")

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from meshlogs import coverage, evidence, formats, scan, schema, storage, times
 from meshlogs.errors import InputError
+from meshlogs.formats import bulk
 
 _LAYOUTS = {
     "log_entries": schema.LOG_ENTRIES,
@@ -25,7 +26,7 @@ _LENGTH = struct.Struct("<Q")
 # are waited for, since the taking costs the same for a few as for some thousands.
 BATCH, FEW = 20_000, 300
 # Parts of a file whose rows are all wanted, which take many times as much memory as the file.
-ROWS_STRETCH = 6 << 20
+ROWS_STRETCH = 16 << 20
 
 
 class Task(NamedTuple):
@@ -59,14 +60,16 @@ class Part(NamedTuple):
     parsed: int  # entries
     lines: int  # of a file of lines; 0 else
     tables: dict[str, pd.DataFrame]  # log_entries, events, pods, rejects, counts, evidence
+    rows: pa.Table = bulk.LAYOUT.empty_table()  # log entries, if the task asks for them
 
     def to_bytes(self) -> bytes:
         """The part as bytes: a line of JSON, then a table after another as Arrow streams."""
         pieces = [json.dumps({"files": self.files, "parsed": self.parsed, "lines": self.lines}).encode()]
-        for name, layout in _LAYOUTS.items():
+        tables = [schema.to_arrow(self.tables[name], layout) for name, layout in _LAYOUTS.items()]
+        for table in (*tables, self.rows):
             sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, layout) as writer:
-                writer.write_table(schema.to_arrow(self.tables[name], layout))
+            with pa.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table)
             pieces.append(sink.getvalue())
         return b"".join(_LENGTH.pack(len(piece)) + bytes(piece) for piece in pieces)
 
@@ -79,11 +82,13 @@ class Part(NamedTuple):
             pieces.append(memoryview(data)[at + _LENGTH.size : at + _LENGTH.size + length])
             at += _LENGTH.size + length
         head = json.loads(bytes(pieces[0]))
+        *found, rows = (pa.ipc.open_stream(piece).read_all() for piece in pieces[1:])
         tables = {
-            name: schema.conform(pa.ipc.open_stream(piece).read_all(), layout, name)
-            for (name, layout), piece in zip(_LAYOUTS.items(), pieces[1:], strict=True)
+            name: schema.conform(table, layout, name) if len(table) else schema.empty(layout)
+            for (name, layout), table in zip(_LAYOUTS.items(), found, strict=True)
         }
-        return cls({source: tuple(told) for source, told in head.pop("files").items()}, **head, tables=tables)
+        files = {source: tuple(told) for source, told in head.pop("files").items()}
+        return cls(files, **head, tables=tables, rows=rows)
 
 
 def tasks(
@@ -150,7 +155,7 @@ def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], found: s
     """
     files: dict[str, tuple[str, int, int]] = {}
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _LAYOUTS}
-    parsed = lines = 0
+    rows, parsed, lines = [bulk.LAYOUT.empty_table()], 0, 0
     for shard, upto in shards:
         lines = upto
         _, records, rejects = files.get(shard.source, ("", 0, 0))
@@ -158,9 +163,11 @@ def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], found: s
         parsed += len(shard.log_entries)
         tables["pods"].append(shard.pods)
         tables["rejects"].append(shard.rejects)
-        tables["log_entries"].append(_within(task, shard.log_entries, "time"))
         tables["events"].append(_within(task, shard.events, "time_upper"))
-        if not task.rows:
+        if task.rows:
+            rows.append(_within(task, bulk.packed(shard.log_entries), "time"))
+        else:
+            tables["log_entries"].append(_within(task, bulk.unpacked(shard.log_entries), "time"))
             _extract(tables, BATCH)
     if not task.rows:
         _extract(tables, 1 if tables["evidence"] else FEW)
@@ -170,7 +177,8 @@ def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], found: s
     if lines and not task.whole:  # blank lines were counted
         form, records, rejects = files[task.source]
         files[task.source] = (form, max(records, lines), rejects)
-    return Part(files, parsed, lines, {name: joined(tables[name], layout) for name, layout in _LAYOUTS.items()})
+    tables = {name: joined(tables[name], layout) for name, layout in _LAYOUTS.items()}
+    return Part(files, parsed, lines, tables, pa.concat_tables(rows).unify_dictionaries().combine_chunks())
 
 
 def _extract(tables: dict[str, list[pd.DataFrame]], least: int) -> None:
@@ -183,12 +191,17 @@ def _extract(tables: dict[str, list[pd.DataFrame]], least: int) -> None:
         tables["log_entries"], tables["events"] = [], []
 
 
-def _within(task: Task, rows: pd.DataFrame, column: str) -> pd.DataFrame:
+def _within(task: Task, rows, column: str):
+    """The rows, a dataframe or an Arrow table, whose time is in the task's or unknown."""
     if task.since is None and task.until is None:
         return rows
-    time = rows[column]
-    keep = time.isna()
+    is_arrow = isinstance(rows, pa.Table)
+    time = rows[column].to_pandas() if is_arrow else rows[column]
     since, until = (times.column([limit if limit is not None else 0])[0] for limit in (task.since, task.until))
-    after = time >= since if task.since is not None else True
-    before = time < until if task.until is not None else True
-    return rows[keep | (after & before)]
+    keep = pd.Series(True, index=time.index)
+    if task.since is not None:
+        keep &= time >= since
+    if task.until is not None:
+        keep &= time < until
+    keep |= time.isna()
+    return rows.filter(pa.array(keep)) if is_arrow else rows[keep]

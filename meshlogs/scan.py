@@ -24,7 +24,7 @@ from meshlogs.blocks import Lines, Stretch, blocks
 from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import SUSPECTS
-from meshlogs.formats import Shard, log_entries, streams
+from meshlogs.formats import Shard, bulk, log_entries, streams
 from meshlogs.formats.tables import Tables
 
 # Files are split for several workers at multiples of this.
@@ -78,20 +78,19 @@ def _scanned(stretch: Stretch, look: "_Look") -> Found:
 
 
 def rows(stretch: Stretch) -> Iterator[tuple[Shard, int]]:
-    """Every line of a stretch, parsed: shards of a bounded size, each with the number of lines read so far."""
-    tables, lines = Tables(stretch.source), 0
+    """Every line of a stretch, parsed: shards of a bounded size, each with the number of lines read so far.
+
+    Their log entries are Arrow tables (`bulk.LAYOUT`).
+    """
+    reader = bulk.Reader(stretch.source)
     with streams.open_text(stretch.path) as file:
         for block in blocks(file, stretch):
-            text = block.tobytes()
-            for line in text.split(b"\n")[: -1 if text.endswith(b"\n") else None]:
-                lines += 1
-                if line and not line.isspace():
-                    log_entries.add_text(tables, line, lines)
-                if tables.full:
-                    yield tables.taken("log_entries"), lines
+            reader.add(block.tobytes())
+            if reader.full:
+                yield reader.taken(), reader.lines
         damage = streams.damage_of(file)
-    shard = tables.shard("log_entries")
-    yield shard if damage is None else shard.with_reject(None, damage, "", stretch.source), lines
+    shard = reader.shard()
+    yield shard if damage is None else shard.with_reject(None, damage, "", stretch.source), reader.lines
 
 
 class _Misread(Exception):

@@ -275,6 +275,8 @@ def conform(rows, table: pa.Schema, name: str = "") -> pd.DataFrame:
     Raises SchemaError, naming the column, when values do not fit its type.
     """
     if isinstance(rows, list):
+        if not rows:
+            return empty(table)
         rows = pa.Table.from_pylist(rows, schema=table)
         return _to_pandas(rows)
     get = rows.column if isinstance(rows, pa.Table) else rows.__getitem__

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import meshlogs as ml
 from meshlogs import gather, output, parts, schema
+from meshlogs.formats import bulk
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +64,17 @@ KEYS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_f
 
 @given(KEYS, st.integers(1, 7))
 def test_repeats_are_found_across_pieces(keys, size):
-    rows = schema.conform(
-        [{"log_name": log, "time": pd.Timestamp(1000 * time, tz="UTC"), "insert_id": name} for log, time, name in keys],
-        schema.LOG_ENTRIES,
+    rows = bulk.packed(
+        schema.conform(
+            [
+                {"log_name": log, "time": pd.Timestamp(1000 * time, tz="UTC"), "insert_id": name}
+                for log, time, name in keys
+            ],
+            schema.LOG_ENTRIES,
+        )
     )
     seen = gather._Seen()
-    found = [seen.again(rows.iloc[at : at + size]) for at in range(0, len(rows), size)]
+    found = [seen.again(rows[at : at + size]) for at in range(0, len(rows), size)]
     expected = [name is not None and keys.index((log, time, name)) < at for at, (log, time, name) in enumerate(keys)]
     assert np.concatenate([*found, np.zeros(0, bool)]).tolist() == expected
 

@@ -5,6 +5,7 @@ and, where it holds the pod or a patch of its status, one of `pods`.
 The bodies of audit entries (`request`, `response`, `metadata`) are not kept: they hold secrets.
 """
 
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -53,6 +54,12 @@ AUDIT_BODIES = ("request", "response", "metadata")
 POD_METHODS = "io.k8s.core.v1.pods."
 DRY_RUN = '"command.gke.io/dryRun"'
 
+# Columns of an entry's row that its resource, log name and severity tell.
+ORIGIN = (
+    *("log_name", "log_id", "severity", "resource_type", "project", "location", "cluster"),
+    *("namespace", "pod", "container"),
+)
+
 _ABSENT = (b"", b"null")
 # What a nested part raises that is JSON of a laxer kind only.
 WRONG = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
@@ -79,10 +86,11 @@ class Entry(msgspec.Struct, gc=False):
 _TEXTS = ("timestamp", "receiveTimestamp", "insertId", "logName", "severity", "textPayload")
 _PARTS = tuple(name for name in Entry.__struct_fields__ if name not in _TEXTS)
 
-_Message = msgspec.defstruct("_Message", [(name, object, None) for name in MESSAGE_KEYS], gc=False)
+Message = msgspec.defstruct("Message", [(name, object, None) for name in MESSAGE_KEYS], gc=False)
 
 _entry = msgspec.json.Decoder(Entry)
-_message = msgspec.json.Decoder(_Message)
+_label_lists = msgspec.json.Decoder(list[dict[str, str]])
+_message = msgspec.json.Decoder(Message)
 
 
 class Place(NamedTuple):
@@ -110,6 +118,44 @@ class Labels(NamedTuple):
 def decode(data: bytes) -> Entry:
     """The entry in a JSON object's text. Raises msgspec.DecodeError where `loosely` may still succeed."""
     return _entry.decode(data)
+
+
+def decode_lines(data: bytes) -> list[Entry]:
+    """The entries in these lines. Raises one of `WRONG` where `decode` would for any of them."""
+    return _entry.decode_lines(data)
+
+
+def origin(resource: bytes, log_name: str | None, severity: str | None) -> tuple | None:
+    """The values of `ORIGIN` in an entry's row, then its resource's node and its log's stream; None if unusual."""
+    try:
+        place = _place(resource)
+    except WRONG:
+        return None
+    if not log_name:
+        return None
+    log_id = _log_id(log_name)
+    return log_name, log_id, severity or "DEFAULT", *place, _stream(log_id)
+
+
+def labels_in(raws: list[bytes]) -> list[tuple | None]:
+    """(text, node, stream) of labels, which are spelled so; None for those that are unusual."""
+    joined = b"[" + b",".join(raw or b"{}" for raw in raws) + b"]"
+    # Texts without escapes have one spelling, and each key that comes out was there once.
+    if not any(odd in joined for odd in (b"\\", b"container.googleapis.com/")):
+        with suppress(*WRONG):
+            found = _label_lists.decode(joined)
+            if msgspec.json.encode(found) == joined:
+                pairs = zip(raws, found, strict=True)
+                return [(raw.decode() if labels else None, _node(labels), None) for raw, labels in pairs]
+    return list(map(_labels_or_none, raws))
+
+
+def _labels_or_none(raw: bytes) -> tuple | None:
+    try:
+        told = _labels(raw)
+    except WRONG:
+        return None
+    return None if told.legacy else (told.text, told.node, told.stream)
 
 
 def loosely(value: dict) -> Entry:
@@ -160,7 +206,7 @@ def add(tables: Tables, entry: Entry, line: int | None, raw: str | bytes) -> Non
         place.pod,
         place.container,
         node,
-        log_id if log_id in ("stdout", "stderr") else labels.stream,
+        _stream(log_id) or labels.stream,
         message,
         payload,
         labels.text,
@@ -226,7 +272,11 @@ def _content(entry: Entry) -> tuple[str | None, str | None, dict | None]:
 def _said(raw: bytes) -> str | None:
     if not raw.startswith(b"{"):
         return None
-    found = _message.decode(raw)
+    return said_in(_message.decode(raw))
+
+
+def said_in(found: Message) -> str | None:
+    """What a person would read of a JSON payload, None if it has no text for that."""
     for name in MESSAGE_KEYS:
         value = getattr(found, name)
         if isinstance(value, str):
@@ -273,6 +323,10 @@ def _audited_pod(body: dict, labels: str | None) -> dict | None:
     return row
 
 
+def _stream(log_id: str | None) -> str | None:
+    return log_id if log_id in ("stdout", "stderr") else None
+
+
 def _part(entry: Entry) -> tuple[str, int, int | None] | None:
     raw = bytes(entry.split)
     if raw in _ABSENT:
@@ -305,11 +359,13 @@ def _place(raw: bytes) -> Place:
 @lru_cache(maxsize=16_384)
 def _labels(raw: bytes) -> Labels:
     labels = texts_of(msgspec.json.decode(raw)) if raw not in _ABSENT else {}
-    node = labels.get(NODE_LABEL)
-    if node and node.startswith("fluentd"):  # the legacy agent names its own pod
-        node = None
     legacy = {ours: labels[name] for ours, name in LEGACY_LABELS.items() if labels.get(name)}
-    return Labels(compact(labels) if labels else None, node, labels.get(STREAM_LABEL), legacy)
+    return Labels(compact(labels) if labels else None, _node(labels), labels.get(STREAM_LABEL), legacy)
+
+
+def _node(labels: dict[str, str]) -> str | None:
+    node = labels.get(NODE_LABEL)
+    return None if node and node.startswith("fluentd") else node  # the legacy agent names its own pod
 
 
 def _as_text(value) -> str | None:

@@ -17,7 +17,7 @@ INT64 = 2**63
 
 # By the number of decimals a time was written with.
 _SCALE = [10 ** (9 - digits) for digits in range(10)]
-_GRANULARITY = ["s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns"]
+GRANULARITY = ["s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns"]
 
 
 class Shard(NamedTuple):
@@ -80,6 +80,11 @@ class Tables:
         """Whether these are rows enough for one chunk."""
         return self._weight > CHUNK
 
+    @property
+    def waiting(self) -> int:
+        """How many log entries were added and not taken."""
+        return len(self._entries)
+
     def entry(self, values: tuple) -> None:
         """Add a log entry: times in ns (or None), the rest as in the schema."""
         self._entries.append(values)
@@ -107,6 +112,11 @@ class Tables:
         """Add a record that could not be read; of an object (None: if it looks like one) no values are kept."""
         self._rejects.append(_reject(self.source, line, reason, what, is_object))
         self._weight += ROW
+
+    def entries_taken(self) -> pa.Table:
+        """The log entries so far (`schema.LOG_ENTRIES`), which are not held any longer; all else stays."""
+        rows, self._entries = self._arrow(), []
+        return rows
 
     def taken(self, form: str) -> Shard:
         """The rows so far; the tables start anew, but for the parts of split entries."""
@@ -177,7 +187,7 @@ def dated(text: Any) -> tuple[int, str | None]:
             if len(text) == 20:
                 return start, "s"
             if text[19] == "." and len(fraction) < 10 and fraction.isdigit():
-                return start + int(fraction) * _SCALE[len(fraction)], _GRANULARITY[len(fraction)]
+                return start + int(fraction) * _SCALE[len(fraction)], GRANULARITY[len(fraction)]
     return times.parse_ns(text), times.granularity(text)
 
 

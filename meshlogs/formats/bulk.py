@@ -1,0 +1,226 @@
+"""Log entries, one a line, as Arrow columns: usual lines many at a time, all others one after another.
+
+A line is usual if it is one entry as nearly all writers spell it, that becomes one row and nothing else. What is not
+known to be usual goes the careful road (`log_entries.add_text`); the rows of both stand in the order of the lines.
+Both roads decode with the same decoders, and read resources, labels and messages with the same functions.
+"""
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from meshlogs import schema
+from meshlogs.formats import entry, log_entries
+from meshlogs.formats.tables import CHUNK, GRANULARITY, Shard, Tables, without_newline
+
+# Columns of few different texts, which are kept and written as numbers of these.
+REPEATED = (*entry.ORIGIN, "node", "stream", "time_granularity", "source")
+# `schema.LOG_ENTRIES` with those as Arrow dictionaries.
+_TEXTS = pa.dictionary(pa.int32(), pa.string())
+LAYOUT = pa.schema([(field.name, _TEXTS if field.name in REPEATED else field.type) for field in schema.LOG_ENTRIES])
+
+_PIECE = 1 << 19  # bytes decoded at a time: few enough to stay in the processor's cache
+_LEAST = 1 << 12, 8  # so many bytes, so many entries go the careful road if one of them makes their decoding fail
+_SECOND = len("2020-01-01T00:00:00Z")
+_LENGTHS = [_SECOND, *range(_SECOND + 2, _SECOND + 11)]
+# What a decoder or Arrow raises at something that is not usual.
+_ODD = (*entry.WRONG, pa.ArrowInvalid)
+_NEWLINE, _OPEN, _CLOSE = b"\n{}"
+_EVENT = (b'"involvedObject"', b'"regarding"')
+
+_messages = msgspec.json.Decoder(list[entry.Message])
+
+
+class Reader:
+    """Rows of lines that are added block by block."""
+
+    def __init__(self, source: str):
+        self.lines = 0
+        self._tables = Tables(source)
+        self._rows = [LAYOUT.empty_table()]
+
+    def add(self, block: bytes) -> None:
+        """Add whole lines."""
+        begin, entries, numbers, at = self.lines + 1, [], [], 0
+        while at < len(block):
+            end = block.find(b"\n", at + _PIECE) + 1 or len(block)
+            self.lines += _decode(block[at:end], self.lines + 1, entries, numbers)
+            at = end
+        usual, rows = _columns(entries, self._tables.source)
+        numbers = np.array(numbers, np.int64)[usual]
+        rows = rows.append_column("line", pa.array(numbers)).select(LAYOUT.names)
+        self._tables.records += len(rows)
+        odd = np.ones(self.lines + 1 - begin, bool)
+        odd[numbers - begin] = False
+        self._rows.append(self._with(rows, np.flatnonzero(odd), block, begin) if odd.any() else rows)
+
+    @property
+    def full(self) -> bool:
+        """Whether these are rows enough for one chunk."""
+        return self._tables.full or sum(rows.nbytes for rows in self._rows) > CHUNK
+
+    def taken(self) -> Shard:
+        """The rows so far, the entries as an Arrow table (`LAYOUT`); the reader goes on with the next."""
+        return self._shard(self._tables.taken("log_entries"))
+
+    def shard(self) -> Shard:
+        """The rows to the end of the file, with the parts of split entries joined."""
+        return self._shard(self._tables.shard("log_entries"))
+
+    def _shard(self, rest: Shard) -> Shard:
+        rows, self._rows = pa.concat_tables([*self._rows, packed(rest.log_entries)]), [LAYOUT.empty_table()]
+        return rest._replace(log_entries=rows.unify_dictionaries())
+
+    def _with(self, rows: pa.Table, odd: np.ndarray, block: bytes, begin: int) -> pa.Table:
+        """These rows and those of the lines that are not usual, in the order of the lines."""
+        lines, numbers = block.split(b"\n"), []
+        for at in odd.tolist():
+            if lines[at] and not lines[at].isspace():
+                log_entries.add_text(self._tables, lines[at], begin + at)
+                numbers += [begin + at] * (self._tables.waiting - len(numbers))
+        careful = packed(self._tables.entries_taken())
+        order = np.argsort(np.concatenate([rows["line"].to_numpy(), numbers]), kind="stable")
+        return pa.concat_tables([rows, careful]).unify_dictionaries().take(order)
+
+
+def packed(rows: pd.DataFrame | pa.Table) -> pa.Table:
+    """Log entries (`schema.LOG_ENTRIES`) as an Arrow table of `LAYOUT`; one of these stays as it is."""
+    if isinstance(rows, pd.DataFrame):
+        rows = schema.to_arrow(rows, schema.LOG_ENTRIES)
+    return rows.select(LAYOUT.names).cast(LAYOUT)
+
+
+def unpacked(rows: pd.DataFrame | pa.Table) -> pd.DataFrame:
+    """Log entries as a dataframe (`schema.LOG_ENTRIES`)."""
+    return schema.conform(rows, schema.LOG_ENTRIES) if isinstance(rows, pa.Table) else rows
+
+
+def _decode(lines: bytes, number: int, found: list, numbers: list) -> int:
+    """How many lines these are; adds the entries of those that are an object each, and their numbers from `number` on.
+
+    Where a line ends as an object and the next begins as one, no value spans both; with as many values as lines,
+    each is on a line of its own.
+    """
+    letters = np.frombuffer(lines, np.uint8)
+    ends = np.flatnonzero(letters == _NEWLINE)
+    ends = ends[: -1 if lines.endswith(b"\n") else None]
+    count = len(ends) + 1
+    try:
+        apart = (letters[ends - 1] == _CLOSE).all() and (letters[ends + 1] == _OPEN).all()
+        if apart and len(entries := entry.decode_lines(lines)) == count:
+            found += entries
+            numbers += range(number, number + count)
+            return count
+    except entry.WRONG:
+        pass
+    half = lines.find(b"\n", len(lines) // 2) + 1
+    if len(lines) > _LEAST[0] and 0 < half < len(lines):
+        first = _decode(lines[:half], number, found, numbers)
+        _decode(lines[half:], number + first, found, numbers)
+    return count
+
+
+def _columns(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa.Table]:
+    """Whether each entry is usual; the rows of those that are, without their lines."""
+    try:
+        return _usual_rows(entries, source)
+    except _ODD:
+        half = len(entries) // 2
+        if half < _LEAST[1]:
+            return np.zeros(len(entries), bool), _usual_rows([], source)[1]
+        usual, rows = zip(_columns(entries[:half], source), _columns(entries[half:], source), strict=True)
+        return np.concatenate(usual), pa.concat_tables(rows).unify_dictionaries()
+
+
+def _usual_rows(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa.Table]:
+    """The same; raises one of `_ODD` where any of them holds something that cannot be decoded."""
+    origins, labels = _Numbers(), _Numbers()
+    of_origin = [origins[bytes(one.resource), one.logName, one.severity] for one in entries]
+    of_labels = [labels[bytes(one.labels)] for one in entries]
+    places, told = [entry.origin(*key) for key in origins], entry.labels_in(list(labels))
+    bodies = [b"" if one.textPayload is not None else bytes(one.jsonPayload) for one in entries]
+    stamps, received = (
+        pa.array([getattr(one, name) for one in entries], pa.string()) for name in ("timestamp", "receiveTimestamp")
+    )
+    usual = _are_times(stamps) & (_are_times(received) | received.is_null().to_numpy(zero_copy_only=False))
+    simple = [
+        places[origin] is not None
+        and told[label] is not None
+        and (not body or _is_plain(body))
+        and not (one.protoPayload or one.split or one.entries or one.nextPageToken)
+        for one, origin, label, body in zip(entries, of_origin, of_labels, bodies, strict=True)
+    ]
+    usual &= np.array(simple, bool)
+    if not usual.all():
+        keep = np.flatnonzero(usual)
+        stamps, received = stamps.take(keep), received.take(keep)
+        entries, bodies, of_origin, of_labels = (
+            [values[at] for at in keep.tolist()] for values in (entries, bodies, of_origin, of_labels)
+        )
+    message, payload = _contents(entries, bodies)
+    every = range(len(entries))
+    columns = {
+        "time": stamps.cast(schema.TIME),
+        "time_granularity": _repeated(GRANULARITY, np.maximum(_lengths(stamps) - _SECOND - 1, 0)),
+        "receive_time": received.cast(schema.TIME),
+        "insert_id": pa.array([one.insertId for one in entries], pa.string()),
+        "node": _repeated([told[of_labels[at]][1] or places[of_origin[at]][-2] for at in every], every),
+        "stream": _repeated([places[of_origin[at]][-1] or told[of_labels[at]][2] for at in every], every),
+        "message": message,
+        "payload": payload,
+        "labels": pa.array([told[label][0] for label in of_labels], pa.string()),
+        "source": _repeated([source], np.zeros(len(entries), np.int32)),
+    }
+    for at, name in enumerate(entry.ORIGIN):
+        columns[name] = _repeated([place and place[at] for place in places], of_origin)
+    return usual, pa.table(columns)
+
+
+class _Numbers(dict):
+    """A number for each key, given when it is first asked for."""
+
+    def __missing__(self, key) -> int:
+        self[key] = len(self)
+        return self[key]
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether a payload is an object and no event."""
+    return body[:1] == b"{" and not (_EVENT[0] in body or _EVENT[1] in body)
+
+
+def _are_times(texts: pa.StringArray) -> np.ndarray:
+    """Which texts may be times to the second or finer, in UTC: these Arrow reads exactly, or raises."""
+    ends = pc.ends_with(texts, "Z").fill_null(False).to_numpy(zero_copy_only=False)
+    return ends & np.isin(_lengths(texts), _LENGTHS)
+
+
+def _lengths(texts: pa.StringArray) -> np.ndarray:
+    return pc.binary_length(texts).fill_null(0).to_numpy()
+
+
+def _contents(entries: list[entry.Entry], bodies: list[bytes]) -> tuple[pa.Array, pa.Array]:
+    """(message, payload) of usual entries."""
+    filled = [body for body in bodies if body]
+    joined = b"[" + b",".join(filled) + b"]"
+    said = iter(map(entry.said_in, _messages.decode(joined)))
+    if msgspec.json.format(joined, indent=-1) != joined:
+        filled = [msgspec.json.format(body, indent=-1) for body in filled]
+    texts = iter(filled)
+    payloads = [next(texts) if body else None for body in bodies]
+    messages = [
+        (next(said) or payload) if payload else None if one.textPayload is None else without_newline(one.textPayload)
+        for one, payload in zip(entries, payloads, strict=True)
+    ]
+    return pa.array(messages, pa.string()), pa.array(payloads, pa.string())
+
+
+def _repeated(values: list, numbers) -> pa.DictionaryArray:
+    """The values with these numbers, as a dictionary of those that differ."""
+    places = _Numbers()
+    found = np.array([-1 if value is None else places[value] for value in values], np.int32)[
+        np.asarray(numbers, np.int64)
+    ]
+    return pa.DictionaryArray.from_arrays(pa.array(found, mask=found < 0), pa.array(list(places), pa.string()))
