@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from meshlogs import schema, times
+from meshlogs.joins import numbered
 
 HOUR = "h"
 _CONTAINER = ["project", "location", "cluster", "namespace", "pod", "container"]
@@ -38,7 +39,9 @@ def thin(evidence: pd.DataFrame) -> pd.DataFrame:
 
 def _ends(rows: pd.DataFrame) -> pd.DataFrame:
     """The first and the last row of each container's hour, in the order they had."""
-    cell, time = _cells(rows), times.to_ns(rows["time_lower"])
+    hour = rows["time_lower"].dt.floor(HOUR)
+    cell = numbered([*(rows[name] for name in _CONTAINER), hour])
+    time = times.to_ns(rows["time_lower"])
     first, last = np.full((2, cell.max(initial=-1) + 1), [[np.iinfo(np.int64).max], [times.NAT]])
     np.minimum.at(first, cell, time)
     np.maximum.at(last, cell, time)
@@ -51,12 +54,3 @@ def _ends(rows: pd.DataFrame) -> pd.DataFrame:
     groups = chosen.groupby(pd.Series(cell, rows.index)[chosen.index], sort=False)
     chosen = pd.concat([groups.head(1), groups.tail(1)])
     return pd.concat([rows[edge & ~tied], chosen[~chosen.index.duplicated()]]).sort_index()
-
-
-def _cells(rows: pd.DataFrame) -> np.ndarray:
-    """A number for each row's container and hour."""
-    numbers = np.zeros(len(rows), np.int64)
-    for values in (*(rows[name] for name in _CONTAINER), rows["time_lower"].dt.floor(HOUR)):
-        codes, found = pd.factorize(values)
-        numbers = np.unique(numbers * (len(found) + 1) + codes + 1, return_inverse=True)[1]
-    return numbers
