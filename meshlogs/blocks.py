@@ -14,7 +14,7 @@ import numpy as np
 
 from meshlogs import times
 
-BLOCK = 1 << 22
+BLOCK = 1 << 23
 # Bytes after a block's end that may be looked at, whatever they are; so many before its beginning are never a mark's.
 PAD = 1 << 11
 _PIECE = 1 << 18
