@@ -25,7 +25,7 @@ from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import SUSPECTS
 from meshlogs.formats import Shard, bulk, log_entries, streams
-from meshlogs.formats.tables import Tables
+from meshlogs.formats.tables import Tables, stamp
 
 # Files are split for several workers at multiples of this.
 STRETCH = 128 << 20
@@ -268,7 +268,7 @@ def _place_of(line: bytes) -> tuple[bytes, int] | None:
         found = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    moment = times.parse_ns(found.timestamp)
+    moment = stamp(found.timestamp)
     return (bytes(found.resource), moment) if moment != times.NAT else None
 
 
