@@ -48,10 +48,13 @@ def turnbull(lower, upper, *, tolerance: float = 1e-8, iterations: int = 5_000) 
     point = left == right
     first = np.where(~exact & (first < len(left)), first + _is_point_at(point, left, first, lower), first)
     last = np.searchsorted(right, upper, "right") - 1
+    # Observations that cover the same intervals count together.
+    spans, count = np.unique(np.stack([first, last]), axis=1, return_counts=True)
+    first, last = spans
     mass = np.full(len(left), 1 / len(left))
     for _ in range(iterations):
         total = np.concatenate([[0.0], np.cumsum(mass)])
-        weight = 1 / np.maximum(total[last + 1] - total[first], 1e-300)
+        weight = count / np.maximum(total[last + 1] - total[first], 1e-300)
         steps = np.bincount(first, weight, len(left) + 1) - np.bincount(last + 1, weight, len(left) + 1)
         updated = mass * np.cumsum(steps[:-1]) / len(lower)
         settled = np.abs(updated - mass).max() < tolerance
