@@ -24,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
+import scale
 
 from meshlogs.evidence.signatures import TRIGGER
 
@@ -275,12 +276,14 @@ def main() -> None:
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=[128, 512, 1024], help="sizes for the cost of a further GB"
     )
+    parser.add_argument("--evidence", type=int, nargs="+", default=[500_000], help="rows from evidence to verdicts")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     full = run(given.megabytes, given.rounds)
     sized = {size: run(size, given.rounds, SIZED) for size in given.sizes}
     PAGE.write_text(page(full, sized, given.megabytes, given.rounds), encoding="utf-8")
     figure(sized)
+    scale.add(PAGE, given.evidence, given.rounds)
 
 
 if __name__ == "__main__":
