@@ -38,7 +38,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema, times
+from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER
 from meshlogs.specs import destinations, specs_of
@@ -264,25 +264,22 @@ def _outlasts(errors: pd.DataFrame) -> pd.Series:
     """
     guessed = errors["answer"].isin(["assumed", "unknown"]) & errors["redirectable"] & ~errors["is_init"]
     rows = errors[guessed & errors["opened"].isna() & (errors["answer_reason"] != "destination_unstated")]
-    found = pd.Series(False, index=errors.index)
     target = rows["host"].fillna(rows["ip"]).fillna("") + ":" + rows["port"].astype(str)
-    for _, start in rows.groupby(rows["start_id"]):
-        # After a long pause it is another story: a restart, a stop.
-        start = start[~(start["time_upper"].sort_values().diff() > BROKEN_OFF).cummax().reindex(start.index)]
-        stamps = start["time_upper"].groupby(target[start.index])
-        if stamps.ngroups < 2:
-            continue
-        last, waited = stamps.max(), stamps.apply(lambda times: times.sort_values().diff().max())
-        survivor = last.idxmax()
-        others = last.drop(survivor)
-        waits = waited.drop(survivor).max()
-        over = (others + 3 * waits).max() + SETTLED if pd.notna(waits) else pd.NaT
-        closed = start["proxy_ready_lower"].max()
-        mine = start[(target[start.index] == survivor) & ~start["stopping"]]
-        beyond = mine[(mine["time_upper"] > over) & ~(mine["time_upper"] <= closed + SETTLED)]
-        if len(beyond) >= 2:
-            found[mine.index] = True
-    return found
+    rows = rows.assign(target=target).sort_values(["start_id", "time_upper"], kind="stable")
+    # After a long pause it is another story: a restart, a stop.
+    pause = rows["time_upper"].groupby(rows["start_id"]).diff() > BROKEN_OFF
+    rows = rows[~pause.groupby(rows["start_id"]).cummax()]
+    pair = ["start_id", "target"]
+    rows = rows.assign(waited=rows.groupby(pair)["time_upper"].diff())
+    ends = rows.groupby(pair, as_index=False).agg(last=("time_upper", "max"), waited=("waited", "max"))
+    survivors = ends.sort_values("last", ascending=False, kind="stable").drop_duplicates("start_id")
+    others = ends.drop(survivors.index).groupby("start_id")
+    over = others["last"].max() + 3 * others["waited"].max() + SETTLED
+    mine = rows[joins.within(rows, survivors, pair) & ~rows["stopping"]]
+    beyond = mine["time_upper"] > schema.lookup(mine["start_id"], over)
+    beyond &= ~(mine["time_upper"] <= mine["proxy_ready_lower"] + SETTLED)
+    lasting = beyond.groupby(mine["start_id"]).transform("sum") >= 2
+    return pd.Series(errors.index.isin(mine.index[lasting]), errors.index)
 
 
 def _goes_on(errors: pd.DataFrame) -> pd.Series:
