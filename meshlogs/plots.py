@@ -29,6 +29,11 @@ VERDICTS = {
 }
 _CLOSED = {"proxy_process", "proxy_closed", "probe_failed", "proxy_exited", "container_died"}
 _THIN = 0.13  # of a bar whose proxy is closed: grey print keeps the difference
+_LIGHT = {
+    "text.color": "#010101", "axes.labelcolor": "#010101", "axes.edgecolor": "#020202", "xtick.color": "#030303",
+    "ytick.color": "#030303", "axes.facecolor": "#fefefe", "figure.facecolor": "#fefefe",
+    "savefig.facecolor": "#fefefe", "grid.color": "#b1b1b1",
+}  # fmt: skip
 _DARK = {
     "text.color": "#e8eaed", "axes.labelcolor": "#e8eaed", "axes.edgecolor": "#a9b0b8", "xtick.color": "#c9ced4",
     "ytick.color": "#c9ced4", "axes.facecolor": "#16191d", "figure.facecolor": "#16191d",
@@ -41,6 +46,20 @@ def dark():
     import matplotlib.pyplot as plt
 
     return plt.rc_context(_DARK)
+
+
+def light():
+    """A context in which figures are drawn dark on light, in an ink and on a paper that nothing else is drawn in."""
+    import matplotlib.pyplot as plt
+
+    return plt.rc_context(_LIGHT)
+
+
+def night(picture: str) -> str:
+    """The SVG of a figure drawn within `light()` as if it were drawn within `dark()`."""
+    for name, color in _LIGHT.items():
+        picture = picture.replace(color, _DARK[name])
+    return picture
 
 
 def plot_pod(fleet, pod: str, ax=None):
@@ -143,7 +162,7 @@ def _window(ax, start: pd.Series, second, last: float) -> None:
     begin = most[0] if most[0] is not None else sure[0]
     end = last if most[1] is None else most[1]
     if begin is not None and end > begin and sure[1] is not None:
-        ax.axvspan(begin, end, facecolor="none", edgecolor=RED, alpha=0.5, hatch="..", linewidth=0, zorder=0,
+        ax.axvspan(begin, end, facecolor="none", edgecolor=RED, alpha=0.7, hatch="..", linewidth=0, zorder=0,
                    label="race window (at most)")  # fmt: skip
 
 
@@ -270,7 +289,7 @@ def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int
     values = shown.to_numpy(float)
     top = values.max() if values.size else 1
     blank = np.where(values > 0, values, np.nan)
-    image = ax.imshow(blank, aspect="auto", cmap="cividis_r", vmin=0, vmax=max(top, 1))
+    image = ax.imshow(blank, aspect="auto", interpolation="none", cmap="cividis_r", vmin=0, vmax=max(top, 1))
     ax.set_yticks(range(len(shown)), [_short(str(name), 34) for name in shown.index], fontsize=8)
     hours = [f"{hour:%m-%d %H:%M}" if hasattr(hour, "hour") else str(hour) for hour in shown.columns]
     every = max(1, -(-len(hours) // 24))

@@ -56,18 +56,16 @@ def of_gate(workload: Workload, *, limit_s: float = np.inf, step_s: float, moves
     `moves_proxy`: the proxy starts before the application instead of after it, so that what remains to wait for
     is the proxy's own start-up (at least), and no longer than the whole window (at most).
     """
-    raced = workload.errors[workload.errors["verdict"] == "startup_race"]
-    per_start = raced.groupby("start_id").size()
-    starts = workload.starts.set_index("start_id")
-    need_low, need_high = _waits(starts, moves_proxy)
-    sure = (need_high <= limit_s).reindex(per_start.index).fillna(False).astype(bool)
-    possible = (need_low < limit_s).reindex(per_start.index).fillna(True).astype(bool)
-    open_apps = starts["at_risk"].fillna(False).astype(bool) & ~starts["hold"].eq(True).fillna(False).astype(bool)
-    open_apps &= starts["injection"] != "native_sidecar"
-    delay = pd.DataFrame({"low": need_low, "high": need_high + step_s})[open_apps].dropna()
-    estimate = turnbull(delay["low"].clip(upper=limit_s), delay["high"].clip(upper=limit_s + step_s))
+    refused, at = workload.refused
+    need_low, need_high = _waits(workload.starts, moves_proxy)
+    known = at >= 0
+    sure = known & (need_high[at] <= limit_s)
+    possible = ~known | (need_low[at] < limit_s)
+    delayed = workload.ungated & ~np.isnan(need_low) & ~np.isnan(need_high)
+    low, high = need_low[delayed], need_high[delayed] + step_s
+    estimate = turnbull(low.clip(max=limit_s), high.clip(max=limit_s + step_s))
     return Effect(
-        (int(per_start[sure].sum()), int(per_start[possible].sum())),
+        (int(refused[sure].sum()), int(refused[possible].sum())),
         (int(sure.sum()), int(possible.sum())),
         _known(quantile(estimate, 0.5)),
         _known(quantile(estimate, 0.9)),
@@ -85,16 +83,21 @@ def of_verdict(workload: Workload, verdict: str, keep: pd.Series | None = None) 
     return Effect((errors, errors), (starts, starts), (0.0, 0.0), (0.0, 0.0))
 
 
-def _waits(starts: pd.DataFrame, moves_proxy: bool) -> tuple[pd.Series, pd.Series]:
-    """At least and at most how long each start's application must wait for its proxy, in seconds."""
-    low, high = starts["window_lower_s"], starts["window_upper_s"]
+def _waits(starts: pd.DataFrame, moves_proxy: bool) -> tuple[np.ndarray, np.ndarray]:
+    """At least and at most how long each start's application must wait for its proxy, in seconds; NaN: unknown."""
+    low, high = (starts[f"window_{end}_s"].to_numpy(float) for end in ("lower", "upper"))
     if not moves_proxy:
         return low, high
-    second = pd.Timedelta(1, "s")
-    own_low = (starts["proxy_ready_lower"] - starts["proxy_started_upper"]) / second
-    own_high = (starts["proxy_ready_upper"] - starts["proxy_started_lower"]) / second
-    low = own_low.fillna(0).clip(lower=0).where(low.notna())
-    return low, pd.concat([high, own_high], axis=1).max(axis=1).where(high.notna())
+    own_low = _seconds_between(starts["proxy_started_upper"], starts["proxy_ready_lower"])
+    own_high = _seconds_between(starts["proxy_started_lower"], starts["proxy_ready_upper"])
+    # Of two, fmax takes the one that is known.
+    own_low, own_high = np.fmax(own_low, 0), np.fmax(own_high, high)
+    return np.where(np.isnan(low), np.nan, own_low), np.where(np.isnan(high), np.nan, own_high)
+
+
+def _seconds_between(first: pd.Series, last: pd.Series) -> np.ndarray:
+    """From one time to the other, NaN where one of them is unknown."""
+    return (last.to_numpy("datetime64[ns]") - first.to_numpy("datetime64[ns]")) / np.timedelta64(1, "s")
 
 
 def _known(bounds: tuple[float, float]) -> tuple[float | None, float | None]:

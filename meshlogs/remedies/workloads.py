@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from meshlogs import schema
@@ -63,6 +64,19 @@ class Workload:
     def raced(self) -> pd.DataFrame:
         """The starts that the start-up race harmed or exposed."""
         return self.starts[self.starts["outcome"].isin(["harmed", "exposed"])]
+
+    @cached_property
+    def refused(self) -> tuple[np.ndarray, np.ndarray]:
+        """How many connections the start-up race refused, by start; and which row of `starts` that is (-1: none)."""
+        counts = self.errors.loc[self.errors["verdict"] == "startup_race", "start_id"].value_counts(sort=False)
+        return counts.to_numpy(int), pd.Index(self.starts["start_id"]).get_indexer(counts.index)
+
+    @cached_property
+    def ungated(self) -> np.ndarray:
+        """Which of its starts are at risk and have nothing yet that holds the application back."""
+        starts = self.starts
+        held = starts["hold"].eq(True).fillna(False).astype(bool) | (starts["injection"] == "native_sidecar")
+        return (starts["at_risk"].fillna(False).astype(bool) & ~held).to_numpy(bool)
 
     @cached_property
     def version_text(self) -> str | None:
