@@ -137,41 +137,40 @@ def _columns(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa.Ta
 def _usual_rows(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa.Table]:
     """The same; raises one of `_ODD` where any of them holds something that cannot be decoded."""
     origins, labels = _Numbers(), _Numbers()
-    of_origin = [origins[bytes(one.resource), one.logName, one.severity] for one in entries]
-    of_labels = [labels[bytes(one.labels)] for one in entries]
+    of_origin = np.array([origins[bytes(one.resource), one.logName, one.severity] for one in entries], np.int64)
+    of_labels = np.array([labels[bytes(one.labels)] for one in entries], np.int64)
     places, told = [entry.origin(*key) for key in origins], entry.labels_in(list(labels))
     bodies = [b"" if one.textPayload is not None else bytes(one.jsonPayload) for one in entries]
-    stamps, received = (
-        pa.array([getattr(one, name) for one in entries], pa.string()) for name in ("timestamp", "receiveTimestamp")
-    )
+    stamps = pa.array([one.timestamp for one in entries], pa.string())
+    received = pa.array([one.receiveTimestamp for one in entries], pa.string())
     usual = _are_times(stamps) & (_are_times(received) | received.is_null().to_numpy(zero_copy_only=False))
-    simple = [
-        places[origin] is not None
-        and told[label] is not None
-        and (not body or _is_plain(body))
-        and not (one.protoPayload or one.split or one.entries or one.nextPageToken)
-        for one, origin, label, body in zip(entries, of_origin, of_labels, bodies, strict=True)
-    ]
-    usual &= np.array(simple, bool)
+    usual &= _known(places)[of_origin] & _known(told)[of_labels] & _are_plain(bodies)
+    usual &= ~np.array(
+        [bool(one.protoPayload or one.split or one.entries or one.nextPageToken) for one in entries], bool
+    )
     if not usual.all():
         keep = np.flatnonzero(usual)
-        stamps, received = stamps.take(keep), received.take(keep)
-        entries, bodies, of_origin, of_labels = (
-            [values[at] for at in keep.tolist()] for values in (entries, bodies, of_origin, of_labels)
+        stamps, received, of_origin, of_labels = (
+            stamps.take(keep),
+            received.take(keep),
+            of_origin[keep],
+            of_labels[keep],
         )
+        entries, bodies = ([values[at] for at in keep.tolist()] for values in (entries, bodies))
     message, payload = _contents(entries, bodies)
-    every = range(len(entries))
+    pairs, of_pair = np.unique(of_origin * len(told) + of_labels, return_inverse=True)
+    pairs = [(places[at // len(told)], told[at % len(told)]) for at in pairs.tolist()]
     columns = {
         "time": stamps.cast(schema.TIME),
         "time_granularity": _repeated(GRANULARITY, np.maximum(_lengths(stamps) - _SECOND - 1, 0)),
         "receive_time": received.cast(schema.TIME),
         "insert_id": pa.array([one.insertId for one in entries], pa.string()),
-        "node": _repeated([told[of_labels[at]][1] or places[of_origin[at]][-2] for at in every], every),
-        "stream": _repeated([places[of_origin[at]][-1] or told[of_labels[at]][2] for at in every], every),
+        "node": _repeated([node or place[-2] for place, (_, node, _) in pairs], of_pair),
+        "stream": _repeated([place[-1] or stream for place, (_, _, stream) in pairs], of_pair),
         "message": message,
         "payload": payload,
-        "labels": pa.array([told[label][0] for label in of_labels], pa.string()),
-        "source": _repeated([source], np.zeros(len(entries), np.int32)),
+        "labels": pa.array([label and label[0] for label in told], pa.string()).take(of_labels),
+        "source": _repeated([source], np.zeros(len(entries), np.int64)),
     }
     for at, name in enumerate(entry.ORIGIN):
         columns[name] = _repeated([place and place[at] for place in places], of_origin)
@@ -186,9 +185,18 @@ class _Numbers(dict):
         return self[key]
 
 
-def _is_plain(body: bytes) -> bool:
-    """Whether a payload is an object and no event."""
-    return body[:1] == b"{" and not (_EVENT[0] in body or _EVENT[1] in body)
+def _known(values: list) -> np.ndarray:
+    return np.array([value is not None for value in values], bool)
+
+
+def _are_plain(bodies: list[bytes]) -> np.ndarray:
+    """Whether each payload is none, or an object and no event."""
+    plain = [body[:1] in (b"", b"{") for body in bodies]
+    everything = b"".join(bodies)
+    for mark in _EVENT:
+        if mark in everything:
+            plain = [good and mark not in body for good, body in zip(plain, bodies, strict=True)]
+    return np.array(plain, bool)
 
 
 def _are_times(texts: pa.StringArray) -> np.ndarray:
@@ -217,10 +225,8 @@ def _contents(entries: list[entry.Entry], bodies: list[bytes]) -> tuple[pa.Array
     return pa.array(messages, pa.string()), pa.array(payloads, pa.string())
 
 
-def _repeated(values: list, numbers) -> pa.DictionaryArray:
+def _repeated(values: list[str | None], numbers: np.ndarray) -> pa.DictionaryArray:
     """The values with these numbers, as a dictionary of those that differ."""
     places = _Numbers()
-    found = np.array([-1 if value is None else places[value] for value in values], np.int32)[
-        np.asarray(numbers, np.int64)
-    ]
+    found = np.array([-1 if value is None else places[value] for value in values], np.int32)[numbers]
     return pa.DictionaryArray.from_arrays(pa.array(found, mask=found < 0), pa.array(list(places), pa.string()))

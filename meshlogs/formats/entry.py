@@ -141,12 +141,12 @@ def labels_in(raws: list[bytes]) -> list[tuple | None]:
     """(text, node, stream) of labels, which are spelled so; None for those that are unusual."""
     joined = b"[" + b",".join(raw or b"{}" for raw in raws) + b"]"
     # Texts without escapes have one spelling, and each key that comes out was there once.
-    if not any(odd in joined for odd in (b"\\", b"container.googleapis.com/")):
+    if not any(odd in joined for odd in (b"\\", b'"fluentd', b"container.googleapis.com/")):
         with suppress(*WRONG):
             found = _label_lists.decode(joined)
             if msgspec.json.encode(found) == joined:
                 pairs = zip(raws, found, strict=True)
-                return [(raw.decode() if labels else None, _node(labels), None) for raw, labels in pairs]
+                return [(raw if labels else None, labels.get(NODE_LABEL), None) for raw, labels in pairs]
     return list(map(_labels_or_none, raws))
 
 
