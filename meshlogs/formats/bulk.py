@@ -5,6 +5,8 @@ known to be usual goes the careful road (`log_entries.add_text`); the rows of bo
 Both roads decode with the same decoders, and read resources, labels and messages with the same functions.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 import numpy as np
 import pandas as pd
@@ -144,10 +146,9 @@ def _usual_rows(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa
     stamps = pa.array([one.timestamp for one in entries], pa.string())
     received = pa.array([one.receiveTimestamp for one in entries], pa.string())
     usual = _are_times(stamps) & (_are_times(received) | received.is_null().to_numpy(zero_copy_only=False))
-    usual &= _known(places)[of_origin] & _known(told)[of_labels] & _are_plain(bodies)
-    usual &= ~np.array(
-        [bool(one.protoPayload or one.split or one.entries or one.nextPageToken) for one in entries], bool
-    )
+    usual &= _flags(place is not None for place in places)[of_origin] & _flags(told.usual)[of_labels]
+    usual &= _are_plain(bodies)
+    usual &= _flags(not (one.protoPayload or one.split or one.entries or one.nextPageToken) for one in entries)
     if not usual.all():
         keep = np.flatnonzero(usual)
         stamps, received, of_origin, of_labels = (
@@ -158,18 +159,16 @@ def _usual_rows(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa
         )
         entries, bodies = ([values[at] for at in keep.tolist()] for values in (entries, bodies))
     message, payload = _contents(entries, bodies)
-    pairs, of_pair = np.unique(of_origin * len(told) + of_labels, return_inverse=True)
-    pairs = [(places[at // len(told)], told[at % len(told)]) for at in pairs.tolist()]
     columns = {
         "time": stamps.cast(schema.TIME),
         "time_granularity": _repeated(GRANULARITY, np.maximum(_lengths(stamps) - _SECOND - 1, 0)),
         "receive_time": received.cast(schema.TIME),
         "insert_id": pa.array([one.insertId for one in entries], pa.string()),
-        "node": _repeated([node or place[-2] for place, (_, node, _) in pairs], of_pair),
-        "stream": _repeated([place[-1] or stream for place, (_, _, stream) in pairs], of_pair),
+        "node": _either(told.nodes, of_labels, [place and place[-2] for place in places], of_origin),
+        "stream": _either([place and place[-1] for place in places], of_origin, told.streams, of_labels),
         "message": message,
         "payload": payload,
-        "labels": pa.array([label and label[0] for label in told], pa.string()).take(of_labels),
+        "labels": pa.array(told.texts, pa.string()).take(of_labels),
         "source": _repeated([source], np.zeros(len(entries), np.int64)),
     }
     for at, name in enumerate(entry.ORIGIN):
@@ -185,8 +184,8 @@ class _Numbers(dict):
         return self[key]
 
 
-def _known(values: list) -> np.ndarray:
-    return np.array([value is not None for value in values], bool)
+def _flags(values: Iterable[bool]) -> np.ndarray:
+    return np.fromiter(values, bool)
 
 
 def _are_plain(bodies: list[bytes]) -> np.ndarray:
@@ -196,7 +195,7 @@ def _are_plain(bodies: list[bytes]) -> np.ndarray:
     for mark in _EVENT:
         if mark in everything:
             plain = [good and mark not in body for good, body in zip(plain, bodies, strict=True)]
-    return np.array(plain, bool)
+    return _flags(plain)
 
 
 def _are_times(texts: pa.StringArray) -> np.ndarray:
@@ -223,6 +222,12 @@ def _contents(entries: list[entry.Entry], bodies: list[bytes]) -> tuple[pa.Array
         for one, payload in zip(entries, payloads, strict=True)
     ]
     return pa.array(messages, pa.string()), pa.array(payloads, pa.string())
+
+
+def _either(first: list[str | None], of_first, second: list[str | None], of_second) -> pa.DictionaryArray:
+    """What the first values have, or else the second."""
+    filled = _flags(bool(value) for value in first)
+    return _repeated([*first, *second], np.where(filled[of_first], of_first, len(first) + of_second))
 
 
 def _repeated(values: list[str | None], numbers: np.ndarray) -> pa.DictionaryArray:
