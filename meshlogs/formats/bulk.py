@@ -6,6 +6,7 @@ Both roads decode with the same decoders, and read resources, labels and message
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import msgspec
 import numpy as np
@@ -24,7 +25,7 @@ _TEXTS = pa.dictionary(pa.int32(), pa.string())
 LAYOUT = pa.schema([(field.name, _TEXTS if field.name in REPEATED else field.type) for field in schema.LOG_ENTRIES])
 
 _PIECE = 1 << 19  # bytes decoded at a time: few enough to stay in the processor's cache
-_LEAST = 1 << 12, 8  # so many bytes, so many entries go the careful road if one of them makes their decoding fail
+_LEAST = 4  # so many lines go the careful road if one of them makes their decoding fail
 _SECOND = len("2020-01-01T00:00:00Z")
 _LENGTHS = [_SECOND, *range(_SECOND + 2, _SECOND + 11)]
 # What a decoder or Arrow raises at something that is not usual.
@@ -43,20 +44,18 @@ class Reader:
         self._tables = Tables(source)
         self._rows = [LAYOUT.empty_table()]
 
-    def add(self, block: bytes) -> None:
-        """Add whole lines."""
-        begin, entries, numbers, at = self.lines + 1, [], [], 0
-        while at < len(block):
-            end = block.find(b"\n", at + _PIECE) + 1 or len(block)
-            self.lines += _decode(block[at:end], self.lines + 1, entries, numbers)
-            at = end
+    def add(self, block: bytes | np.ndarray) -> None:
+        """Add whole lines; the block (of uint8, if an array) may be overwritten afterwards."""
+        lines = _Lines(block)
+        entries, numbers = lines.entries()
         usual, rows = _columns(entries, self._tables.source)
         numbers = np.array(numbers, np.int64)[usual]
-        rows = rows.append_column("line", pa.array(numbers)).select(LAYOUT.names)
+        rows = rows.append_column("line", pa.array(numbers + (self.lines + 1))).select(LAYOUT.names)
         self._tables.records += len(rows)
-        odd = np.ones(self.lines + 1 - begin, bool)
-        odd[numbers - begin] = False
-        self._rows.append(self._with(rows, np.flatnonzero(odd), block, begin) if odd.any() else rows)
+        odd = np.ones(len(lines.ends), bool)
+        odd[numbers] = False
+        self._rows.append(self._with(rows, lines, np.flatnonzero(odd)) if odd.any() else rows)
+        self.lines += len(lines.ends)
 
     @property
     def full(self) -> bool:
@@ -75,16 +74,63 @@ class Reader:
         rows, self._rows = pa.concat_tables([*self._rows, packed(rest.log_entries)]), [LAYOUT.empty_table()]
         return rest._replace(log_entries=rows.unify_dictionaries())
 
-    def _with(self, rows: pa.Table, odd: np.ndarray, block: bytes, begin: int) -> pa.Table:
+    def _with(self, rows: pa.Table, lines: "_Lines", odd: np.ndarray) -> pa.Table:
         """These rows and those of the lines that are not usual, in the order of the lines."""
-        lines, numbers = block.split(b"\n"), []
-        for at in odd.tolist():
-            if lines[at] and not lines[at].isspace():
-                log_entries.add_text(self._tables, lines[at], begin + at)
-                numbers += [begin + at] * (self._tables.waiting - len(numbers))
+        numbers = []
+        for number in odd.tolist():
+            text = bytes(lines.text(number, number + 1))
+            if text and not text.isspace():
+                log_entries.add_text(self._tables, text, self.lines + 1 + number)
+                numbers += [self.lines + 1 + number] * (self._tables.waiting - len(numbers))
         careful = packed(self._tables.entries_taken())
         order = np.argsort(np.concatenate([rows["line"].to_numpy(), numbers]), kind="stable")
         return pa.concat_tables([rows, careful]).unify_dictionaries().take(order)
+
+
+class _Lines:
+    """The lines of a block: where they begin and end, and whether each does so as an object."""
+
+    def __init__(self, block: bytes | np.ndarray):
+        letters = np.frombuffer(block, np.uint8)
+        pieces = range(0, len(letters), _PIECE)
+        ends = [np.flatnonzero(letters[at : at + _PIECE] == _NEWLINE) + at for at in pieces]
+        if letters[-1] != _NEWLINE:
+            ends.append([len(letters)])
+        self.ends = np.concatenate(ends)
+        self.starts = np.concatenate([[0], self.ends[:-1] + 1])
+        self._objects = (letters[self.starts] == _OPEN) & (letters[self.ends - 1] == _CLOSE)
+        self._data = letters.data
+
+    def text(self, first: int, end: int) -> memoryview:
+        """The lines with these numbers."""
+        return self._data[self.starts[first] : self.ends[end - 1]]
+
+    def entries(self) -> tuple[list[entry.Entry], list[int]]:
+        """The entries of those lines that are an object each, and the lines' numbers, from 0."""
+        found, numbers, first = [], [], 0
+        while first < len(self.ends):
+            end = max(int(np.searchsorted(self.ends, self.starts[first] + _PIECE)), first + 1)
+            self._decode(first, end, found, numbers)
+            first = end
+        return found, numbers
+
+    def _decode(self, first: int, end: int, found: list[entry.Entry], numbers: list[int]) -> None:
+        """Add those of some lines.
+
+        Where a line ends as an object and the next begins as one, no value spans both; with as many values as lines,
+        each is on a line of its own.
+        """
+        with suppress(*entry.WRONG):
+            if self._objects[first:end].all():
+                entries = entry.decode_lines(self.text(first, end))
+                if len(entries) == end - first:
+                    found += entries
+                    numbers += range(first, end)
+                    return
+        if end - first > _LEAST:
+            half = (first + end) // 2
+            self._decode(first, half, found, numbers)
+            self._decode(half, end, found, numbers)
 
 
 def packed(rows: pd.DataFrame | pa.Table) -> pa.Table:
@@ -99,38 +145,13 @@ def unpacked(rows: pd.DataFrame | pa.Table) -> pd.DataFrame:
     return schema.conform(rows, schema.LOG_ENTRIES) if isinstance(rows, pa.Table) else rows
 
 
-def _decode(lines: bytes, number: int, found: list, numbers: list) -> int:
-    """How many lines these are; adds the entries of those that are an object each, and their numbers from `number` on.
-
-    Where a line ends as an object and the next begins as one, no value spans both; with as many values as lines,
-    each is on a line of its own.
-    """
-    letters = np.frombuffer(lines, np.uint8)
-    ends = np.flatnonzero(letters == _NEWLINE)
-    ends = ends[: -1 if lines.endswith(b"\n") else None]
-    count = len(ends) + 1
-    try:
-        apart = (letters[ends - 1] == _CLOSE).all() and (letters[ends + 1] == _OPEN).all()
-        if apart and len(entries := entry.decode_lines(lines)) == count:
-            found += entries
-            numbers += range(number, number + count)
-            return count
-    except entry.WRONG:
-        pass
-    half = lines.find(b"\n", len(lines) // 2) + 1
-    if len(lines) > _LEAST[0] and 0 < half < len(lines):
-        first = _decode(lines[:half], number, found, numbers)
-        _decode(lines[half:], number + first, found, numbers)
-    return count
-
-
 def _columns(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa.Table]:
     """Whether each entry is usual; the rows of those that are, without their lines."""
     try:
         return _usual_rows(entries, source)
     except _ODD:
         half = len(entries) // 2
-        if half < _LEAST[1]:
+        if half < _LEAST:
             return np.zeros(len(entries), bool), _usual_rows([], source)[1]
         usual, rows = zip(_columns(entries[:half], source), _columns(entries[half:], source), strict=True)
         return np.concatenate(usual), pa.concat_tables(rows).unify_dictionaries()
