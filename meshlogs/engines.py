@@ -180,16 +180,16 @@ class _Workers:
         for _ in range(2):
             process = self._free.get()
             try:
-                answer = _ask(process, task)
+                sign, answer = _ask(process, task)
             except (OSError, EOFError):
                 process.kill()
                 process = self._start()
                 continue
             finally:
                 self._free.put(process)
-            if answer[:1] == _OK:
-                return Part.from_bytes(answer[1:])
-            told = json.loads(answer[1:])
+            if sign == _OK:
+                return Part.from_bytes(answer)
+            told = json.loads(answer)
             raise getattr(errors, told["error"])(*told["args"])
         raise WorkerError(task.source, "the worker process died twice while reading it")
 
@@ -203,17 +203,17 @@ class _Workers:
         return process
 
 
-def _ask(process: subprocess.Popen, task: Task) -> bytes:
+def _ask(process: subprocess.Popen, task: Task) -> tuple[bytes, bytes]:
     process.stdin.write(json.dumps(task._asdict()).encode() + b"\n")
     process.stdin.flush()
-    head = process.stdout.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
+    head = process.stdout.read(1 + _LENGTH.size)
+    if len(head) < 1 + _LENGTH.size:
         raise EOFError
-    (length,) = _LENGTH.unpack(head)
+    (length,) = _LENGTH.unpack_from(head, 1)
     answer = process.stdout.read(length)
     if len(answer) < length:
         raise EOFError
-    return answer
+    return head[:1], answer
 
 
 def serve() -> None:
@@ -223,8 +223,9 @@ def serve() -> None:
     os.dup2(2, 1)  # nothing else may write there
     for line in sys.stdin.buffer:
         try:
-            answer = _OK + load(Task(**json.loads(line))).to_bytes()
+            sign, answer = _OK, load(Task(**json.loads(line))).to_bytes()
         except errors.MeshlogsError as error:
-            answer = _FAILED + json.dumps({"error": type(error).__name__, "args": error.args}).encode()
-        answers.write(_LENGTH.pack(len(answer)) + answer)
+            sign, answer = _FAILED, json.dumps({"error": type(error).__name__, "args": error.args}).encode()
+        answers.write(sign + _LENGTH.pack(len(answer)))
+        answers.write(answer)
         answers.flush()

@@ -71,7 +71,7 @@ class Part(NamedTuple):
             with pa.ipc.new_stream(sink, table.schema) as writer:
                 writer.write_table(table)
             pieces.append(sink.getvalue())
-        return b"".join(_LENGTH.pack(len(piece)) + bytes(piece) for piece in pieces)
+        return b"".join(part for piece in pieces for part in (_LENGTH.pack(len(piece)), piece))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Part":
@@ -178,7 +178,7 @@ def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], found: s
         form, records, rejects = files[task.source]
         files[task.source] = (form, max(records, lines), rejects)
     tables = {name: joined(tables[name], layout) for name, layout in _LAYOUTS.items()}
-    return Part(files, parsed, lines, tables, pa.concat_tables(rows).unify_dictionaries().combine_chunks())
+    return Part(files, parsed, lines, tables, pa.concat_tables(rows).unify_dictionaries())
 
 
 def _extract(tables: dict[str, list[pd.DataFrame]], least: int) -> None:

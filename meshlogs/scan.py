@@ -85,7 +85,7 @@ def rows(stretch: Stretch) -> Iterator[tuple[Shard, int]]:
     reader = bulk.Reader(stretch.source)
     with streams.open_text(stretch.path) as file:
         for block in blocks(file, stretch):
-            reader.add(block.tobytes())
+            reader.add(block)
             if reader.full:
                 yield reader.taken(), reader.lines
         damage = streams.damage_of(file)

@@ -5,6 +5,9 @@ known to be usual goes the careful road (`log_entries.add_text`); the rows of bo
 Both roads decode with the same decoders, and read resources, labels and messages with the same functions.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
+
 import msgspec
 import numpy as np
 import pandas as pd
@@ -22,7 +25,7 @@ _TEXTS = pa.dictionary(pa.int32(), pa.string())
 LAYOUT = pa.schema([(field.name, _TEXTS if field.name in REPEATED else field.type) for field in schema.LOG_ENTRIES])
 
 _PIECE = 1 << 19  # bytes decoded at a time: few enough to stay in the processor's cache
-_LEAST = 1 << 12, 8  # so many bytes, so many entries go the careful road if one of them makes their decoding fail
+_LEAST = 4  # so many lines go the careful road if one of them makes their decoding fail
 _SECOND = len("2020-01-01T00:00:00Z")
 _LENGTHS = [_SECOND, *range(_SECOND + 2, _SECOND + 11)]
 # What a decoder or Arrow raises at something that is not usual.
@@ -41,20 +44,18 @@ class Reader:
         self._tables = Tables(source)
         self._rows = [LAYOUT.empty_table()]
 
-    def add(self, block: bytes) -> None:
-        """Add whole lines."""
-        begin, entries, numbers, at = self.lines + 1, [], [], 0
-        while at < len(block):
-            end = block.find(b"\n", at + _PIECE) + 1 or len(block)
-            self.lines += _decode(block[at:end], self.lines + 1, entries, numbers)
-            at = end
+    def add(self, block: bytes | np.ndarray) -> None:
+        """Add whole lines; the block (of uint8, if an array) may be overwritten afterwards."""
+        lines = _Lines(block)
+        entries, numbers = lines.entries()
         usual, rows = _columns(entries, self._tables.source)
         numbers = np.array(numbers, np.int64)[usual]
-        rows = rows.append_column("line", pa.array(numbers)).select(LAYOUT.names)
+        rows = rows.append_column("line", pa.array(numbers + (self.lines + 1))).select(LAYOUT.names)
         self._tables.records += len(rows)
-        odd = np.ones(self.lines + 1 - begin, bool)
-        odd[numbers - begin] = False
-        self._rows.append(self._with(rows, np.flatnonzero(odd), block, begin) if odd.any() else rows)
+        odd = np.ones(len(lines.ends), bool)
+        odd[numbers] = False
+        self._rows.append(self._with(rows, lines, np.flatnonzero(odd)) if odd.any() else rows)
+        self.lines += len(lines.ends)
 
     @property
     def full(self) -> bool:
@@ -73,16 +74,63 @@ class Reader:
         rows, self._rows = pa.concat_tables([*self._rows, packed(rest.log_entries)]), [LAYOUT.empty_table()]
         return rest._replace(log_entries=rows.unify_dictionaries())
 
-    def _with(self, rows: pa.Table, odd: np.ndarray, block: bytes, begin: int) -> pa.Table:
+    def _with(self, rows: pa.Table, lines: "_Lines", odd: np.ndarray) -> pa.Table:
         """These rows and those of the lines that are not usual, in the order of the lines."""
-        lines, numbers = block.split(b"\n"), []
-        for at in odd.tolist():
-            if lines[at] and not lines[at].isspace():
-                log_entries.add_text(self._tables, lines[at], begin + at)
-                numbers += [begin + at] * (self._tables.waiting - len(numbers))
+        numbers = []
+        for number in odd.tolist():
+            text = bytes(lines.text(number, number + 1))
+            if text and not text.isspace():
+                log_entries.add_text(self._tables, text, self.lines + 1 + number)
+                numbers += [self.lines + 1 + number] * (self._tables.waiting - len(numbers))
         careful = packed(self._tables.entries_taken())
         order = np.argsort(np.concatenate([rows["line"].to_numpy(), numbers]), kind="stable")
         return pa.concat_tables([rows, careful]).unify_dictionaries().take(order)
+
+
+class _Lines:
+    """The lines of a block: where they begin and end, and whether each does so as an object."""
+
+    def __init__(self, block: bytes | np.ndarray):
+        letters = np.frombuffer(block, np.uint8)
+        pieces = range(0, len(letters), _PIECE)
+        ends = [np.flatnonzero(letters[at : at + _PIECE] == _NEWLINE) + at for at in pieces]
+        if letters[-1] != _NEWLINE:
+            ends.append([len(letters)])
+        self.ends = np.concatenate(ends)
+        self.starts = np.concatenate([[0], self.ends[:-1] + 1])
+        self._objects = (letters[self.starts] == _OPEN) & (letters[self.ends - 1] == _CLOSE)
+        self._data = letters.data
+
+    def text(self, first: int, end: int) -> memoryview:
+        """The lines with these numbers."""
+        return self._data[self.starts[first] : self.ends[end - 1]]
+
+    def entries(self) -> tuple[list[entry.Entry], list[int]]:
+        """The entries of those lines that are an object each, and the lines' numbers, from 0."""
+        found, numbers, first = [], [], 0
+        while first < len(self.ends):
+            end = max(int(np.searchsorted(self.ends, self.starts[first] + _PIECE)), first + 1)
+            self._decode(first, end, found, numbers)
+            first = end
+        return found, numbers
+
+    def _decode(self, first: int, end: int, found: list[entry.Entry], numbers: list[int]) -> None:
+        """Add those of some lines.
+
+        Where a line ends as an object and the next begins as one, no value spans both; with as many values as lines,
+        each is on a line of its own.
+        """
+        with suppress(*entry.WRONG):
+            if self._objects[first:end].all():
+                entries = entry.decode_lines(self.text(first, end))
+                if len(entries) == end - first:
+                    found += entries
+                    numbers += range(first, end)
+                    return
+        if end - first > _LEAST:
+            half = (first + end) // 2
+            self._decode(first, half, found, numbers)
+            self._decode(half, end, found, numbers)
 
 
 def packed(rows: pd.DataFrame | pa.Table) -> pa.Table:
@@ -97,38 +145,13 @@ def unpacked(rows: pd.DataFrame | pa.Table) -> pd.DataFrame:
     return schema.conform(rows, schema.LOG_ENTRIES) if isinstance(rows, pa.Table) else rows
 
 
-def _decode(lines: bytes, number: int, found: list, numbers: list) -> int:
-    """How many lines these are; adds the entries of those that are an object each, and their numbers from `number` on.
-
-    Where a line ends as an object and the next begins as one, no value spans both; with as many values as lines,
-    each is on a line of its own.
-    """
-    letters = np.frombuffer(lines, np.uint8)
-    ends = np.flatnonzero(letters == _NEWLINE)
-    ends = ends[: -1 if lines.endswith(b"\n") else None]
-    count = len(ends) + 1
-    try:
-        apart = (letters[ends - 1] == _CLOSE).all() and (letters[ends + 1] == _OPEN).all()
-        if apart and len(entries := entry.decode_lines(lines)) == count:
-            found += entries
-            numbers += range(number, number + count)
-            return count
-    except entry.WRONG:
-        pass
-    half = lines.find(b"\n", len(lines) // 2) + 1
-    if len(lines) > _LEAST[0] and 0 < half < len(lines):
-        first = _decode(lines[:half], number, found, numbers)
-        _decode(lines[half:], number + first, found, numbers)
-    return count
-
-
 def _columns(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa.Table]:
     """Whether each entry is usual; the rows of those that are, without their lines."""
     try:
         return _usual_rows(entries, source)
     except _ODD:
         half = len(entries) // 2
-        if half < _LEAST[1]:
+        if half < _LEAST:
             return np.zeros(len(entries), bool), _usual_rows([], source)[1]
         usual, rows = zip(_columns(entries[:half], source), _columns(entries[half:], source), strict=True)
         return np.concatenate(usual), pa.concat_tables(rows).unify_dictionaries()
@@ -137,41 +160,37 @@ def _columns(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa.Ta
 def _usual_rows(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa.Table]:
     """The same; raises one of `_ODD` where any of them holds something that cannot be decoded."""
     origins, labels = _Numbers(), _Numbers()
-    of_origin = [origins[bytes(one.resource), one.logName, one.severity] for one in entries]
-    of_labels = [labels[bytes(one.labels)] for one in entries]
+    of_origin = np.array([origins[bytes(one.resource), one.logName, one.severity] for one in entries], np.int64)
+    of_labels = np.array([labels[bytes(one.labels)] for one in entries], np.int64)
     places, told = [entry.origin(*key) for key in origins], entry.labels_in(list(labels))
     bodies = [b"" if one.textPayload is not None else bytes(one.jsonPayload) for one in entries]
-    stamps, received = (
-        pa.array([getattr(one, name) for one in entries], pa.string()) for name in ("timestamp", "receiveTimestamp")
-    )
+    stamps = pa.array([one.timestamp for one in entries], pa.string())
+    received = pa.array([one.receiveTimestamp for one in entries], pa.string())
     usual = _are_times(stamps) & (_are_times(received) | received.is_null().to_numpy(zero_copy_only=False))
-    simple = [
-        places[origin] is not None
-        and told[label] is not None
-        and (not body or _is_plain(body))
-        and not (one.protoPayload or one.split or one.entries or one.nextPageToken)
-        for one, origin, label, body in zip(entries, of_origin, of_labels, bodies, strict=True)
-    ]
-    usual &= np.array(simple, bool)
+    usual &= _flags(place is not None for place in places)[of_origin] & _flags(told.usual)[of_labels]
+    usual &= _are_plain(bodies)
+    usual &= _flags(not (one.protoPayload or one.split or one.entries or one.nextPageToken) for one in entries)
     if not usual.all():
         keep = np.flatnonzero(usual)
-        stamps, received = stamps.take(keep), received.take(keep)
-        entries, bodies, of_origin, of_labels = (
-            [values[at] for at in keep.tolist()] for values in (entries, bodies, of_origin, of_labels)
+        stamps, received, of_origin, of_labels = (
+            stamps.take(keep),
+            received.take(keep),
+            of_origin[keep],
+            of_labels[keep],
         )
+        entries, bodies = ([values[at] for at in keep.tolist()] for values in (entries, bodies))
     message, payload = _contents(entries, bodies)
-    every = range(len(entries))
     columns = {
         "time": stamps.cast(schema.TIME),
         "time_granularity": _repeated(GRANULARITY, np.maximum(_lengths(stamps) - _SECOND - 1, 0)),
         "receive_time": received.cast(schema.TIME),
         "insert_id": pa.array([one.insertId for one in entries], pa.string()),
-        "node": _repeated([told[of_labels[at]][1] or places[of_origin[at]][-2] for at in every], every),
-        "stream": _repeated([places[of_origin[at]][-1] or told[of_labels[at]][2] for at in every], every),
+        "node": _either(told.nodes, of_labels, [place and place[-2] for place in places], of_origin),
+        "stream": _either([place and place[-1] for place in places], of_origin, told.streams, of_labels),
         "message": message,
         "payload": payload,
-        "labels": pa.array([told[label][0] for label in of_labels], pa.string()),
-        "source": _repeated([source], np.zeros(len(entries), np.int32)),
+        "labels": pa.array(told.texts, pa.string()).take(of_labels),
+        "source": _repeated([source], np.zeros(len(entries), np.int64)),
     }
     for at, name in enumerate(entry.ORIGIN):
         columns[name] = _repeated([place and place[at] for place in places], of_origin)
@@ -186,9 +205,18 @@ class _Numbers(dict):
         return self[key]
 
 
-def _is_plain(body: bytes) -> bool:
-    """Whether a payload is an object and no event."""
-    return body[:1] == b"{" and not (_EVENT[0] in body or _EVENT[1] in body)
+def _flags(values: Iterable[bool]) -> np.ndarray:
+    return np.fromiter(values, bool)
+
+
+def _are_plain(bodies: list[bytes]) -> np.ndarray:
+    """Whether each payload is none, or an object and no event."""
+    plain = [body[:1] in (b"", b"{") for body in bodies]
+    everything = b"".join(bodies)
+    for mark in _EVENT:
+        if mark in everything:
+            plain = [good and mark not in body for good, body in zip(plain, bodies, strict=True)]
+    return _flags(plain)
 
 
 def _are_times(texts: pa.StringArray) -> np.ndarray:
@@ -217,10 +245,14 @@ def _contents(entries: list[entry.Entry], bodies: list[bytes]) -> tuple[pa.Array
     return pa.array(messages, pa.string()), pa.array(payloads, pa.string())
 
 
-def _repeated(values: list, numbers) -> pa.DictionaryArray:
+def _either(first: list[str | None], of_first, second: list[str | None], of_second) -> pa.DictionaryArray:
+    """What the first values have, or else the second."""
+    filled = _flags(bool(value) for value in first)
+    return _repeated([*first, *second], np.where(filled[of_first], of_first, len(first) + of_second))
+
+
+def _repeated(values: list[str | None], numbers: np.ndarray) -> pa.DictionaryArray:
     """The values with these numbers, as a dictionary of those that differ."""
     places = _Numbers()
-    found = np.array([-1 if value is None else places[value] for value in values], np.int32)[
-        np.asarray(numbers, np.int64)
-    ]
+    found = np.array([-1 if value is None else places[value] for value in values], np.int32)[numbers]
     return pa.DictionaryArray.from_arrays(pa.array(found, mask=found < 0), pa.array(list(places), pa.string()))

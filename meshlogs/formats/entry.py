@@ -115,6 +115,15 @@ class Labels(NamedTuple):
     legacy: dict[str, str]
 
 
+class ManyLabels(NamedTuple):
+    """What many labels say, of those that are usual."""
+
+    usual: list[bool]
+    texts: list[str | bytes | None]
+    nodes: list[str | None]
+    streams: list[str | None]
+
+
 def decode(data: bytes) -> Entry:
     """The entry in a JSON object's text. Raises msgspec.DecodeError where `loosely` may still succeed."""
     return _entry.decode(data)
@@ -137,25 +146,30 @@ def origin(resource: bytes, log_name: str | None, severity: str | None) -> tuple
     return log_name, log_id, severity or "DEFAULT", *place, _stream(log_id)
 
 
-def labels_in(raws: list[bytes]) -> list[tuple | None]:
-    """(text, node, stream) of labels, which are spelled so; None for those that are unusual."""
+def labels_in(raws: list[bytes]) -> ManyLabels:
+    """What labels say that are spelled so."""
     joined = b"[" + b",".join(raw or b"{}" for raw in raws) + b"]"
     # Texts without escapes have one spelling, and each key that comes out was there once.
-    if not any(odd in joined for odd in (b"\\", b"container.googleapis.com/")):
+    if not any(odd in joined for odd in (b"\\", b'"fluentd', b"container.googleapis.com/")):
         with suppress(*WRONG):
             found = _label_lists.decode(joined)
             if msgspec.json.encode(found) == joined:
-                pairs = zip(raws, found, strict=True)
-                return [(raw.decode() if labels else None, _node(labels), None) for raw, labels in pairs]
-    return list(map(_labels_or_none, raws))
+                texts = [raw if labels else None for raw, labels in zip(raws, found, strict=True)]
+                nodes = [labels.get(NODE_LABEL) for labels in found]
+                return ManyLabels([True] * len(raws), texts, nodes, [None] * len(raws))
+    told = list(map(_labels_or_none, raws))
+    return ManyLabels(
+        [one is not None for one in told],
+        *([one and getattr(one, name) for one in told] for name in ("text", "node", "stream")),
+    )
 
 
-def _labels_or_none(raw: bytes) -> tuple | None:
+def _labels_or_none(raw: bytes) -> Labels | None:
     try:
         told = _labels(raw)
     except WRONG:
         return None
-    return None if told.legacy else (told.text, told.node, told.stream)
+    return None if told.legacy else told
 
 
 def loosely(value: dict) -> Entry:
