@@ -45,7 +45,7 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """
     dated = evidence["time_upper"].notna() | evidence["kind"].isin(["app_logged", "refused_undated"])
     usable = evidence["pod"].notna() & dated
-    rows = evidence.copy() if usable.all() else joins.taken(evidence, np.flatnonzero(usable))
+    rows = evidence.reset_index(drop=True) if usable.all() else joins.taken(evidence, np.flatnonzero(usable))
     rows = _fill_namespace(rows, pods)
     rows = _fill_cluster(rows, pods)
     rows = _fill_uid(rows, pods)

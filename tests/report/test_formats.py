@@ -10,8 +10,8 @@ import pytest
 
 import meshlogs as ml
 from meshlogs.errors import InputError
-from meshlogs.report import machine, ticket
-from meshlogs.report.interactive import timeline_data
+from meshlogs.report import Section, machine, render, ticket
+from meshlogs.report.interactive import MOST, timeline_data
 
 from .hostile import NASTY, hostile, many
 from .test_report import Nesting
@@ -94,6 +94,16 @@ def test_ten_thousand_starts_fit_in_a_mail(fleet, tmp_path):
     packed = re.search(r'id="timeline-data">([^<]*)<', page.read_text()).group(1)
     data = json.loads(gzip.decompress(base64.b64decode(packed)))
     assert len(data["starts"]) == len(large.starts) == data["total"]
+
+
+def test_of_more_starts_than_a_page_holds_the_worst_are_there_and_the_others_counted(fleet):
+    large = many(fleet, 25_000 // len(fleet.starts) + 1)
+    data = timeline_data(large)
+    shown = [data["strings"][row[6]] for row in data["starts"]]
+    assert len(shown) == MOST < data["total"] == len(large.starts)
+    assert shown.count("harmed") == (large.starts["outcome"] == "harmed").sum()
+    pods = Section("pods", "Which pods", '<div id="timeline" class="live"></div>')
+    assert len(render([pods], "Many", data)) < 5_000_000
 
 
 def test_the_timeline_holds_exact_times_and_the_worst_first(guide):
