@@ -42,6 +42,12 @@ def incidence_by(starts: pd.DataFrame, by=BY) -> pd.DataFrame:
     return schema.conform(table.reset_index(drop=True), schema.incidence(by), "incidence")
 
 
+def total(starts: pd.DataFrame) -> dict:
+    """Counts, shares and confidence interval of all starts together, without their windows; empty for no start."""
+    counts = finish(tally(starts.assign(all="all"), ["all"]), ["all"])
+    return counts.iloc[0].to_dict() if len(counts) else {}
+
+
 def tally(starts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Counts of these starts by the grouping columns; `open` are the undetermined starts at risk."""
     at_risk, outcome = starts["at_risk"].astype(bool), starts["outcome"]

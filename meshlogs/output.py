@@ -12,7 +12,7 @@ from meshlogs.errors import InputError
 from meshlogs.formats import NOTHING, bulk
 from meshlogs.pipeline import Export, Fleet
 from meshlogs.remedies import wait_for_proxy
-from meshlogs.report import summary, write_report
+from meshlogs.report import Once, summary, write_report
 
 # What an export is converted to.
 LAYOUTS = {
@@ -30,7 +30,7 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
 
     `report` goes on to `write_report`: paths, since, until, own.
     """
-    out = _folder(out)
+    out, fleet = _folder(out), Once(fleet)
     tables = {
         "errors": (fleet.errors, schema.ERRORS),
         "starts": (fleet.starts, schema.STARTS),

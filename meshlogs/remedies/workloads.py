@@ -56,7 +56,8 @@ class Workload:
     @cached_property
     def harmed_starts(self) -> dict[str, int]:
         """Starts by harm: with at least one refused connection of that verdict, or stalled in Init."""
-        of = {name: set(self.errors.loc[self.errors["verdict"] == name, "start_id"]) for name in HARMS}
+        verdict, start = (self.errors[name].to_numpy(object) for name in ("verdict", "start_id"))
+        of = {name: set(start[verdict == name]) for name in HARMS}
         of["init_race"] |= set(self.starts.loc[self.starts["outcome"] == "init_stalled", "start_id"])
         return {name: len(found) for name, found in of.items()}
 

@@ -36,7 +36,7 @@ def write_report(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     by = list(by)
-    fleet = _Once(fleet)
+    fleet = Once(fleet)
     page = out / "report.html"
     parameters = {"PATHS": [str(path) for path in paths], "SINCE": since, "UNTIL": until, "BY": by}
     _write(out / "report.md", ticket(fleet, by))
@@ -50,8 +50,8 @@ def write_report(
     return page
 
 
-class _Once:
-    """A fleet whose incidence tables are each counted once: page, ticket and machine form ask for the same."""
+class Once:
+    """A fleet whose incidence tables are each counted once: tables, page, ticket and machine form ask for the same."""
 
     def __init__(self, fleet):
         self._fleet, self._tables = fleet, {}
@@ -71,4 +71,4 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", errors="replace")
 
 
-__all__ = ["SECTIONS", "Section", "machine", "sections", "summary", "terminal_table", "ticket", "write_report"]
+__all__ = ["SECTIONS", "Once", "Section", "machine", "sections", "summary", "terminal_table", "ticket", "write_report"]

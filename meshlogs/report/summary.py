@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from meshlogs.incidence import incidence_by
+from meshlogs.incidence import total
 
 _VERDICTS = (
     "startup_race", "init_race", "proxy_outage", "shutdown_race", "upstream", "local", "no_sidecar", "undetermined",
@@ -16,8 +16,7 @@ def summary(fleet) -> dict:
     (verdict → count), suspected, share_lower, share_upper, ci_lower, ci_upper, rejects, finding.
     """
     starts, errors = fleet.starts, fleet.errors
-    total = incidence_by(starts.assign(all="all"), ["all"])
-    row = total.iloc[0] if len(total) else {}
+    row = total(starts)
     names = ("starts", "meshed", "at_risk", "harmed", "exposed", "safe", "init_stalled", "undetermined")
     counts: dict = {name: int(row[name]) if len(row) else 0 for name in names}
     counts["not_meshed"] = int((starts["outcome"] == "not_meshed").sum())
