@@ -200,7 +200,7 @@ class _Workers:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pipesize=1 << 20,
+            pipesize=1 << 20,  # else the one that reads, which has other work, would be asked for each 64 kB
             env=os.environ | {"PYTHONPATH": path},
         )
         self._all.append(process)
