@@ -248,8 +248,8 @@ From {small} MB to {large} MB; what is left is the fixed cost (starting Python a
 - A line is parsed only if its bytes may matter: one search by hyperscan for all patterns and, on the way, where each line
   says its container and its time. First and last lines of each container and hour are kept as proof that it logged.
 - Evidence is taken in the workers, and only evidence comes back, so memory does not grow with the logs.
-- `convert` does parse every line into the canonical table, in Python objects; a database that loads only what is asked for is
-  faster at that.
+- `convert` does parse every line: usual ones many at a time, into Arrow columns that are written as they are, all others
+  one after another. It also finds repeats, and compresses what a database's load only holds in memory.
 """
 
 

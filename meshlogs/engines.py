@@ -197,7 +197,11 @@ class _Workers:
         command = [sys.executable, "-c", "from meshlogs.engines import serve; serve()"]
         path = os.pathsep.join([*filter(None, sys.path)])
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": path}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pipesize=1 << 20,  # else the one that reads, which has other work, would be asked for each 64 kB
+            env=os.environ | {"PYTHONPATH": path},
         )
         self._all.append(process)
         return process

@@ -25,8 +25,8 @@ _LENGTH = struct.Struct("<Q")
 # Rows of entries and events: so many at most wait for their evidence to be taken; with fewer than the second, others'
 # are waited for, since the taking costs the same for a few as for some thousands.
 BATCH, FEW = 20_000, 300
-# Parts of a file whose rows are all wanted, which take many times as much memory as the file.
-ROWS_STRETCH = 16 << 20
+# Parts of a file whose rows are all wanted: those of a few parts are in memory.
+ROWS_STRETCH = 8 << 20
 
 
 class Task(NamedTuple):

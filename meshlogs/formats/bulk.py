@@ -159,37 +159,34 @@ def _columns(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa.Ta
 
 def _usual_rows(entries: list[entry.Entry], source: str) -> tuple[np.ndarray, pa.Table]:
     """The same; raises one of `_ODD` where any of them holds something that cannot be decoded."""
-    origins, labels = _Numbers(), _Numbers()
+    origins = _Numbers()
     of_origin = np.array([origins[bytes(one.resource), one.logName, one.severity] for one in entries], np.int64)
-    of_labels = np.array([labels[bytes(one.labels)] for one in entries], np.int64)
-    places, told = [entry.origin(*key) for key in origins], entry.labels_in(list(labels))
+    places = [entry.origin(*key) for key in origins]
+    told = entry.labels_in([bytes(one.labels) for one in entries])
     bodies = [b"" if one.textPayload is not None else bytes(one.jsonPayload) for one in entries]
     stamps = pa.array([one.timestamp for one in entries], pa.string())
     received = pa.array([one.receiveTimestamp for one in entries], pa.string())
     usual = _are_times(stamps) & (_are_times(received) | received.is_null().to_numpy(zero_copy_only=False))
-    usual &= _flags(place is not None for place in places)[of_origin] & _flags(told.usual)[of_labels]
+    usual &= _flags(place is not None for place in places)[of_origin] & _flags(told.usual)
     usual &= _are_plain(bodies)
     usual &= _flags(not (one.protoPayload or one.split or one.entries or one.nextPageToken) for one in entries)
     if not usual.all():
         keep = np.flatnonzero(usual)
-        stamps, received, of_origin, of_labels = (
-            stamps.take(keep),
-            received.take(keep),
-            of_origin[keep],
-            of_labels[keep],
-        )
-        entries, bodies = ([values[at] for at in keep.tolist()] for values in (entries, bodies))
+        stamps, received, of_origin = stamps.take(keep), received.take(keep), of_origin[keep]
+        entries, bodies, *told = ([values[at] for at in keep.tolist()] for values in (entries, bodies, *told))
+        told = entry.ManyLabels(*told)
     message, payload = _contents(entries, bodies)
+    every = np.arange(len(entries))
     columns = {
         "time": stamps.cast(schema.TIME),
         "time_granularity": _repeated(GRANULARITY, np.maximum(_lengths(stamps) - _SECOND - 1, 0)),
         "receive_time": received.cast(schema.TIME),
         "insert_id": pa.array([one.insertId for one in entries], pa.string()),
-        "node": _either(told.nodes, of_labels, [place and place[-2] for place in places], of_origin),
-        "stream": _either([place and place[-1] for place in places], of_origin, told.streams, of_labels),
+        "node": _either(told.nodes, every, [place and place[-2] for place in places], of_origin),
+        "stream": _either([place and place[-1] for place in places], of_origin, told.streams, every),
         "message": message,
         "payload": payload,
-        "labels": pa.array(told.texts, pa.string()).take(of_labels),
+        "labels": pa.array(told.texts, pa.string()),
         "source": _repeated([source], np.zeros(len(entries), np.int64)),
     }
     for at, name in enumerate(entry.ORIGIN):
