@@ -10,6 +10,7 @@ from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
 from meshlogs import times
+from meshlogs.incidence import incidence_by, total
 
 FROM_ELSEWHERE = ["source", "line"]
 
@@ -117,3 +118,11 @@ def test_the_same_files_twice_are_one(tmp_path, samples):
 def test_a_dump_of_kubectl_joins_the_logs_of_its_cluster(fleet):
     assert fleet.starts["cluster"].notna().all()
     assert fleet.starts["has_pod_spec"].sum() == 39  # the pods of pods.json; two were deleted before it was made
+
+
+def test_the_total_is_the_incidence_of_one_group_of_all(fleet):
+    (row,) = incidence_by(fleet.starts.assign(all="all"), ["all"]).to_dict("records")
+    counted = total(fleet.starts)
+    shared = [name for name in counted if name != "open"]  # which only counts on the way to shares
+    assert [counted[name] for name in shared] == [row[name] for name in shared]
+    assert total(fleet.starts.head(0)) == {}

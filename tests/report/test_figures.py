@@ -5,6 +5,7 @@ import re
 from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
+import pandas as pd
 
 from meshlogs import plots
 from meshlogs.report.figures import figure
@@ -51,3 +52,9 @@ def test_night_is_what_drawing_in_the_dark_gives():
     meant = {}
     for name, color in plots._LIGHT.items():
         assert meant.setdefault(color, plots._DARK[name]) == plots._DARK[name]
+
+
+def test_a_waterfall_of_many_starts_stays_small(fleet):
+    many = pd.concat([fleet.starts] * 300, ignore_index=True)
+    html = figure(lambda: plots.plot_waterfall(many), "many starts")
+    assert len(html) < 800_000
