@@ -254,12 +254,14 @@ def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     upper = rows["time_upper"][shown].groupby(pair).min()
     table = rows.loc[~pair.duplicated(), ["start_id", "container"]].reset_index(drop=True).loc[upper.index]
     table["upper"] = upper
-    table["created"] = rows["time_lower"][rows["kind"] == "container_created"].groupby(pair).min()
+    created = rows["time_lower"][rows["kind"] == "container_created"].groupby(pair).min()
+    table["created"] = created.reindex(table.index)
     told = rows[began]
     told = told[~restarted(told["value"])]
     # An exact event follows the start it tells of; a status holds the start's own second.
     slack = np.where((told["time_lower"] == told["time_upper"]), STARTED_SLACK, 0)
-    table["told"] = (told["time_lower"] - pd.to_timedelta(slack, unit="ns")).groupby(pair).min()
+    earliest = told["time_lower"] - pd.to_timedelta(slack, unit="ns")
+    table["told"] = earliest.groupby(pair).min().reindex(table.index)
     scheduled = placed[placed["kind"] == "scheduled"].groupby("start_id")["time_lower"].min()
     table["scheduled"] = schema.lookup(table["start_id"], scheduled)
     table["lower"] = pd.Series(pd.NaT, index=table.index, dtype=times.COLUMN)
@@ -268,7 +270,7 @@ def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
         table["lower"] = table["lower"].fillna(value.where(value <= table["upper"]))
     kinds = rows["container_kind"].dropna()
     kinds = kinds[~pair[kinds.index].duplicated()]
-    table["kind"] = pd.Series(kinds.to_numpy(object), pair[kinds.index])
+    table["kind"] = pd.Series(kinds.to_numpy(object), pair[kinds.index]).reindex(table.index)
     table = table.sort_values(["start_id", "container"], ignore_index=True).astype({"container": "str", "kind": object})
     init = joins.asked_once(
         tuple.__contains__, schema.lookup(table["start_id"], specs["init_names"]), table["container"]
