@@ -162,7 +162,7 @@ def _window(ax, start: pd.Series, second, last: float) -> None:
     begin = most[0] if most[0] is not None else sure[0]
     end = last if most[1] is None else most[1]
     if begin is not None and end > begin and sure[1] is not None:
-        ax.axvspan(begin, end, facecolor="none", edgecolor=RED, alpha=0.7, hatch="..", linewidth=0, zorder=0,
+        ax.axvspan(begin, end, facecolor="none", edgecolor=RED, alpha=0.5, hatch="\\\\", linewidth=0, zorder=0,
                    label="race window (at most)")  # fmt: skip
 
 
