@@ -23,6 +23,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import cluster
 import psutil
 import scale
 
@@ -235,7 +236,7 @@ the process with its children.
 
 ## What a further gigabyte costs
 
-From {small} MB to {large} MB; what is left is the fixed cost (starting Python and the workers, the page, the notebook).
+From {small} MB to {large} MB; what is left is the fixed cost (starting Python and a worker, the page, the notebook).
 
 | task | a further GB, duckdb's load = 1 | fixed cost | peak memory at {large} MB |
 |---|---|---|---|
@@ -245,9 +246,11 @@ From {small} MB to {large} MB; what is left is the fixed cost (starting Python a
 
 ## Why
 
-- A line is parsed only if its bytes may matter: one search by hyperscan for all patterns and, on the way, where each line
-  says its container and its time. First and last lines of each container and hour are kept as proof that it logged.
-- Evidence is taken in the workers, and only evidence comes back, so memory does not grow with the logs.
+- A line is parsed only if its bytes may matter: one search by hyperscan for all patterns. Which container wrote each line,
+  and when, is told by comparing blocks of bytes as arrays, without a step in Python for each line; that is most of what
+  is left. The first and last line of each container and hour are kept as proof that it logged.
+- Evidence is taken where the lines are read, and only evidence comes together, each fact once, so memory grows with what
+  matters and not with the logs.
 - `convert` does parse every line: usual ones many at a time, into Arrow columns that are written as they are, all others
   one after another. It also finds repeats, and compresses what a database's load only holds in memory.
 """
@@ -284,6 +287,7 @@ def main() -> None:
     PAGE.write_text(page(full, sized, given.megabytes, given.rounds), encoding="utf-8")
     figure(sized)
     scale.add(PAGE, given.evidence, given.rounds)
+    cluster.add(PAGE, generate, max(given.sizes), given.rounds)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ from meshlogs import coverage, evidence, parts, schema, times
 from meshlogs.evidence import presence, proxy
 from meshlogs.progress import progress
 
+# Facts: beyond so many, those that came again are dropped while the reading goes on.
+MANY = 20_000
+
 
 class Gathered(NamedTuple):
     """What an export came to."""
@@ -46,6 +49,7 @@ class _Together:
         self._counts: list[pd.DataFrame] = []
         self._files: dict[str, dict] = {}
         self._lines: Counter = Counter()
+        self._limit = MANY
 
     def add(self, source: str, part: parts.Part) -> None:
         """Take in the next part of a file."""
@@ -61,7 +65,10 @@ class _Together:
             self._tables[name].append(tables[name])
         self._counts.append(tables["counts"])
         self._facts.append(tables["evidence"])
-        self._waiting.append(tables)
+        self._waiting.append({name: tables[name] for name in ("log_entries", "events")})
+        if sum(map(len, self._facts)) > self._limit:
+            self._facts = [self._distinct()]
+            self._limit = max(MANY, 2 * len(self._facts[0]))
         if sum(len(one["log_entries"]) + len(one["events"]) for one in self._waiting) >= parts.BATCH:
             self._extract()
 
@@ -78,17 +85,22 @@ class _Together:
         pods = pods_once(self._tables["pods"])
         rejects = rejects_in_order(self._tables["rejects"])
         facts = evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), pods)
-        facts = parts.joined([*self._facts, facts], schema.EVIDENCE)
-        self._facts = []
-        facts, repeats = _once(facts)
-        facts = presence.thin(proxy.thin(facts))
+        self._facts.append(facts)
         return Gathered(
             pd.DataFrame(list(self._files.values()), columns=["source", "form", "records", "rejects"]),
-            evidence.grouped(facts),
+            evidence.grouped(self._distinct()),
             pods,
             rejects,
-            coverage.add_up([*self._counts, repeats]),
+            coverage.add_up(self._counts),
         )
+
+    def _distinct(self) -> pd.DataFrame:
+        """The facts so far, each once; that some came again is counted."""
+        facts = parts.joined(self._facts, schema.EVIDENCE)
+        self._facts = []
+        facts, repeats = _once(facts)
+        self._counts.append(repeats)
+        return presence.thin(proxy.thin(facts))
 
 
 def pods_once(tables: list[pd.DataFrame]) -> pd.DataFrame:
