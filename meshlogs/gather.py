@@ -91,7 +91,7 @@ class _Together:
             evidence.grouped(self._distinct()),
             pods,
             rejects,
-            coverage.add_up(self._counts),
+            self._counts[0],
         )
 
     def _distinct(self) -> pd.DataFrame:
@@ -99,7 +99,7 @@ class _Together:
         facts = parts.joined(self._facts, schema.EVIDENCE)
         self._facts = []
         facts, repeats = _once(facts)
-        self._counts.append(repeats)
+        self._counts = [coverage.add_up([*self._counts, repeats])]
         return presence.thin(proxy.thin(facts))
 
 
