@@ -26,6 +26,7 @@ _WINDOWS = (256, 1024)
 _LENGTHS = (29, 28, 27, 26, 25, 24, 23, 22, 21, 19)
 _LONGEST = max(_LENGTHS)
 _DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, *range(20, 29)])
+_THREE = np.uint64(0xFFFFFF)
 _SIGNS = {4: b"-", 7: b"-", 10: b"T", 13: b":", 16: b":"}
 
 
@@ -85,15 +86,13 @@ class Lines:
         size = len(letters)
         self._all = np.frombuffer(base, np.uint8)
         self._words = np.ndarray(len(base) - 7, "<u8", base, strides=(1,))
-        places = _positions(letters)
-        found = letters[places]
-        self.ends = places[found == _NEWLINE]
+        places = _positions(letters, _NEWLINE, _OPEN)
+        ends = letters[places] == _NEWLINE
+        self.ends = places[ends]
         if not size or letters[-1] != _NEWLINE:
             self.ends = np.append(self.ends, size)
         self.starts = np.concatenate([[0], self.ends[:-1] + 1])
-        resources = self._resources(places[found == _OPEN])
-        stamps, lengths = self._stamps(places[found == _ZULU])
-        self._tell(resources, stamps, lengths)
+        self._tell(self._resources(places[~ends]), *self._stamps(self._zulus()))
 
     def text(self, line: int) -> bytes:
         """A line, without its end."""
@@ -122,6 +121,17 @@ class Lines:
         self.usual = np.flatnonzero(usual)[good]
         self.keys, self.times = keys[good], moments[good]
         self._at, self._sizes = resources[good], sizes[good]
+
+    def _zulus(self) -> np.ndarray:
+        """The letters Z that may end a time: those at the ends of the lines if all have one there, else all there are.
+
+        A time right before the last brace is the entry's own, whatever others the line holds.
+        """
+        last = self.ends - 3
+        last -= self.letters[last + 2] == _RETURN
+        if last[0] > 0 and (self._words[last] & _THREE == _word(b'Z"}\0\0\0\0\0')).all():
+            return last
+        return _positions(self.letters, _ZULU)
 
     def _resources(self, braces: np.ndarray) -> np.ndarray:
         """Those braces that open a resource with labels or a type."""
@@ -198,14 +208,14 @@ def _midnight(date: int) -> int:
     return times.NAT if end == times.NAT else begin
 
 
-def _positions(letters: np.ndarray) -> np.ndarray:
-    """Where a line ends, a brace opens or a Z stands; in pieces that stay in the processor's cache."""
-    found = []
+def _positions(letters: np.ndarray, *values: int) -> np.ndarray:
+    """Where these letters stand; in pieces that stay in the processor's cache."""
+    found = [np.zeros(0, np.int64)]
     for at in range(0, len(letters), _PIECE):
         piece = letters[at : at + _PIECE]
-        hit = piece == _NEWLINE
-        hit |= piece == _OPEN
-        hit |= piece == _ZULU
+        hit = piece == values[0]
+        for value in values[1:]:
+            hit |= piece == value
         found.append(np.flatnonzero(hit) + at)
     return np.concatenate(found)
 
