@@ -25,7 +25,7 @@ from meshlogs.parts import Part, Task, load
 # Below this a worker's start takes longer than the work.
 SMALL = 48 << 20
 _LENGTH = struct.Struct("<Q")
-_OK, _FAILED = b"+", b"-"
+_READY, _OK, _FAILED = b"!", b"+", b"-"
 
 
 class Local:
@@ -43,7 +43,9 @@ class Local:
             yield from map(load, tasks)
             return
         count = min(self.workers, len(tasks))
-        with _Workers(count - 1) as workers, ThreadPoolExecutor(count - 1) as threads:
+        workers = _Workers(count - 1)
+        # A thread takes its first task once its worker is there: until then they are read here.
+        with ThreadPoolExecutor(count - 1, initializer=workers.begin) as threads, workers:
             # A few tasks ahead, not all: what is done waits in memory.
             rest = iter(tasks)
             waiting = deque((task, threads.submit(workers.load, task)) for task in islice(rest, 2 * count))
@@ -159,21 +161,31 @@ class _Workers:
 
     def __init__(self, count: int):
         self.count = count
+        self._starting: queue.SimpleQueue = queue.SimpleQueue()
         self._free: queue.SimpleQueue = queue.SimpleQueue()
         self._all: list[subprocess.Popen] = []
+        self._ended = False
 
     def __enter__(self):
         for _ in range(self.count):
-            self._free.put(self._start())
+            self._starting.put(self._start())
         return self
 
     def __exit__(self, *_):
+        self._ended = True
         for process in self._all:
             process.kill()
             process.wait()
             process.stdout.close()
             with suppress(BrokenPipeError):  # a task may be on its way still
                 process.stdin.close()
+
+    def begin(self) -> None:
+        """Wait until one more worker is there, or all are ended."""
+        process = self._starting.get()
+        with suppress(ValueError):  # closed meanwhile
+            process.stdout.read(len(_READY))
+        self._free.put(process)
 
     def load(self, task: Task) -> Part:
         """The part of a task; a worker that dies is replaced, and the task tried once more."""
@@ -183,7 +195,9 @@ class _Workers:
                 sign, answer = _ask(process, task)
             except (OSError, EOFError):
                 process.kill()
-                process = self._start()
+                if not self._ended:
+                    process = self._start()
+                    process.stdout.read(len(_READY))
                 continue
             finally:
                 self._free.put(process)
@@ -225,6 +239,8 @@ def serve() -> None:
     pa.set_memory_pool(pa.system_memory_pool())  # the usual one keeps what it once had
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing else may write there
+    answers.write(_READY)
+    answers.flush()
     for line in sys.stdin.buffer:
         try:
             sign, answer = _OK, load(Task(**json.loads(line))).to_bytes()

@@ -141,13 +141,16 @@ def test_workers_give_the_tables_of_one_process(tmp_path, monkeypatch):
     shards(tmp_path)
     alone = gathered(tmp_path)
     monkeypatch.setattr(engines, "SMALL", 0)
-    same(gathered(tmp_path, engine=engines.Local(2)), alone)
+    same(gathered(tmp_path, engine=engines.Local(3)), alone)
+    monkeypatch.setattr(engines, "_help", lambda _: None)
+    same(gathered(tmp_path, engine=engines.Local(3)), alone)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_then_told(tmp_path, monkeypatch):
     shards(tmp_path)
     alone = gathered(tmp_path)
     monkeypatch.setattr(engines, "SMALL", 0)
+    monkeypatch.setattr(engines, "_help", lambda _: None)  # all is left to the workers
     ask, killed = engines._ask, []
 
     def kill_once(process, task):
@@ -169,6 +172,9 @@ def test_an_error_in_a_worker_is_the_callers(tmp_path, monkeypatch):
     (tmp_path / "README.txt").write_text("no export")
     monkeypatch.setattr(engines, "SMALL", 0)
     strict = [parts.Task(str(path), path.name, strict=True) for path in sorted(tmp_path.iterdir())]
+    with pytest.raises(ml.InputError, match="no known form"):
+        list(engines.Local(2).load(strict))
+    monkeypatch.setattr(engines, "_help", lambda _: None)
     with pytest.raises(ml.InputError, match="no known form"):
         list(engines.Local(2).load(strict))
 

@@ -3,15 +3,15 @@
 import re
 from collections.abc import Callable, Iterable
 
-# Building the search takes longer than so many texts take without it.
-WORTHWHILE = 3_000
+# Building the search takes longer than so many questions (some four for each text) take without it.
+WORTHWHILE = 12_000
 _GROUP_NAME = re.compile(r"\(\?P<\w+>")
 # Long counted repeats take long to build; without the count they match more, which is no harm here.
 _REPEAT = re.compile(r"\{([01]),\d{2,}\}")
 
 
 class Prefilter:
-    """Tells which patterns may match a text; never too few. All of them until many texts have been asked about.
+    """Tells which patterns may match a text; never too few. All of them until many questions have been asked.
 
     The search is hyperscan's prefilter mode, which takes lookarounds for matching; texts beyond ASCII, where its
     letters and Python's might differ, get all patterns, and so do platforms without it.
