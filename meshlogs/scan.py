@@ -1,10 +1,11 @@
 """Finding what matters in files of log entries, one a line, without parsing every line.
 
-A line is parsed if its raw bytes might matter to any step (`evidence.suspects`), if it is the first or the last of a
-container in its hour (proof that the container logged), if it is a proxy's own, an event or about a pod; of a proxy's
-access log only the first and last request of each minute. The others are counted by container and hour. What is parsed
-then goes the same way as a file read whole, so the result is the same; one thing differs: a line that begins
-and ends as an object, is broken between, and holds nothing suspect, is counted and not rejected.
+A line is parsed if its raw bytes might matter to any step (`evidence.suspects`), or if it is a proxy's own, an event or
+about a pod; of a proxy's access log only the first and last request of each minute. Of the others it is told by their
+bytes (`blocks.Lines`) which container wrote them and when: they are counted by container and hour, and the first and last
+prove that it logged. What is parsed goes the same way as a file read whole, so the result is the same; one thing
+differs: a line that begins and ends as an object, is broken between, and holds nothing suspect, is counted and not
+rejected.
 """
 
 import json
@@ -137,7 +138,7 @@ class _Look:
         suspects = _engine()(block.data)
         resources, moments = self._placed(lines)
         self._count(lines, resources, moments)
-        wanted = self._wanted(lines, resources, suspects)
+        wanted = self._wanted(lines, resources, moments, suspects)
         for line, resource, moment in zip(wanted, resources[wanted].tolist(), moments[wanted].tolist(), strict=True):
             text = lines.text(line)
             if resource >= 0:
@@ -184,29 +185,26 @@ class _Look:
         if (np.diff(moments[order]) < 0).any():
             order = order[np.argsort(moments[order], kind="stable")]
         hours, hour = np.unique(moments[order] // _HOUR, return_inverse=True)
-        cells = resources[order] * len(hours) + hour
-        counts = np.bincount(cells)
-        first, last = np.empty((2, len(counts)), np.int64)
+        found, cells = np.unique(resources[order] * len(hours) + hour, return_inverse=True)
+        first, last = np.empty((2, len(found)), np.int64)
         # Of several values for one place the last one stays.
         first[cells[::-1]], last[cells] = order[::-1], order
-        found = np.flatnonzero(counts)
-        early, late = first[found], last[found]
-        columns = (found // len(hours), hours[found % len(hours)], counts[found])
-        ends = (early, moments[early], late, moments[late])
-        for resource, hour, count, *begin_and_end in zip(
-            *(column.tolist() for column in (*columns, *ends)), strict=True
-        ):
-            self._cells[resource, hour].add(count, *begin_and_end, self.lines + 1, lines)
+        columns = (found // len(hours), hours[found % len(hours)], np.bincount(cells))
+        ends = (first, moments[first], last, moments[last])
+        for resource, hour, *told in zip(*(column.tolist() for column in (*columns, *ends)), strict=True):
+            self._cells[resource, hour].add(*told, self.lines + 1, lines)
 
-    def _wanted(self, lines: Lines, resources: np.ndarray, suspects: list[int]) -> list[int]:
+    def _wanted(self, lines: Lines, resources: np.ndarray, moments: np.ndarray, suspects: list[int]) -> list[int]:
         """The lines to parse now: suspects, those that do not tell whose they are, and others' that matter."""
         wanted = resources < 0
         wanted[lines.holding(suspects)] = True
         for line in np.flatnonzero(~wanted & np.append(self._special, True)[resources]).tolist():
-            wanted[line] = self._matters(lines.text(line), int(resources[line]), self.lines + 1 + line)
+            wanted[line] = self._matters(
+                lines.text(line), int(resources[line]), self.lines + 1 + line, int(moments[line])
+            )
         return np.flatnonzero(wanted).tolist()
 
-    def _matters(self, line: bytes, resource: int, number: int) -> bool:
+    def _matters(self, line: bytes, resource: int, number: int, moment: int) -> bool:
         """Whether a line that is no application's is to be parsed now; requests are kept until the end."""
         if self._kinds[resource][0] != "proxy_logs":
             return any(word in line for word in _OTHER)
@@ -218,9 +216,9 @@ class _Look:
             minute = self._requests.setdefault((resource, began[:16]), [(began, {}), (began, {})])
             for place, sooner in ((0, began < minute[0][0]), (1, began > minute[1][0])):
                 if sooner:
-                    minute[place] = (began, {number: line})
+                    minute[place] = (began, {number: (line, resource, moment)})
                 elif began == minute[place][0]:
-                    minute[place][1][number] = line
+                    minute[place][1][number] = (line, resource, moment)
         return False
 
     def _parse(self, number: int, line: bytes) -> None:
@@ -233,9 +231,9 @@ class _Look:
         kept = {}
         for (resource, _), seen in self._cells.items():
             kept |= {number: (text, resource, moment) for moment, number, text in (seen.first, seen.last)}
-        for (resource, _), minute in self._requests.items():
-            for number, text in (minute[0][1] | minute[1][1]).items():
-                kept.setdefault(number, (text, resource, _place_of(text)[1]))
+        for first, last in self._requests.values():
+            for number, told in (first[1] | last[1]).items():
+                kept.setdefault(number, told)
         logged = []
         for number in sorted(kept.keys() - self._parsed):
             text, resource, moment = kept[number]

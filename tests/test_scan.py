@@ -87,6 +87,14 @@ ODD = {
                 container="istio-proxy", second=n + 0.5) for n in range(50)],
         entry("r", "2026-03-02T09:00:03.1Z\tinfo\tEnvoy proxy is ready", container="istio-proxy"), entry("x", REFUSED),
     ),
+    "broken requests": lines_of(
+        *[entry(f"a{n}", f'[2026-03-02T09:00:{n:02}.123Z] "GET / HTTP/1.1" 200 - x outbound|80||svc 10.0.0.1:1',
+                container="istio-proxy", second=n + 0.5) for n in range(9)], entry("x", REFUSED),
+    ).replace('"insertId":"a0"', '"insertId":a0').replace('"insertId":"a8"', '"insertId":"a8" "b":'),
+    "many containers in many hours": lines_of(
+        *[entry(f"m{n}", "fine", pod=f"web-{n}", timestamp=f"20{n % 90:02}-01-01T00:00:00Z") for n in range(3000)],
+        entry("x", REFUSED),
+    ),
     "split entries": lines_of(
         *CHATTER, entry("s0", "dial tcp 10.0.0.9:6379: connect: connection ref", split={"uid": "u", "totalSplits": 2}),
         entry("s1", "used", split={"uid": "u", "index": 1, "totalSplits": 2}),
