@@ -2,8 +2,8 @@
 
 A line is parsed if its raw bytes might matter to any step (`evidence.suspects`), or if it is a proxy's own, an event or
 about a pod; of a proxy's access log only the first and last request of each minute. Of the others it is told by their
-bytes (`blocks.Lines`) which container wrote them and when: they are counted by container and hour, and the first and last
-prove that it logged. What is parsed goes the same way as a file read whole, so the result is the same; one thing
+bytes (`blocks.Lines`) which container wrote them and when: they are counted by container and hour, and the first and
+last prove that it logged. What is parsed goes the same way as a file read whole, so the result is the same; one thing
 differs: a line that begins and ends as an object, is broken between, and holds nothing suspect, is counted and not
 rejected.
 """
