@@ -19,9 +19,9 @@ def worst_starts(fleet) -> pd.DataFrame:
 def told_errors(fleet, most: int) -> pd.DataFrame:
     """Refused connections by time, at most `most`: of every pod start the first, then the second, and so on."""
     errors = fleet.errors
-    turn = errors.groupby(["start_id", "verdict"], dropna=False).cumcount()
-    chosen = errors.assign(turn=turn).sort_values(["turn", "time"], kind="stable").head(most)
-    return chosen.sort_values(["time", "start_id", "insert_id"], kind="stable").drop(columns="turn")
+    turns = errors[["time"]].assign(turn=errors.groupby(["start_id", "verdict"], dropna=False).cumcount())
+    first = turns.reset_index(drop=True).sort_values(["turn", "time"], kind="stable").index[:most]
+    return errors.iloc[first].sort_values(["time", "start_id", "insert_id"], kind="stable")
 
 
 def harmed_by_hour(starts: pd.DataFrame) -> pd.DataFrame:
