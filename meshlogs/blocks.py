@@ -15,9 +15,8 @@ import numpy as np
 from meshlogs import times
 
 BLOCK = 1 << 23
-# Bytes after a block's end that may be looked at, whatever they are; so many before its beginning are never a mark's.
-PAD = 1 << 11
-_PIECE = 1 << 18
+PAD = 1 << 11  # bytes behind a block that may be looked at, whatever they are
+_PIECE = 1 << 18  # bytes that stay in the processor's cache
 
 _NEWLINE, _RETURN, _OPEN, _CLOSE, _QUOTE, _ZULU = b'\n\r{}"Z'
 # Windows in which the first labels of a resource end; a longer one is unusual.

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from meshlogs import coverage, evidence, formats, scan, schema, storage, times
+from meshlogs.blocks import Stretch
 from meshlogs.errors import InputError
 from meshlogs.formats import bulk
 
@@ -103,7 +104,7 @@ def tasks(
     length = ROWS_STRETCH if rows else scan.STRETCH
     found = []
     for path, source in files:
-        pieces = [scan.Stretch(path, source)]
+        pieces = [Stretch(path, source)]
         if path.stat().st_size > length and _is_lines(path):
             pieces = scan.stretches(path, source, length)
         found += [
@@ -119,7 +120,7 @@ def load(task: Task) -> Part:
     if not _is_lines(path):
         read = formats.chunks if task.strict else formats.chunks_any
         return _collected(task, ((shard, 0) for shard in read(path, source=task.source)))
-    stretch = scan.Stretch(path, task.source, task.begin, task.end)
+    stretch = Stretch(path, task.source, task.begin, task.end)
     try:
         if task.whole:
             return _collected(task, scan.rows(stretch))

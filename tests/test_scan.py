@@ -187,6 +187,17 @@ def test_an_error_in_a_worker_is_the_callers(tmp_path, monkeypatch):
         list(engines.Local(2).load(strict))
 
 
+def test_what_came_again_is_dropped_on_the_way_as_at_the_end(tmp_path, monkeypatch):
+    for folder in ("first", "second", "third"):
+        ml.simulate_fleet(tmp_path / folder, pods=8, seed=4)
+    at_the_end = gathered(tmp_path)
+    assert at_the_end.counts["duplicates"].sum() > 0
+    monkeypatch.setattr(gather, "MANY", 5)
+    on_the_way = gathered(tmp_path)
+    same(on_the_way, at_the_end)
+    assert_frame_equal(on_the_way.counts, at_the_end.counts)
+
+
 TEXTS = st.one_of(
     st.sampled_from([line.example for line in (*signatures.SIGNATURES, *connected.LINES)]),
     st.tuples(st.sampled_from(["  at x", "\tat x", "}", "]}", "Traceback (most recent call last):", "Caused by: x",
