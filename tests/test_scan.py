@@ -87,6 +87,11 @@ ODD = {
                 container="istio-proxy", second=n + 0.5) for n in range(50)],
         entry("r", "2026-03-02T09:00:03.1Z\tinfo\tEnvoy proxy is ready", container="istio-proxy"), entry("x", REFUSED),
     ),
+    "half a letter in labels, resource and payload": lines_of(
+        *[entry(f"h{n}", "fine", pod=f"web-{n}", labels={"a": "\ud800"}) for n in range(3)],
+        *[entry(f"p{n}", None, pod=f"api-{n}", jsonPayload={"a": "\ud800"}) for n in range(3)],
+        *[entry(f"r{n}", "fine", pod=f"db\ud800-{n}") for n in range(3)], entry("x", REFUSED),
+    ),
     "broken requests": lines_of(
         *[entry(f"a{n}", f'[2026-03-02T09:00:{n:02}.123Z] "GET / HTTP/1.1" 200 - x outbound|80||svc 10.0.0.1:1',
                 container="istio-proxy", second=n + 0.5) for n in range(9)], entry("x", REFUSED),
@@ -109,6 +114,14 @@ def test_a_scan_finds_what_parsing_every_line_finds(name, tmp_path):
     same(found, gathered(tmp_path, whole=True))
     if "x" in ODD[name] and name != "several hours":
         assert (found.evidence["kind"] == "refused").any()
+
+
+def test_bytes_that_are_no_text_are_read_as_when_every_line_is_parsed(tmp_path):
+    lines = [entry(f"b{n}", "fine", pod=f"web-{n}", labels={"a": "BROKEN"}) for n in range(3)]
+    lines += [entry(f"p{n}", "fine", pod=f"BROKEN-{n}") for n in range(3)]
+    text = lines_of(*lines, *CHATTER, entry("x", REFUSED)).encode()
+    (tmp_path / "export.json").write_bytes(text.replace(b"BROKEN", b"\xff\xfe"))
+    same(gathered(tmp_path), gathered(tmp_path, whole=True))
 
 
 @pytest.mark.parametrize("compress", [False, True])

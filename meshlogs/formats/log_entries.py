@@ -130,10 +130,9 @@ def place_of(data: bytes) -> tuple | None:
     They are those of the row that `add_text` would add; None if it would add anything else.
     """
     try:
-        found = entry.decode(data)
+        return entry.place_of(entry.decode(data))
     except entry.WRONG:
         return None
-    return entry.place_of(found)
 
 
 def add_value(tables: Tables, value, line: int | None, text: str) -> None:
