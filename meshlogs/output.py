@@ -62,7 +62,7 @@ def write_export(export: Export, out: Path) -> dict[str, int]:
     out = _folder(out)
     rows, counts = export.rows(), {"log_entries": 0}
     # Without the Arrow schema, so that dictionaries are read as the texts they stand for.
-    options = {"store_schema": False, "use_dictionary": [*bulk.REPEATED, "labels"]}
+    options = {"store_schema": False, "use_dictionary": [*bulk.REPEATED, "node", "labels"]}
     with pq.ParquetWriter(out / "log_entries.parquet", bulk.LAYOUT, **options) as writer:
         for piece in rows.entries():
             writer.write_table(piece)

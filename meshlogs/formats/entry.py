@@ -44,11 +44,16 @@ LEGACY_LABELS = {
     "container": "container.googleapis.com/container_name",
     "cluster": "container.googleapis.com/cluster_name",
 }
+LEGACY = "container.googleapis.com/"  # what their names begin with
 NODE_LABEL = "compute.googleapis.com/resource_name"
+LEGACY_NODE = "fluentd"  # a node's label that begins so is the agent's own pod
 STREAM_LABEL = "container.googleapis.com/stream"
 
 # Where a JSON payload keeps what a person would read, first come first served; texts only.
 MESSAGE_KEYS = ("message", "msg", "MESSAGE", "log", "textPayload", "text", "error", "err", "event")
+
+# A payload without any of these texts is no event.
+EVENT_KEYS = ("involvedObject", "regarding")
 
 AUDIT_BODIES = ("request", "response", "metadata")
 POD_METHODS = "io.k8s.core.v1.pods."
@@ -61,6 +66,7 @@ ORIGIN = (
 )
 
 _ABSENT = (b"", b"null")
+_EVENT_MARKS = [f'"{key}"'.encode() for key in EVENT_KEYS]
 # What a nested part raises that is JSON of a laxer kind only.
 WRONG = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
 
@@ -270,7 +276,7 @@ def _content(entry: Entry) -> tuple[str | None, str | None, dict | None]:
     raw = bytes(entry.jsonPayload)
     if raw not in _ABSENT:
         payload = msgspec.json.format(raw, indent=-1).decode()
-        body = msgspec.json.decode(raw) if b'"involvedObject"' in raw or b'"regarding"' in raw else None
+        body = msgspec.json.decode(raw) if any(mark in raw for mark in _EVENT_MARKS) else None
         return _said(raw) or payload, payload, body
     raw = bytes(entry.protoPayload)
     if raw in _ABSENT:
@@ -379,7 +385,7 @@ def _labels(raw: bytes) -> Labels:
 
 def _node(labels: dict[str, str]) -> str | None:
     node = labels.get(NODE_LABEL)
-    return None if node and node.startswith("fluentd") else node  # the legacy agent names its own pod
+    return None if node and node.startswith(LEGACY_NODE) else node
 
 
 def _as_text(value) -> str | None:

@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
 from meshlogs import schema
-from meshlogs.formats import bulk, log_entries
+from meshlogs.formats import bulk, log_entries, usual_rows
 from meshlogs.formats.tables import Tables
 
 
@@ -218,9 +218,9 @@ def test_values_over_several_lines_hide_no_others():
         same([f"{USUAL}\n{odd}\n{USUAL}{USUAL}\n{USUAL}".encode()])
 
 
-@pytest.mark.parametrize("piece", [1, 700, 5000])
-def test_how_lines_are_cut_into_pieces_does_not_matter(piece, monkeypatch):
-    monkeypatch.setattr(bulk, "_PIECE", piece)
+@pytest.mark.parametrize("rows", [1, 7, 40])
+def test_how_many_lines_become_rows_at_a_time_does_not_matter(rows, monkeypatch):
+    monkeypatch.setattr(usual_rows, "_MOST", rows)
     lines = [text for name, text in LINES.items() if name != "long"]
     same([b"\n".join(lines)])
 

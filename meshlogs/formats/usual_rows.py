@@ -1,0 +1,97 @@
+"""Rows of usual lines, a block of lines at a time, without a Python object for each line or text."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from meshlogs import hashes, schema, times
+from meshlogs.formats import entry, usual_lines
+from meshlogs.formats.arrow_texts import texts, validity
+from meshlogs.formats.tables import GRANULARITY
+
+_MOST = 1 << 14  # lines at most that become rows at a time
+_NEWLINE = 10
+_ORIGIN = np.array([usual_lines.RESOURCE, usual_lines.LOG_NAME, usual_lines.SEVERITY])
+
+
+class Found(NamedTuple):
+    """What some lines hold: rows of the usual ones, without `line`, and the lines' numbers from 0; the other lines."""
+
+    rows: pa.Table
+    numbers: np.ndarray
+    odd: list[tuple[int, bytes]]  # number and text
+    lines: int  # how many there are
+
+
+class Reader:
+    """Reads blocks of lines of one source."""
+
+    def __init__(self, source: str):
+        self._source = source
+        self._found = np.empty((_MOST, usual_lines.WIDTH), np.int64)
+        self._odd = np.empty((_MOST, 3), np.int64)
+        self._keys = np.empty((usual_lines.MOST_LABELS, 2), np.int64)
+
+    def read(self, block: bytes | np.ndarray) -> Iterator[Found]:
+        """What the lines of a block (of uint8, if an array) hold, some after others."""
+        letters = np.frombuffer(block, np.uint8)
+        if letters[-1] != _NEWLINE:
+            letters = np.append(letters, np.uint8(_NEWLINE))
+        letters.flags.writeable = False  # as those of bytes: else all would be compiled twice
+        words = np.ndarray(max(len(letters) - 7, 0), "<u8", letters, strides=(1,))
+        at = 0
+        while at < len(letters):
+            usual, odd, lines, at = usual_lines.read(letters, words, at, self._found, self._odd, self._keys)
+            yield self._rows(letters, self._found[:usual], self._odd[:odd], lines)
+
+    def _rows(self, letters: np.ndarray, found: np.ndarray, odd: np.ndarray, lines: int) -> Found:
+        of_origin, firsts = hashes.told_apart(letters, found, _ORIGIN)
+        origins = [_origin(letters, row) for row in found[firsts]]
+        known = np.array([origin is not None for origin in origins], bool)[of_origin]
+        if not known.all():  # only the careful road tells these
+            odd = np.concatenate([odd, found[~known][:, usual_lines.WHOLE]])
+            odd = odd[np.argsort(odd[:, 0])]
+            found, of_origin = found[known], of_origin[known]
+        rows = pa.table(_columns(letters, found, origins, of_origin, self._source))
+        others = [(number, letters[begin:end].tobytes()) for number, begin, end in odd.tolist()]
+        return Found(rows, found[:, usual_lines.LINE].copy(), others, lines)
+
+
+def _origin(letters: np.ndarray, row: np.ndarray) -> tuple | None:
+    resource, name, severity = (letters[row[at] : row[at + 1]].tobytes() for at in _ORIGIN)
+    return entry.origin(resource, name.decode(), severity.decode())
+
+
+def _columns(letters: np.ndarray, found: np.ndarray, origins: list, of_origin: np.ndarray, source: str) -> dict:
+    columns = {
+        "time": _times(found, usual_lines.TIME),
+        "time_granularity": _repeated(GRANULARITY, found[:, usual_lines.DECIMALS]),
+        "receive_time": _times(found, usual_lines.RECEIVED),
+        "insert_id": texts(letters, found, usual_lines.INSERT_ID),
+        "node": texts(letters, found, usual_lines.NODE),
+        "message": texts(letters, found, usual_lines.MESSAGE, usual_lines.MESSAGE_SPELLED),
+        "payload": texts(letters, found, usual_lines.PAYLOAD, usual_lines.PAYLOAD_SPELLED),
+        "labels": texts(letters, found, usual_lines.LABELS, usual_lines.LABELS_SPELLED),
+        "source": _repeated([source], np.zeros(len(found), np.int64)),
+    }
+    for at, name in enumerate((*entry.ORIGIN, "its node", "stream")):
+        columns[name] = _repeated([origin and origin[at] for origin in origins], of_origin)
+    its_node = columns.pop("its node")
+    if its_node.null_count < len(found):
+        columns["node"] = columns["node"].fill_null(its_node.cast(pa.string()))
+    return columns
+
+
+def _times(found: np.ndarray, column: int) -> pa.Array:
+    moments = found[:, column].copy()
+    valid = validity(moments != times.NAT)
+    return pa.Array.from_buffers(schema.TIME, len(moments), [valid, pa.py_buffer(moments)])
+
+
+def _repeated(values: list[str | None], numbers: np.ndarray) -> pa.DictionaryArray:
+    """The values with these numbers, as a dictionary of those that differ."""
+    places = {value: place for place, value in enumerate(dict.fromkeys(value for value in values if value is not None))}
+    found = np.array([-1 if value is None else places[value] for value in values], np.int32)[numbers]
+    return pa.DictionaryArray.from_arrays(pa.array(found, mask=found < 0), pa.array(list(places), pa.string()))

@@ -1,0 +1,118 @@
+"""Hashes of texts by a key that nobody knows who writes a log, and texts told apart by them: compiled loops over bytes.
+
+(Aumasson and Bernstein 2012: SipHash, here with one and three rounds)
+"""
+
+import secrets
+
+import numpy as np
+import pyarrow as pa
+
+from meshlogs.compiled import kernel
+
+_KEY = np.array([secrets.randbits(64) for _ in range(2)], np.uint64)
+_CONSTANTS = np.frombuffer(b"uespemosmodnarodarenegylsetybdet", "<u8")
+_EIGHT = np.uint64(8)
+
+
+def of_texts(texts: pa.StringArray) -> np.ndarray:
+    """A hash (uint64) of each text, which is another in the next process; of none: that of the empty one."""
+    _, offsets, letters = texts.buffers()
+    places = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return _hashes(np.frombuffer(letters or b"", np.uint8), places, _KEY)
+
+
+def told_apart(data: np.ndarray, found: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A number for each row of `found`, and the first row of each number.
+
+    Rows have one number if the texts of `data` (uint8) are the same whose places are in these columns, those with the
+    next ones. (`formats.usual_lines`)
+    """
+    numbers, firsts = np.empty(len(found), np.int64), np.empty(len(found), np.int64)
+    size = 1 << (2 * len(found) + 1).bit_length()
+    count = _tell_apart(data, found, columns, _KEY, np.full(size, -1), numbers, firsts)
+    return numbers, firsts[:count]
+
+
+@kernel
+def _tell_apart(data, found, columns, key, places, numbers, firsts):
+    """Write the numbers and first rows, with a table of -1 for a start; gives how many numbers there are."""
+    count = 0
+    for row in range(len(found)):
+        mark = np.uint64(0)
+        for column in columns:
+            mark = mark * _EIGHT + _hash(data, found[row, column], found[row, column + 1], key[0] ^ mark, key[1])
+        place = np.int64(mark & np.uint64(len(places) - 1))
+        while places[place] >= 0 and not _alike(data, found, columns, row, firsts[places[place]]):
+            place = (place + 1) & (len(places) - 1)
+        if places[place] < 0:
+            places[place] = count
+            firsts[count] = row
+            count += 1
+        numbers[row] = places[place]
+    return count
+
+
+@kernel
+def _alike(data, found, columns, one, other):
+    for column in columns:
+        size = found[one, column + 1] - found[one, column]
+        if size != found[other, column + 1] - found[other, column]:
+            return False
+        for place in range(size):
+            if data[found[one, column] + place] != data[found[other, column] + place]:
+                return False
+    return True
+
+
+@kernel
+def _hashes(letters, places, key):
+    found = np.empty(len(places) - 1, np.uint64)
+    for text in range(len(found)):
+        found[text] = _hash(letters, np.int64(places[text]), np.int64(places[text + 1]), key[0], key[1])
+    return found
+
+
+@kernel
+def _hash(letters, begin, end, low, high):
+    """SipHash of the letters from `begin` to `end`."""
+    a, b, c, d = low ^ _CONSTANTS[0], high ^ _CONSTANTS[1], low ^ _CONSTANTS[2], high ^ _CONSTANTS[3]
+    at = begin
+    last = np.uint64(end - begin) << np.uint64(56)
+    while at + 8 <= end:
+        word = np.uint64(0)
+        for place in range(8):
+            word |= np.uint64(letters[at + place]) << np.uint64(8 * place)
+        d ^= word
+        a, b, c, d = _round(a, b, c, d)
+        a ^= word
+        at += 8
+    for place in range(end - at):
+        last |= np.uint64(letters[at + place]) << np.uint64(8 * place)
+    d ^= last
+    a, b, c, d = _round(a, b, c, d)
+    a ^= last
+    c ^= np.uint64(0xFF)
+    for _ in range(3):
+        a, b, c, d = _round(a, b, c, d)
+    return a ^ b ^ c ^ d
+
+
+@kernel
+def _round(a, b, c, d):
+    a += b
+    b = _turned(b, np.uint64(13)) ^ a
+    a = _turned(a, np.uint64(32))
+    c += d
+    d = _turned(d, np.uint64(16)) ^ c
+    a += d
+    d = _turned(d, np.uint64(21)) ^ a
+    c += b
+    b = _turned(b, np.uint64(17)) ^ c
+    c = _turned(c, np.uint64(32))
+    return a, b, c, d
+
+
+@kernel
+def _turned(word, bits):
+    return word << bits | word >> (np.uint64(64) - bits)
