@@ -43,6 +43,9 @@ class Local:
             yield from map(load, tasks)
             return
         count = min(self.workers, len(tasks))
+        if sum(task.size for task in tasks if not task.is_compiled) < SMALL:
+            yield from _in_threads(tasks, count)
+            return
         workers = _Workers(count - 1)
         # A thread takes its first task once its worker is there: until then they are read here.
         with ThreadPoolExecutor(count - 1, initializer=workers.begin) as threads, workers:
@@ -57,6 +60,20 @@ class Local:
             finally:
                 for _, future in waiting:
                     future.cancel()
+
+
+def _in_threads(tasks: list[Task], count: int) -> Iterator[Part]:
+    """The parts of tasks that are mostly compiled code: threads need no more memory, and what they read stays here."""
+    with ThreadPoolExecutor(count) as threads:
+        rest = iter(tasks)
+        waiting = deque(threads.submit(load, task) for task in islice(rest, count + 1))
+        try:
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(threads.submit(load, task) for task in islice(rest, 1))
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _help(waiting: deque[tuple[Task, Future]]) -> None:

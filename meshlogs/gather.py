@@ -184,12 +184,19 @@ class _Seen:
 
 
 def _hashes(column: pa.ChunkedArray) -> np.ndarray:
-    """Python's hash of each text: whoever writes a log does not know its key."""
-    if not pa.types.is_dictionary(column.type):
-        return np.fromiter(map(hash, column.to_pylist()), np.int64, len(column))
-    hashes = [_hashes(pa.chunked_array([chunk.dictionary, pa.array([None], pa.string())])) for chunk in column.chunks]
-    numbers = [chunk.indices.fill_null(-1).to_numpy() for chunk in column.chunks]
-    return np.concatenate([np.zeros(0, np.int64), *(some[at] for some, at in zip(hashes, numbers, strict=True))])
+    """A hash of each text by a key that is secret (uint64); of none: 0."""
+    from meshlogs import hashes  # compiled code takes a while to load
+
+    found = [np.zeros(0, np.uint64)]
+    for chunk in column.chunks:
+        if pa.types.is_dictionary(chunk.type):
+            of_values = np.append(hashes.of_texts(chunk.dictionary), np.uint64(0))
+            found.append(of_values[chunk.indices.fill_null(-1).to_numpy()])
+        else:
+            found.append(
+                np.where(chunk.is_valid().to_numpy(zero_copy_only=False), hashes.of_texts(chunk), np.uint64(0))
+            )
+    return np.concatenate(found)
 
 
 def _mixed(marks: np.ndarray, hashes: np.ndarray) -> np.ndarray:
@@ -200,7 +207,7 @@ def _mixed(marks: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     mixed = marks.astype(np.uint64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         mixed = (mixed ^ mixed >> np.uint64(shift)) * np.uint64(factor)
-    return (mixed + hashes.astype(np.uint64)).view(np.int64)
+    return (mixed + hashes).view(np.int64)
 
 
 def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:

@@ -59,9 +59,10 @@ def _alike(data, found, columns, one, other):
         size = found[one, column + 1] - found[one, column]
         if size != found[other, column + 1] - found[other, column]:
             return False
-        for place in range(size):
-            if data[found[one, column] + place] != data[found[other, column] + place]:
-                return False
+        if (
+            data[found[one, column] : found[one, column + 1]] != data[found[other, column] : found[other, column + 1]]
+        ).any():
+            return False
     return True
 
 

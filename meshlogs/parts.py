@@ -48,6 +48,16 @@ class Task(NamedTuple):
     until: int | None = None
 
     @property
+    def is_stretch(self) -> bool:
+        """Whether it is a part of a file, which is one of lines then."""
+        return self.begin > 0 or self.end is not None
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether nearly all of the work is done by compiled code, during which other threads go on."""
+        return self.rows and (self.is_stretch or _is_lines(storage.place(self.path)))
+
+    @property
     def size(self) -> int:
         """Bytes of the file that the task reads."""
         size = storage.place(self.path).stat().st_size
@@ -117,7 +127,7 @@ def tasks(
 def load(task: Task) -> Part:
     """What the task's file holds. Raises InputError, for a file of no known form only if the task is strict."""
     path = storage.place(task.path)
-    if not _is_lines(path):
+    if not (task.is_stretch or _is_lines(path)):
         read = formats.chunks if task.strict else formats.chunks_any
         return _collected(task, ((shard, 0) for shard in read(path, source=task.source)))
     stretch = Stretch(path, task.source, task.begin, task.end)

@@ -1,8 +1,8 @@
 """Log entries, one a line, as Arrow columns: usual lines many at a time, all others one after another.
 
 What a usual line is, and where its texts are, is told by compiled code (`usual_lines`). What is not known to be usual
-goes the careful road (`log_entries.add_text`); the rows of both stand in the order of the lines. Resources and log names
-are read by the same functions (`entry.origin`), once for each spelling.
+goes the careful road (`log_entries.add_text`); the rows of both stand in the order of the lines. Both roads read
+resources and log names with the same functions.
 """
 
 import numpy as np
@@ -53,7 +53,9 @@ class Reader:
         return self._shard(self._tables.shard("log_entries"))
 
     def _shard(self, rest: Shard) -> Shard:
-        rows, self._rows = pa.concat_tables([*self._rows, packed(rest.log_entries)]), [LAYOUT.empty_table()]
+        if len(rest.log_entries):
+            self._rows.append(packed(rest.log_entries))
+        rows, self._rows = pa.concat_tables(self._rows), [LAYOUT.empty_table()]
         return rest._replace(log_entries=rows.unify_dictionaries())
 
     def _with(self, rows: pa.Table, odd: list[tuple[int, bytes]]) -> pa.Table:

@@ -122,7 +122,7 @@ class Tables:
         """The rows so far; the tables start anew, but for the parts of split entries."""
         shard = Shard(
             form,
-            schema.conform(self._arrow(), schema.LOG_ENTRIES, "log_entries"),
+            schema.conform(self._arrow() if self._entries else [], schema.LOG_ENTRIES, "log_entries"),
             schema.conform(self._events, schema.EVENTS, "events"),
             schema.conform(self._pods, schema.PODS, "pods"),
             schema.conform(self._rejects, schema.REJECTS, "rejects"),

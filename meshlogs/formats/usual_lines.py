@@ -458,7 +458,7 @@ def _hexadecimal(data, at):
 
 @kernel
 def _wide_end(data, at):
-    """The end of the character of several bytes at `at`, -1 if it is no UTF-8. (Unicode 15, table 3-7)"""
+    """The end of the character of several bytes at `at`, -1 if it is no UTF-8 (Unicode 15, table 3-7)."""
     first, second = data[at], data[at + 1]
     low, high = 0x80, 0xBF
     if 0xC2 <= first <= 0xDF:
