@@ -161,26 +161,20 @@ class Rows:
 
 
 class _Seen:
-    """Which entries were seen, by log, time, insert id and project: eight bytes each, in a few sorted arrays."""
+    """Which entries were seen, by log, time, insert id and project: 11 to 32 bytes each."""
 
     def __init__(self):
-        self._sorted: list[np.ndarray] = []
+        from meshlogs import hashes  # compiled code takes a while to load
+
+        self._known = hashes.Set()
 
     def again(self, entries: pa.Table) -> np.ndarray:
         """Whether each entry was seen before, in these or in earlier ones; those without an id never."""
-        known = entries["insert_id"].is_valid().to_numpy()
         # Warehouses keep no more than microseconds.
         marks = entries["time"].cast(pa.int64()).fill_null(times.NAT).to_numpy() // 1000
         for name in ("log_name", "project", "insert_id"):
             marks = _mixed(marks, _hashes(entries[name]))
-        again = known & pd.Series(marks).where(known).duplicated().to_numpy()
-        for old in self._sorted:
-            again |= known & (old[np.minimum(np.searchsorted(old, marks), len(old) - 1)] == marks)
-        if (known & ~again).any():
-            self._sorted.append(np.sort(marks[known & ~again]))
-        while len(self._sorted) > 1 and len(self._sorted[-2]) < 2 * len(self._sorted[-1]):
-            self._sorted[-2:] = [np.sort(np.concatenate(self._sorted[-2:]))]
-        return again
+        return self._known.again(marks.view(np.uint64), entries["insert_id"].is_valid().to_numpy())
 
 
 def _hashes(column: pa.ChunkedArray) -> np.ndarray:

@@ -34,6 +34,40 @@ def told_apart(data: np.ndarray, found: np.ndarray, columns: np.ndarray) -> tupl
     return numbers, firsts[:count]
 
 
+class Set:
+    """Marks (uint64, spread evenly) that are known: a table of them, of which a quarter at least is free (0)."""
+
+    def __init__(self):
+        self._table, self._count = np.zeros(1 << 12, np.uint64), 0
+
+    def again(self, marks: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Whether each mark is known or stands further ahead; those that are not wanted never, nor do they count."""
+        while 4 * (self._count + len(marks)) > 3 * len(self._table):
+            larger = np.zeros(2 * len(self._table), np.uint64)
+            _add(larger, self._table, self._table > 0, np.empty(len(self._table), np.bool_))
+            self._table = larger
+        again = np.empty(len(marks), np.bool_)
+        self._count += _add(self._table, np.maximum(marks, np.uint64(1)), wanted, again)
+        return again
+
+
+@kernel
+def _add(table, marks, wanted, again):
+    """Add the wanted marks to the table and write which were there; gives how many were not."""
+    count = 0
+    for row in range(len(marks)):
+        again[row] = False
+        if not wanted[row]:
+            continue
+        place = np.int64(marks[row] & np.uint64(len(table) - 1))
+        while table[place] and table[place] != marks[row]:
+            place = (place + 1) & (len(table) - 1)
+        again[row] = table[place] > 0
+        count += not again[row]
+        table[place] = marks[row]
+    return count
+
+
 @kernel
 def _tell_apart(data, found, columns, key, places, numbers, firsts):
     """Write the numbers and first rows, with a table of -1 for a start; gives how many numbers there are."""
