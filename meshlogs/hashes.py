@@ -19,7 +19,13 @@ def of_texts(texts: pa.StringArray) -> np.ndarray:
     """A hash (uint64) of each text, which is another in the next process; of none: that of the empty one."""
     _, offsets, letters = texts.buffers()
     places = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    return _hashes(np.frombuffer(letters or b"", np.uint8), places, _KEY)
+    letters = np.frombuffer(letters or b"", np.uint8)
+    return _hashes(letters, words_of(letters), places, _KEY)
+
+
+def words_of(letters: np.ndarray) -> np.ndarray:
+    """The eight bytes (uint64) from each place of an array of bytes on, as far as there are so many."""
+    return np.ndarray(max(len(letters) - 7, 0), "<u8", letters, strides=(1,))
 
 
 def told_apart(data: np.ndarray, found: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +36,7 @@ def told_apart(data: np.ndarray, found: np.ndarray, columns: np.ndarray) -> tupl
     """
     numbers, firsts = np.empty(len(found), np.int64), np.empty(len(found), np.int64)
     size = 1 << (2 * len(found) + 1).bit_length()
-    count = _tell_apart(data, found, columns, _KEY, np.full(size, -1), numbers, firsts)
+    count = _tell_apart(data, words_of(data), found, columns, _KEY, np.full(size, -1), numbers, firsts)
     return numbers, firsts[:count]
 
 
@@ -69,13 +75,13 @@ def _add(table, marks, wanted, again):
 
 
 @kernel
-def _tell_apart(data, found, columns, key, places, numbers, firsts):
+def _tell_apart(data, words, found, columns, key, places, numbers, firsts):
     """Write the numbers and first rows, with a table of -1 for a start; gives how many numbers there are."""
     count = 0
     for row in range(len(found)):
         mark = np.uint64(0)
         for column in columns:
-            mark = mark * _EIGHT + _hash(data, found[row, column], found[row, column + 1], key[0] ^ mark, key[1])
+            mark = mark * _EIGHT + _hash(data, words, found[row, column], found[row, column + 1], key[0] ^ mark, key[1])
         place = np.int64(mark & np.uint64(len(places) - 1))
         while places[place] >= 0 and not _alike(data, found, columns, row, firsts[places[place]]):
             place = (place + 1) & (len(places) - 1)
@@ -90,34 +96,34 @@ def _tell_apart(data, found, columns, key, places, numbers, firsts):
 @kernel
 def _alike(data, found, columns, one, other):
     for column in columns:
-        size = found[one, column + 1] - found[one, column]
-        if size != found[other, column + 1] - found[other, column]:
+        at, against = found[one, column], found[other, column]
+        size = found[one, column + 1] - at
+        if size != found[other, column + 1] - against:
             return False
-        if (
-            data[found[one, column] : found[one, column + 1]] != data[found[other, column] : found[other, column + 1]]
-        ).any():
+        different = np.uint8(0)  # no way out before the end: so many bytes are compared at once
+        for place in range(size):
+            different |= data[at + place] ^ data[against + place]
+        if different:
             return False
     return True
 
 
 @kernel
-def _hashes(letters, places, key):
+def _hashes(letters, words, places, key):
     found = np.empty(len(places) - 1, np.uint64)
     for text in range(len(found)):
-        found[text] = _hash(letters, np.int64(places[text]), np.int64(places[text + 1]), key[0], key[1])
+        found[text] = _hash(letters, words, np.int64(places[text]), np.int64(places[text + 1]), key[0], key[1])
     return found
 
 
 @kernel
-def _hash(letters, begin, end, low, high):
-    """SipHash of the letters from `begin` to `end`."""
+def _hash(letters, words, begin, end, low, high):
+    """SipHash of the letters from `begin` to `end`; `words` are the eight bytes from each place on."""
     a, b, c, d = low ^ _CONSTANTS[0], high ^ _CONSTANTS[1], low ^ _CONSTANTS[2], high ^ _CONSTANTS[3]
     at = begin
     last = np.uint64(end - begin) << np.uint64(56)
     while at + 8 <= end:
-        word = np.uint64(0)
-        for place in range(8):
-            word |= np.uint64(letters[at + place]) << np.uint64(8 * place)
+        word = words[at]
         d ^= word
         a, b, c, d = _round(a, b, c, d)
         a ^= word

@@ -40,7 +40,7 @@ class Reader:
         if letters[-1] != _NEWLINE:
             letters = np.append(letters, np.uint8(_NEWLINE))
         letters.flags.writeable = False  # as those of bytes: else all would be compiled twice
-        words = np.ndarray(max(len(letters) - 7, 0), "<u8", letters, strides=(1,))
+        words = hashes.words_of(letters)
         at = 0
         while at < len(letters):
             usual, odd, lines, at = usual_lines.read(letters, words, at, self._found, self._odd, self._keys)

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
 from meshlogs import schema
-from meshlogs.formats import bulk, log_entries, usual_rows
+from meshlogs.formats import bulk, entry, log_entries, usual_rows
 from meshlogs.formats.tables import Tables
 
 
@@ -38,6 +38,7 @@ def same(blocks):
     assert (found.records, reader.lines) == (expected.records, lines)
 
 
+NODE = "compute.googleapis.com/resource_name"
 LABELS = {"cluster_name": "c", "container_name": "app", "location": "l", "namespace_name": "shop", "pod_name": "web-1"}
 ENTRY = {
     "insertId": "i0",
@@ -91,6 +92,53 @@ LINES = {
     "payload object nested deeply": body('{"a":' * 600 + "1" + "}" * 600),
     "broken payload": body('{"message":"x",}'),
     "number with a leading zero": body('{"n":01}'),
+    "true, false, null": body('{"a":true,"b":false,"c":[null]}'),
+    "half a word": body('{"a":tru}'),
+    "word and more": body('{"a":nullx}'),
+    "long numbers": body('{"n":123456789012345678901234,"m":1234567890123456789012345}'),
+    "numbers out of range": body('{"message":1e999,"error":-1e-999}'),
+    "numbers cut off": body('{"a":1.,"b":1e,"c":-}'),
+    "number with a plus": body('{"a":+1}'),
+    "exponent of three digits": body('{"a":1e100,"b":1E-05}'),
+    "message of every escape": body(r'{"message":"\"\\\/\b\f\n\r\t\u0000\u00e9\u20AC\ud83d\uDE00"}'),
+    "message that is a newline": body('{"message":"\\n","a":1}'),
+    "message that is an escaped newline": body('{"message":"\\u000a","a":1}'),
+    "message of two newlines": body('{"message":"\\n\\n"}'),
+    "blanks, and no message": body('{ "a" : { "b" : " \\" " , "c" : [ ] } }'),
+    "key with an escape": body('{"\\u006dessage":"said"}'),
+    "pair the wrong way round": body('{"a":"\\ude00\\ud83d"}'),
+    "half a pair before another escape": body('{"a":"\\ud83d\\n"}'),
+    "escape that is none": body('{"a":"\\x41"}'),
+    "escape cut off": body('{"a":"\\u00g1"}'),
+    "backslash before the last quote": body('{"a":"\\"}'),
+    "payload nested as deep as is usual": body('{"a":' * 60 + "1" + "}" * 60),
+    "payload nested a little deeper": body('{"a":' * 62 + "[]" + "}" * 62),
+    "payload closed otherwise": body('{"a":[1}'),
+    "payload of commas": body('{"a":1,,"b":2}'),
+    "payload without a colon": body('{"a" 1}'),
+    "payload with a value that is a key of events": body('{"a":["regarding"]}'),
+    "payload that tells of events in a text": body('{"a":"\\"regarding\\""}'),
+    "many labels": line(labels={f"key-{number}": "x" for number in range(64)}),
+    "more labels": line(labels={f"key-{number}": "x" for number in range(65)}),
+    "labels that nearly are the same": line(labels={"ab": "1", "ac": "2", "abc": "3"}),
+    "label of a node twice": line(labels="@").replace('"@"', '{"%s":"a","%s":"b"}' % ((NODE,) * 2)),
+    "label and resource of a node": line(resource={"type": "k8s_node", "labels": {"node_name": "n"}}),
+    "label of an agent": line(labels={NODE: "fluentd-gke-x"}),
+    "severity null": line(severity="@").replace('"@"', "null"),
+    "id with an escape": line(insertId='a"b'),
+    "log name with an escape": line(logName="projects/p/logs/a\\b"),
+    "field with an escaped name": USUAL.replace('"severity"', '"s\\u0065verity"'),
+    "field of another kind": line(labels="text", resource=[1, {"a": 2}]),
+    "day after February": line(timestamp="2026-02-29T00:00:00Z"),
+    "leap day": line(timestamp="2024-02-29T23:59:59.999999999Z"),
+    "no leap day": line(timestamp="2100-02-29T00:00:00Z"),
+    "month none": line(timestamp="2026-00-10T00:00:00Z"),
+    "day none": line(timestamp="2026-01-00T00:00:00Z"),
+    "hour 24": line(timestamp="2026-01-01T24:00:00Z"),
+    "first usual year": line(timestamp="1678-01-01T00:00:00Z"),
+    "last usual year": line(timestamp="2261-12-31T23:59:59.999999999Z"),
+    "year after": line(timestamp="2262-01-01T00:00:00Z"),
+    "carriage returns within": USUAL.replace(":", ":\r"),
     "no payload": line(textPayload=None),
     "empty text": line(textPayload=""),
     "text with line ends": line(textPayload="two\nlines\n"),
@@ -252,6 +300,64 @@ def test_entries_whose_fields_are_anything(entries):
         for changes, style, full in entries
     ]
     same([b"\n".join(lines) + b"\n"])
+
+
+# Lines that are usual, or nearly so, for bytes to be changed in.
+REAL = [
+    LINES[name]
+    for name in ("usual", "usual payload", "payload with blanks", "payload with escapes", "labels of other alphabets")
+] + [
+    body('{"level":"info","message":"\\u00e9\\n\\ud83d\\ude00 \u20ac","n":[1.5e-05,{"a":null}],"ok":true}').encode(),
+    LINES["label and resource of a node"],
+    LINES["message of every escape"],
+]
+PIECES = [
+    *(bytes([letter]) for letter in b'"\\{}[]:,-+.0e \t\r\n\x00\x1f\x7f\x80\xc3\xed\xf4\xff'),
+    b"\\u",
+    b"\\ud83d",
+    b"null",
+]
+CHANGES = st.lists(
+    st.tuples(st.integers(0, 2000), st.integers(0, 3), st.sampled_from(PIECES) | st.binary(min_size=1, max_size=2)),
+    max_size=3,
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(st.tuples(st.sampled_from(REAL), CHANGES), min_size=1, max_size=8), st.booleans())
+def test_lines_with_bytes_changed_put_in_or_taken_out(lines, ended):
+    texts = []
+    for text, changes in lines:
+        for place, gone, piece in changes:
+            place %= len(text) + 1
+            text = text[:place] + piece + text[place + gone :]
+        texts.append(text)
+    block = b"\n".join(texts) + b"\n" * ended
+    if block:
+        same([block])
+
+
+@given(st.sampled_from(REAL), st.integers(0, 2000))
+def test_a_block_that_ends_anywhere(text, size):
+    """Nothing behind its end is looked at, whatever the line is in the middle of."""
+    same([text[: size % len(text) + 1]])
+
+
+SPELLED = st.tuples(VALUES | st.dictionaries(st.sampled_from(entry.MESSAGE_KEYS), VALUES), STYLES)
+
+
+@settings(max_examples=200)
+@given(st.lists(SPELLED, min_size=1, max_size=8))
+def test_any_payloads_and_labels(values):
+    lines = []
+    for value, style in values:
+        text = json.dumps(value, **style)
+        lines += [body(text), line(labels="@").replace('"@"', text), line(trace="@").replace('"@"', text)]
+    same(["\n".join(lines).encode("utf-8", "surrogatepass")])
+
+
+def test_blocks_of_few_bytes():
+    same([b"\n", b"{}\n", b"\r\n", b"{", b'"', b"\\"])
 
 
 def test_what_a_sink_writes_is_usual(tmp_path, monkeypatch):
