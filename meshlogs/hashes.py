@@ -83,7 +83,7 @@ def _tell_apart(data, words, found, columns, key, places, numbers, firsts):
         for column in columns:
             mark = mark * _EIGHT + _hash(data, words, found[row, column], found[row, column + 1], key[0] ^ mark, key[1])
         place = np.int64(mark & np.uint64(len(places) - 1))
-        while places[place] >= 0 and not _alike(data, found, columns, row, firsts[places[place]]):
+        while places[place] >= 0 and not _alike(data, words, found, columns, row, firsts[places[place]]):
             place = (place + 1) & (len(places) - 1)
         if places[place] < 0:
             places[place] = count
@@ -94,17 +94,21 @@ def _tell_apart(data, words, found, columns, key, places, numbers, firsts):
 
 
 @kernel
-def _alike(data, found, columns, one, other):
+def _alike(data, words, found, columns, one, other):
     for column in columns:
         at, against = found[one, column], found[other, column]
         size = found[one, column + 1] - at
         if size != found[other, column + 1] - against:
             return False
-        different = np.uint8(0)  # no way out before the end: so many bytes are compared at once
-        for place in range(size):
-            different |= data[at + place] ^ data[against + place]
-        if different:
-            return False
+        place = 0
+        while place + 8 <= size:
+            if words[at + place] != words[against + place]:
+                return False
+            place += 8
+        while place < size:
+            if data[at + place] != data[against + place]:
+                return False
+            place += 1
     return True
 
 

@@ -27,7 +27,7 @@ _LENGTH = struct.Struct("<Q")
 # are waited for, since the taking costs the same for a few as for some thousands.
 BATCH, FEW = 20_000, 300
 # Parts of a file whose rows are all wanted: those of a few parts are in memory.
-ROWS_STRETCH = 6 << 20
+ROWS_STRETCH = 15 << 20
 
 
 class Task(NamedTuple):

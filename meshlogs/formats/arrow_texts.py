@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from meshlogs.compiled import kernel
 from meshlogs.formats.usual_lines import ESCAPED, PLAIN, SPACED
+from meshlogs.hashes import words_of
 
 _BLANK, _QUOTE, _BACKSLASH, _NEWLINE = b' "\\\n'
 _U, _A = b"ua"
@@ -19,9 +20,13 @@ def texts(data: np.ndarray, found: np.ndarray, column: int, spelled: int = -1) -
 
     `spelled` is the column that tells how; -1 if all are plain. (`usual_lines`)
     """
-    offsets, letters = _written(data, found, column, spelled)
+    room = int((found[:, column + 1] - found[:, column]).sum())  # a text never becomes longer
+    # Arrow's memory is used again; other memory would be new, and be cleared by the system, each time.
+    buffer, offsets = pa.allocate_buffer(room + 8), np.empty(len(found) + 1, np.int32)
+    letters = np.frombuffer(buffer, np.uint8)
+    _write(data, words_of(data), found, column, spelled, letters, words_of(letters), offsets)
     valid = validity(found[:, column] >= 0)
-    return pa.StringArray.from_buffers(len(found), pa.py_buffer(offsets), pa.py_buffer(letters), valid)
+    return pa.StringArray.from_buffers(len(found), pa.py_buffer(offsets), buffer, valid)
 
 
 def validity(valid: np.ndarray) -> pa.Buffer | None:
@@ -30,13 +35,12 @@ def validity(valid: np.ndarray) -> pa.Buffer | None:
 
 
 @kernel
-def _written(data, found, column, spelled):
-    """Where each text begins in the letters that come with it, and the last ends (int32); the letters (uint8)."""
-    offsets = np.empty(len(found) + 1, np.int32)
-    room = np.int64(0)
-    for row in range(len(found)):
-        room += found[row, column + 1] - found[row, column]
-    letters = np.empty(room, np.uint8)  # a text never becomes longer
+def _write(data, words, found, column, spelled, letters, spaces, offsets):
+    """Write texts one after another to `letters`, where each begins and the last ends to `offsets`.
+
+    `words` and `spaces` are the eight bytes from each place of `data` and `letters` on; the last eight of `letters` are
+    no text's.
+    """
     at = np.int64(0)
     offsets[0] = 0
     for row in range(len(found)):
@@ -47,10 +51,23 @@ def _written(data, found, column, spelled):
         elif how == SPACED:
             at = _write_tight(data, begin, end, letters, at)
         elif begin >= 0:
-            letters[at : at + end - begin] = data[begin:end]
-            at += end - begin
+            at = _write_plain(data, words, begin, end, letters, spaces, at)
         offsets[row + 1] = at
-    return offsets, letters[:at]
+
+
+@kernel
+def _write_plain(data, words, begin, end, letters, spaces, at):
+    """Write a text as it is; gives where that ends. What is written behind it is overwritten."""
+    after = at + end - begin
+    while begin < end and begin < len(words):
+        spaces[at] = words[begin]
+        begin += 8
+        at += 8
+    while begin < end:
+        letters[at] = data[begin]
+        begin += 1
+        at += 1
+    return after
 
 
 @kernel

@@ -1,6 +1,7 @@
 """Rows of usual lines, a block of lines at a time, without a Python object for each line or text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ from meshlogs.formats.tables import GRANULARITY
 
 _MOST = 1 << 14  # lines at most that become rows at a time
 _NEWLINE = 10
-_ORIGIN = np.array([usual_lines.RESOURCE, usual_lines.LOG_NAME, usual_lines.SEVERITY])
+_ORIGIN = (usual_lines.RESOURCE, usual_lines.LOG_NAME, usual_lines.SEVERITY)
+_NO_ORIGIN = (None,) * (len(entry.ORIGIN) + 2)
 
 
 class Found(NamedTuple):
@@ -47,8 +49,8 @@ class Reader:
             yield self._rows(letters, self._found[:usual], self._odd[:odd], lines)
 
     def _rows(self, letters: np.ndarray, found: np.ndarray, odd: np.ndarray, lines: int) -> Found:
-        of_origin, firsts = hashes.told_apart(letters, found, _ORIGIN)
-        origins = [_origin(letters, row) for row in found[firsts]]
+        of_origin, firsts = hashes.told_apart(letters, found, np.array(_ORIGIN))
+        origins = [_origin(letters.data, row) for row in found[firsts, : usual_lines.LABELS].tolist()]
         known = np.array([origin is not None for origin in origins], bool)[of_origin]
         if not known.all():  # only the careful road tells these
             odd = np.concatenate([odd, found[~known][:, usual_lines.WHOLE]])
@@ -59,8 +61,13 @@ class Reader:
         return Found(rows, found[:, usual_lines.LINE].copy(), others, lines)
 
 
-def _origin(letters: np.ndarray, row: np.ndarray) -> tuple | None:
-    resource, name, severity = (letters[row[at] : row[at + 1]].tobytes() for at in _ORIGIN)
+def _origin(letters: memoryview, row: list[int]) -> tuple | None:
+    resource, name, severity = (bytes(letters[row[at] : row[at + 1]]) for at in _ORIGIN)
+    return _known_origin(resource, name, severity)
+
+
+@lru_cache(maxsize=16_384)
+def _known_origin(resource: bytes, name: bytes, severity: bytes) -> tuple | None:
     return entry.origin(resource, name.decode(), severity.decode())
 
 
@@ -76,8 +83,9 @@ def _columns(letters: np.ndarray, found: np.ndarray, origins: list, of_origin: n
         "labels": texts(letters, found, usual_lines.LABELS, usual_lines.LABELS_SPELLED),
         "source": _repeated([source], np.zeros(len(found), np.int64)),
     }
-    for at, name in enumerate((*entry.ORIGIN, "its node", "stream")):
-        columns[name] = _repeated([origin and origin[at] for origin in origins], of_origin)
+    values = zip(*(origin or _NO_ORIGIN for origin in origins), strict=True) if origins else [()] * len(_NO_ORIGIN)
+    for name, texts_of_origins in zip((*entry.ORIGIN, "its node", "stream"), values, strict=True):
+        columns[name] = _repeated(texts_of_origins, of_origin)
     its_node = columns.pop("its node")
     if its_node.null_count < len(found):
         columns["node"] = columns["node"].fill_null(its_node.cast(pa.string()))
@@ -90,8 +98,10 @@ def _times(found: np.ndarray, column: int) -> pa.Array:
     return pa.Array.from_buffers(schema.TIME, len(moments), [valid, pa.py_buffer(moments)])
 
 
-def _repeated(values: list[str | None], numbers: np.ndarray) -> pa.DictionaryArray:
+def _repeated(values: Sequence[str | None], numbers: np.ndarray) -> pa.DictionaryArray:
     """The values with these numbers, as a dictionary of those that differ."""
-    places = {value: place for place, value in enumerate(dict.fromkeys(value for value in values if value is not None))}
-    found = np.array([-1 if value is None else places[value] for value in values], np.int32)[numbers]
-    return pa.DictionaryArray.from_arrays(pa.array(found, mask=found < 0), pa.array(list(places), pa.string()))
+    different = dict.fromkeys(values)
+    different.pop(None, None)
+    places = {value: place for place, value in enumerate(different)} | {None: -1}
+    found = np.array([places[value] for value in values], np.int32)[numbers]
+    return pa.DictionaryArray.from_arrays(pa.array(found, mask=found < 0), pa.array(list(different), pa.string()))
