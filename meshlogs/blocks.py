@@ -1,7 +1,8 @@
-"""Blocks of a file of log entries as arrays: where its lines are, and which container wrote each of them, and when.
+"""Blocks of a file of log entries: where their lines are, and which container wrote each of them, and when.
 
-Nothing is parsed. A line as nearly all writers spell it holds one `"resource":{` with labels or a type, and one
-`"timestamp":"` whose value ends with Z (or several, and one of them right before its last brace). They may be nested ones, where the entry's own are spelled oddly: whoever relies on them parses some of the lines.
+Nothing is parsed. A usual line, as nearly all writers spell it, is an object that holds one `"resource":{` with labels
+or a type, and one `"timestamp":"` whose value ends with Z, or one right before its last brace. They may be nested
+ones, where the entry's own are spelled oddly: whoever relies on them parses some of the lines.
 """
 
 from collections.abc import Iterator

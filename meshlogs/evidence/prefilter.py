@@ -48,9 +48,9 @@ def _any(_pattern: re.Pattern) -> bool:
 
 
 def needs(pattern: re.Pattern) -> Needs:
-    """What any match of a pattern holds, in small letters, what is rare first.
+    r"""What any match of a pattern holds, in small letters, what is rare first.
 
-    >>> needs(re.compile(r"(?:dial|listen) tcp[46]? \\S+ refused"))
+    >>> needs(re.compile(r"(?:dial|listen) tcp[46]? \S+ refused"))
     (('dial', 'listen'), (' tcp',), (' refused',))
     """
     found = _groups(parser.parse(pattern.pattern, pattern.flags))
