@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from meshlogs import schema, times
-from meshlogs.blocks import Lines, Stretch, blocks
+from meshlogs.blocks import Lines, Stretch, blocks, distinct, tally
 from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import SUSPECTS
@@ -157,11 +157,9 @@ class _Look:
         """Of each line the number of its resource, -1 where it is not told, and its time [ns]."""
         resources, moments = np.full((2, len(lines.ends)), -1)
         if not self._careful:
-            keys, first, inverse = np.unique(lines.keys, return_index=True, return_inverse=True)
-            numbers = np.full(len(keys), -1)
-            for at in np.argsort(first).tolist():
-                numbers[at] = self._number(int(keys[at]), lines.resource(int(first[at])))
-            resources[lines.usual], moments[lines.usual] = numbers[inverse], lines.times
+            firsts, inverse = distinct(lines.keys)
+            numbers = [self._number(int(lines.keys[at]), lines.resource(at)) for at in firsts.tolist()]
+            resources[lines.usual], moments[lines.usual] = np.array(numbers, np.int64)[inverse], lines.times
         for line in np.flatnonzero(resources < 0).tolist():
             if found := _place_of(lines.text(line)):
                 key, moments[line] = found
@@ -181,18 +179,14 @@ class _Look:
 
     def _count(self, lines: Lines, resources: np.ndarray, moments: np.ndarray) -> None:
         """Take in how many lines each container wrote in each hour, which first, which last; ties as in the file."""
-        order = np.flatnonzero(resources >= 0)
-        if (np.diff(moments[order]) < 0).any():
-            order = order[np.argsort(moments[order], kind="stable")]
-        hours, hour = np.unique(moments[order] // _HOUR, return_inverse=True)
-        found, cells = np.unique(resources[order] * len(hours) + hour, return_inverse=True)
-        first, last = np.empty((2, len(found)), np.int64)
-        # Of several values for one place the last one stays.
-        first[cells[::-1]], last[cells] = order[::-1], order
-        columns = (found // len(hours), hours[found % len(hours)], np.bincount(cells))
-        ends = (first, moments[first], last, moments[last])
-        for resource, hour, *told in zip(*(column.tolist() for column in (*columns, *ends)), strict=True):
-            self._cells[resource, hour].add(*told, self.lines + 1, lines)
+        told = np.flatnonzero(resources >= 0)
+        resources, moments = resources[told], moments[told]
+        hours = moments // _HOUR
+        firsts, cells = distinct(resources << 32 ^ hours)
+        counts, early, late = tally(cells, moments, len(firsts))
+        columns = (resources[firsts], hours[firsts], counts, told[early], moments[early], told[late], moments[late])
+        for resource, hour, *ends in zip(*(column.tolist() for column in columns), strict=True):
+            self._cells[resource, hour].add(*ends, self.lines + 1, lines)
 
     def _wanted(self, lines: Lines, resources: np.ndarray, moments: np.ndarray, suspects: list[int]) -> list[int]:
         """The lines to parse now: suspects, those that do not tell whose they are, and others' that matter."""

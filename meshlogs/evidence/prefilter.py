@@ -1,79 +1,90 @@
-"""Which of many patterns may match a text: one pass of a search engine instead of a search for each of them."""
+"""Which of many patterns may match a text: those whose words it holds.
+
+Most patterns match only where certain letters stand, and to look for those takes a tenth of a search for the pattern.
+"""
 
 import re
 from collections.abc import Callable, Iterable
+from re import _constants as codes
+from re import _parser as parser
 
-# Building the search takes longer than so many questions (some four for each text) take without it.
-WORTHWHILE = 12_000
-_GROUP_NAME = re.compile(r"\(\?P<\w+>")
-# Long counted repeats take long to build; without the count they match more, which is no harm here.
-_REPEAT = re.compile(r"\{([01]),\d{2,}\}")
+# A pattern needs, of each of these groups, at least one.
+Needs = tuple[tuple[str, ...], ...]
+
+_SHORTEST = 2  # letters that tell something
+_OFTEN = ("refus", "conn")  # in nearly every text that is asked about
+_REPEATS = {codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT}
 
 
 class Prefilter:
-    """Tells which patterns may match a text; never too few. All of them until many questions have been asked.
+    """Tells which patterns may match a text; never too few.
 
-    The search is hyperscan's prefilter mode, which takes lookarounds for matching; texts beyond ASCII, where its
-    letters and Python's might differ, get all patterns, and so do platforms without it.
-
-    `wide` are parts of patterns that take long to build; with anything but blanks instead more matches.
+    Texts beyond ASCII, where two letters may be one to a pattern that ignores case, get all patterns.
     """
 
-    def __init__(self, patterns: Iterable[re.Pattern], wide: Iterable[str] = ()):
-        self._patterns = list(dict.fromkeys(pattern.pattern for pattern in patterns))
-        self._wide = tuple(wide)
-        self._asked = 0
-        self._search = None
-        self._last: tuple[str, Callable] = ("", _any)
+    def __init__(self, patterns: Iterable[re.Pattern]):
+        self._needs = {pattern.pattern: needs(pattern) for pattern in patterns}
 
     def of(self, text: str) -> Callable[[re.Pattern], bool]:
         """Whether a pattern may match this text, one of those that the prefilter was made of."""
-        self._asked += 1
-        if self._asked == WORTHWHILE:
-            self._search = _search(self._patterns, self._wide)
-        if self._search is None or not text.isascii():
+        if not text.isascii():
             return _any
-        if text != self._last[0]:
-            hits = self._search(text.encode())
-            self._last = text, lambda pattern: pattern.pattern in hits
-        return self._last[1]
+        text, needed = text.lower(), self._needs
+
+        def may_match(pattern: re.Pattern) -> bool:
+            for words in needed[pattern.pattern]:
+                for word in words:
+                    if word in text:
+                        break
+                else:
+                    return False
+            return True
+
+        return may_match
 
 
 def _any(_pattern: re.Pattern) -> bool:
     return True
 
 
-def _search(patterns: list[str], wide: tuple[str, ...] = ()):
-    """A function from a text to the patterns that may match it; None without hyperscan."""
-    try:
-        import hyperscan
-    except ImportError:
-        return None
-    flags = (
-        hyperscan.HS_FLAG_PREFILTER
-        | hyperscan.HS_FLAG_CASELESS
-        | hyperscan.HS_FLAG_MULTILINE
-        | hyperscan.HS_FLAG_ALLOWEMPTY
-        | hyperscan.HS_FLAG_SINGLEMATCH
-    )
-    database = hyperscan.Database()
-    database.compile(
-        expressions=[_spelled(pattern, wide) for pattern in patterns],
-        ids=list(range(len(patterns))),
-        flags=[flags] * len(patterns),
-    )
-    scratch = hyperscan.Scratch(database)
+def needs(pattern: re.Pattern) -> Needs:
+    r"""What any match of a pattern holds, in small letters, what is rare first.
 
-    def hits(text: bytes) -> set[str]:
-        found: set[str] = set()
-        database.scan(text, match_event_handler=lambda number, *_: found.add(patterns[number]), scratch=scratch)
-        return found
-
-    return hits
+    >>> needs(re.compile(r"(?:dial|listen) tcp[46]? \S+ refused"))
+    (('dial', 'listen'), (' tcp',), (' refused',))
+    """
+    found = _groups(parser.parse(pattern.pattern, pattern.flags))
+    return tuple(sorted(filter(_tells, dict.fromkeys(found)), key=_worth, reverse=True))
 
 
-def _spelled(pattern: str, wide: tuple[str, ...]) -> bytes:
-    """The pattern as the engine takes it: without names of groups, and perhaps a wider one."""
-    for part in wide:
-        pattern = pattern.replace(part, r"\S+")
-    return _REPEAT.sub(lambda found: "+" if found[1] == "1" else "*", _GROUP_NAME.sub("(", pattern)).encode()
+def _tells(words: tuple[str, ...]) -> bool:
+    return min(map(len, words)) >= _SHORTEST
+
+
+def _worth(words: tuple[str, ...]) -> tuple[bool, bool, int]:
+    """How much a group of words tells."""
+    often = any(part in word for word in words for part in _OFTEN)
+    return _tells(words), not often, min(map(len, words))
+
+
+def _groups(tree) -> list[tuple[str, ...]]:
+    """The groups of words of a parsed pattern: letters in a row are a word, branches are a group."""
+    found, word = [], ""
+    for code, value in tree:
+        if code is codes.LITERAL:
+            word += chr(value).lower()
+            continue
+        if code is codes.AT:  # takes no room
+            continue
+        found, word = [*found, (word,)] if word else found, ""
+        if code is codes.SUBPATTERN:
+            found += _groups(value[-1])
+        elif code is codes.ATOMIC_GROUP:
+            found += _groups(value)
+        elif code in _REPEATS and value[0]:
+            found += _groups(value[2])
+        elif code is codes.BRANCH:
+            best = [max(_groups(branch), key=_worth, default=()) for branch in value[1]]
+            if all(best):
+                found.append(tuple(word for group in best for word in group))
+    return [*found, (word,)] if word else found

@@ -1047,8 +1047,7 @@ _UPSTREAM = tuple(pair for pair in _COMPILED if pair[0].upstream)
 _REFUSED = tuple(pair for pair in _COMPILED if not pair[0].suspected and not pair[0].upstream)
 _SUSPECTED = tuple(pair for pair in _COMPILED if pair[0].suspected)
 _PREFILTER = Prefilter(
-    [*(pattern for _, pattern in _COMPILED), *(pattern for pattern, _ in _VETOES), *_WEAK, *DESTINATIONS, *STATED],
-    wide=[_A],
+    [*(pattern for _, pattern in _COMPILED), *(pattern for pattern, _ in _VETOES), *_WEAK, *DESTINATIONS, *STATED]
 )
 
 SPECIFICITY = {row.name: place for place, row in enumerate(SIGNATURES)}

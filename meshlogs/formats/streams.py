@@ -7,7 +7,9 @@ import lzma
 import tarfile
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,7 +47,7 @@ class Inflated(io.RawIOBase):
     """
 
     def __init__(self, read: Callable[[int], bytes], raw: BinaryIO, what: str, packed: Callable[[], int]):
-        self._read, self._raw, self._what, self._packed = read, raw, what, packed
+        self._ahead, self._raw, self._what, self._packed = _Ahead(read), raw, what, packed
         self._size, self.name, self.damage = 0, str(raw.name), None
 
     def readable(self) -> bool:
@@ -62,6 +64,7 @@ class Inflated(io.RawIOBase):
 
     def close(self) -> None:
         """Close the file, too."""
+        self._ahead.close()
         self._raw.close()
         super().close()
 
@@ -69,7 +72,7 @@ class Inflated(io.RawIOBase):
         if self.damage:
             return b""
         try:
-            data = self._read(size)
+            data = self._ahead.read(size)
         except BROKEN as error:
             cut = isinstance(error, EOFError) or "ended before" in str(error) or "truncated" in str(error).lower()
             self.damage = f"the {self._what} is cut off" if cut else f"the {self._what} is damaged: {error}"
@@ -112,6 +115,55 @@ class Gunzip:
         data = self._raw.read(CHUNK)
         self.packed += len(data)
         return data
+
+
+class _Ahead:
+    """`read` for a stream of which a thread reads on while the last bytes are worked on.
+
+    It begins when much has been read: most files are opened for a look at their beginning only.
+    """
+
+    PIECE, PIECES, BEGIN = 1 << 20, 8, 4 << 20  # bytes of a piece, pieces that wait, bytes read before
+
+    def __init__(self, read: Callable[[int], bytes]):
+        self._read, self._size, self._rest = read, 0, memoryview(b"")
+        self._waiting: deque[Future] = deque()
+        self._error: Exception | None = None
+        self._thread: ThreadPoolExecutor | None = None
+
+    def read(self, size: int) -> bytes | memoryview:
+        """Some bytes, none at the end; raises what the stream raises there."""
+        if self._size < self.BEGIN:
+            data = self._read(size)
+            self._size += len(data)
+            return data
+        if not self._rest:
+            self._thread = self._thread or ThreadPoolExecutor(1)
+            while len(self._waiting) < self.PIECES:
+                self._waiting.append(self._thread.submit(self._piece))
+            if self._error is None:
+                piece, self._error = self._waiting.popleft().result()
+                self._rest = memoryview(piece)
+            if not self._rest and self._error:
+                raise self._error
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    def close(self) -> None:
+        """Read no further."""
+        if self._thread:
+            self._thread.shutdown(cancel_futures=True)
+
+    def _piece(self) -> tuple[bytes, Exception | None]:
+        """The next bytes, and what was raised after them."""
+        found, size = [], 0
+        try:
+            while size < self.PIECE and (data := self._read(self.PIECE - size)):
+                found.append(data)
+                size += len(data)
+        except BROKEN as error:
+            return b"".join(found), error
+        return b"".join(found), None
 
 
 class _Recoded(io.RawIOBase):

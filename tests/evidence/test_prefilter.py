@@ -6,18 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshlogs.evidence import prefilter, signatures
-from meshlogs.evidence.prefilter import Prefilter
+from meshlogs.evidence import signatures
+from meshlogs.evidence.prefilter import Prefilter, needs
 
 EXAMPLES = [row.example for row in (*signatures.SIGNATURES, *signatures.VETOES, *signatures.WEAK_VETOES)]
+PATTERNS = [
+    *(pattern for _, pattern in signatures._COMPILED),
+    *(pattern for pattern, _ in signatures._VETOES),
+    *signatures._WEAK,
+    *signatures.DESTINATIONS,
+    *signatures.STATED,
+]
 
 
-@pytest.fixture(scope="module")
-def eager():
-    """The prefilter of the signatures, at work from the first text on."""
-    made = Prefilter(map(re.compile, signatures._PREFILTER._patterns))
-    made._search = prefilter._search(made._patterns, (signatures._A,))
-    return made
+class Everything(Prefilter):
+    """May match anything."""
+
+    def of(self, _text):
+        return lambda _pattern: True
 
 
 def matched(text, chosen, monkeypatch):
@@ -27,26 +33,40 @@ def matched(text, chosen, monkeypatch):
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
-def test_examples_are_matched_alike_with_and_without(text, eager, monkeypatch):
+def test_examples_are_matched_alike_with_and_without(text, monkeypatch):
     for spelled in (text, text.upper(), f"2020-01-01 ERROR x\n{text}\ny", text.replace(" ", "\n")):
-        plain = Prefilter(map(re.compile, eager._patterns))
-        assert matched(spelled, eager, monkeypatch) == matched(spelled, plain, monkeypatch)
+        assert matched(spelled, Prefilter(PATTERNS), monkeypatch) == matched(spelled, Everything([]), monkeypatch)
 
 
 @given(st.lists(st.sampled_from(EXAMPLES), min_size=1, max_size=3), st.sampled_from([" ", "\n", ": ", "é"]))
 def test_whatever_matches_may_match(texts, between):
-    made = test_whatever_matches_may_match.made
     text = between.join(texts)
-    may_match = made.of(text)
-    for pattern in map(re.compile, made._patterns):
+    may_match = signatures._PREFILTER.of(text)
+    for pattern in PATTERNS:
         assert may_match(pattern) or not pattern.search(text)
 
 
-test_whatever_matches_may_match.made = Prefilter(map(re.compile, signatures._PREFILTER._patterns))
-test_whatever_matches_may_match.made._search = prefilter._search(signatures._PREFILTER._patterns, (signatures._A,))
+@given(st.data())
+def test_whatever_a_pattern_generates_may_match(data):
+    pattern = data.draw(st.sampled_from(PATTERNS))
+    text = data.draw(st.from_regex(pattern))
+    assert Prefilter([pattern]).of(text)(pattern)
 
 
-def test_the_search_is_built_only_for_many_texts(monkeypatch):
-    monkeypatch.setattr(prefilter, "WORTHWHILE", 3)
-    made = Prefilter([re.compile("a b"), re.compile("c")])
-    assert [made.of("c")(re.compile("a b")) for _ in range(4)] == [True, True, False, False]
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (r"a b|c", ()),
+        (r"(?:ab)?cd*ef{2}gh", (("gh",),)),
+        (r"(?:ab)+(?=xy)(?!zz)(?<!yy)[cC]d\.e", (("d.e",), ("ab",))),
+        (r"(?i:AB\b)c|(?:x|yz)de", (("ab", "de"),)),
+    ],
+)
+def test_what_a_pattern_needs(pattern, expected):
+    assert needs(re.compile(pattern)) == expected
+
+
+def test_letters_beyond_ascii_may_stand_for_others():
+    pattern = re.compile("kiss", re.IGNORECASE)
+    assert pattern.search("\u212aiss")
+    assert Prefilter([pattern]).of("\u212aiss")(pattern)

@@ -1,0 +1,12 @@
+"""The compiled modules; everything else stands in pyproject.toml."""
+
+from setuptools import Extension, setup
+
+# Without a compiler meshlogs installs all the same: then every line is decoded, which takes longer.
+COMPILED = {"meshlogs._lines": "meshlogs/_lines.pyx"}
+
+setup(
+    ext_modules=[
+        Extension(name, [source], optional=True, extra_compile_args=["-O3"]) for name, source in COMPILED.items()
+    ]
+)

@@ -1,0 +1,93 @@
+"""What compiled loops tell of lines is what reading them tells; without them the result is the same."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+import meshlogs as ml
+from meshlogs import _lines_plain, blocks, times
+
+_lines = pytest.importorskip("meshlogs._lines", reason="it was not compiled here")
+
+FACTORS = np.arange(256, dtype=np.uint64).reshape(128, 2) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+LINE = (
+    b'{"m":"x","resource":{"labels":{"pod_name":"web-1"},"type":"k8s_container"},"timestamp":"2026-03-02T09:00:05.25Z"}'
+)
+PARTS = [
+    LINE, b'"resource":{"labels":{', b'"resource": {"type":"x"', b'"timestamp":"2026-03-02T09:00:05Z"', b'Z"}', b"{",
+    b"}", b'"', b"Z", b"\r", b"\n", b"\n", b'"timestamp": "', b"2026-02-30T09:00:05Z", b"\x00", b"\xff", b"x" * 1100,
+]  # fmt: skip
+STAMP = re.compile(rb'"timestamp": ?"([^"]*)Z"')
+RESOURCE = re.compile(rb'"resource": ?(\{(?:"labels"|"type":)[^}]*)\}')
+
+
+@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=12))
+@example([b"{"])
+@example([LINE[:-1], b"\r\n", LINE, b"\r"])
+def test_what_is_told_stands_there(parts):
+    data = b"".join(parts)
+    ends, usual, keys, moments, places, sizes = _lines.look(np.frombuffer(data, np.uint8), FACTORS)
+    assert ends.tolist() == _lines_plain.look(np.frombuffer(data, np.uint8), FACTORS)[0].tolist()
+    lines = data.split(b"\n")
+    starts = [0, *(end + 1 for end in ends.tolist())]
+    seen = {}
+    for number, key, moment, at, size in zip(*(a.tolist() for a in (usual, keys, moments, places, sizes)), strict=True):
+        line, spelled = lines[number], data[at : at + size]
+        assert starts[number] < at < at + size < ends[number]
+        assert [spelled] == RESOURCE.findall(line)
+        assert moment in [times.parse_ns(found.decode("latin-1") + "Z") for found in STAMP.findall(line)]
+        assert seen.setdefault(key, spelled) == spelled
+
+
+@pytest.mark.parametrize(
+    "moment",
+    "1970-01-01T00:00:00 2000-02-29T23:59:59.999999999 2100-02-28T12:00:00.1 2261-12-31T00:00:00.000000001".split(),
+)
+def test_times_are_exact(moment):
+    line = LINE.replace(b"2026-03-02T09:00:05.25", moment.encode())
+    assert _lines.look(np.frombuffer(line, np.uint8), FACTORS)[3].tolist() == [times.parse_ns(moment + "Z")]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    "1969-12-31T23:59:59 2262-01-01T00:00:00 2100-02-29T00:00:00 2026-04-31T00:00:00 2026-00-01T00:00:00 "
+    "2026-01-00T00:00:00 2026-01-01T24:00:00 2026-01-01T00:60:00 2026-01-01T00:00:60 2026-01-01T00:00:00. "
+    "2026-01-01T00:00:00.1234567890 2026-01-01t00:00:00 2026/01/01T00:00:00 2026-01-01T00:00:0x".split(),
+)
+def test_what_may_be_no_time_is_left_to_the_careful(moment):
+    line = LINE.replace(b"2026-03-02T09:00:05.25", moment.encode())
+    assert not len(_lines.look(np.frombuffer(line, np.uint8), FACTORS)[1])
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3), max_size=40))
+def test_distinct_keys_are_numbered(keys):
+    firsts, numbers = _lines.distinct(np.array(keys, np.uint64), np.uint64(0xD6E8FEB86659FD93))
+    assert [keys[at] for at in firsts] == list(dict.fromkeys(keys))
+    assert [keys[firsts[number]] for number in numbers] == keys
+    assert [keys.index(keys[at]) for at in firsts] == firsts.tolist()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 2)), max_size=20))
+def test_the_earliest_and_the_latest_of_each_group(pairs):
+    groups, moments = np.array(pairs, np.int64).reshape(-1, 2).T.copy()
+    count = int(groups.max(initial=-1)) + 1
+    found = _lines.tally(groups, moments, count)
+    for group in set(groups.tolist()):
+        mine = [at for at, pair in enumerate(pairs) if pair[0] == group]
+        assert found[0][group] == len(mine)
+        assert found[1][group] == min(mine, key=lambda at: (pairs[at][1], at))
+        assert found[2][group] == max(mine, key=lambda at: (pairs[at][1], at))
+        assert [told[group] for told in _lines_plain.tally(groups, moments, count)] == [told[group] for told in found]
+
+
+def test_without_a_compiler_the_result_is_the_same(monkeypatch):
+    expected = ml.read("sample_data/fleet")
+    evidence, files = expected.evidence, expected.files
+    monkeypatch.setattr(blocks, "_lines", _lines_plain)
+    found = ml.read("sample_data/fleet")
+    assert_frame_equal(found.evidence, evidence)
+    assert_frame_equal(found.files, files)
