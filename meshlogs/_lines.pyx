@@ -30,19 +30,20 @@ def look(const uint8_t[::1] block, const uint64_t[:, ::1] factors):
     cdef int64_t[::1] places = np.empty(lines, np.int64), sizes = np.empty(lines, np.int64)
     cdef Text resource
     cdef int64_t size, time
-    while begin < stop:
-        end = _find(begin, stop, c"\n")
-        ends[line] = end - text
-        resource = _resource(begin, end)
-        if resource != NULL:
-            size = _find(resource, end, c"}") - resource
-            time = _time(begin, end)
-            if time >= 0 and size < LONGEST and resource + size < end:
-                usual[found], times[found], places[found], sizes[found] = line, time, resource - text, size
-                keys[found] = _hash(resource, size, factors)
-                found += 1
-        line += 1
-        begin = end + 1
+    with nogil:
+        while begin < stop:
+            end = _find(begin, stop, c"\n")
+            ends[line] = end - text
+            resource = _resource(begin, end)
+            if resource != NULL:
+                size = _find(resource, end, c"}") - resource
+                time = _time(begin, end)
+                if time >= 0 and size < LONGEST and resource + size < end:
+                    usual[found], times[found], places[found], sizes[found] = line, time, resource - text, size
+                    keys[found] = _hash(resource, size, factors)
+                    found += 1
+            line += 1
+            begin = end + 1
     told = [np.asarray(usual), np.asarray(keys), np.asarray(times), np.asarray(places), np.asarray(sizes)]
     return np.asarray(ends), *(values[:found] for values in told)
 

@@ -10,6 +10,7 @@ rejected.
 
 import json
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
@@ -299,13 +300,15 @@ def _engine():
     database = hyperscan.Database()
     flags = [hyperscan.HS_FLAG_CASELESS] * len(SUSPECTS)
     database.compile(expressions=list(SUSPECTS), ids=list(range(len(SUSPECTS))), flags=flags)
-    scratch = hyperscan.Scratch(database)
+    own = threading.local()  # two threads must not share the room to work in
 
     def places(block: memoryview) -> list[int]:
+        if not hasattr(own, "scratch"):
+            own.scratch = hyperscan.Scratch(database)
         found: list[int] = []
         add = found.append
         database.scan(
-            block, match_event_handler=lambda _pattern, _begin, end, _flags, _context: add(end - 1), scratch=scratch
+            block, match_event_handler=lambda _pattern, _begin, end, _flags, _context: add(end - 1), scratch=own.scratch
         )
         return found
 
