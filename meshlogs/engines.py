@@ -62,14 +62,11 @@ class Local:
                     future.cancel()
 
 
-AHEAD = 1
-
-
 def _in_threads(tasks: list[Task], count: int) -> Iterator[Part]:
     """The parts of tasks that are mostly compiled code: threads need no more memory, and what they read stays here."""
     with ThreadPoolExecutor(count) as threads:
         rest = iter(tasks)
-        waiting = deque(threads.submit(load, task) for task in islice(rest, count + AHEAD))
+        waiting = deque(threads.submit(load, task) for task in islice(rest, count + 1))
         try:
             while waiting:
                 yield waiting.popleft().result()

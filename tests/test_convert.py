@@ -7,12 +7,13 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import meshlogs as ml
-from meshlogs import gather, output, parts, schema
+from meshlogs import engines, gather, output, parts, schema
 from meshlogs.formats import bulk
 
 
@@ -43,6 +44,24 @@ def test_the_rows_are_those_that_are_read_whole(export, tmp_path, monkeypatch, s
         if name == "log_entries":
             table, expected = comparable(table), comparable(expected)
         pd.testing.assert_frame_equal(table, expected)
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_threads_and_workers_give_the_rows_of_one_thread(export, tmp_path, monkeypatch, threads):
+    """Threads where what is not compiled code's is less than is worth a worker, else workers."""
+    output.write_export(ml.read(export), tmp_path / "alone")
+    monkeypatch.setattr(parts, "ROWS_STRETCH", 30_000)
+    others = sum(task.size for task in ml.read(export).tasks(rows=True) if not task.is_compiled)
+    monkeypatch.setattr(engines, "SMALL", others + threads)
+    used, in_threads = [], engines._in_threads
+    monkeypatch.setattr(engines, "_in_threads", lambda *given: used.append(given) or in_threads(*given))
+    read = ml.read(export)
+    read.engine = engines.Local(3)
+    output.write_export(read, tmp_path / "out")
+    assert bool(used) == threads
+    for name in output.LAYOUTS:
+        found, expected = (pq.read_table(tmp_path / folder / f"{name}.parquet") for folder in ("out", "alone"))
+        assert found.equals(expected)
 
 
 def test_only_the_asked_time_is_converted(export, tmp_path):

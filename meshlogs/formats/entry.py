@@ -5,7 +5,6 @@ and, where it holds the pod or a patch of its status, one of `pods`.
 The bodies of audit entries (`request`, `response`, `metadata`) are not kept: they hold secrets.
 """
 
-from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -95,7 +94,6 @@ _PARTS = tuple(name for name in Entry.__struct_fields__ if name not in _TEXTS)
 Message = msgspec.defstruct("Message", [(name, object, None) for name in MESSAGE_KEYS], gc=False)
 
 _entry = msgspec.json.Decoder(Entry)
-_label_lists = msgspec.json.Decoder(list[dict[str, str]])
 _message = msgspec.json.Decoder(Message)
 
 
@@ -121,23 +119,9 @@ class Labels(NamedTuple):
     legacy: dict[str, str]
 
 
-class ManyLabels(NamedTuple):
-    """What many labels say, of those that are usual."""
-
-    usual: list[bool]
-    texts: list[str | bytes | None]
-    nodes: list[str | None]
-    streams: list[str | None]
-
-
 def decode(data: bytes) -> Entry:
     """The entry in a JSON object's text. Raises msgspec.DecodeError where `loosely` may still succeed."""
     return _entry.decode(data)
-
-
-def decode_lines(data: bytes) -> list[Entry]:
-    """The entries in these lines. Raises one of `WRONG` where `decode` would for any of them."""
-    return _entry.decode_lines(data)
 
 
 def origin(resource: bytes, log_name: str | None, severity: str | None) -> tuple | None:
@@ -150,32 +134,6 @@ def origin(resource: bytes, log_name: str | None, severity: str | None) -> tuple
         return None
     log_id = _log_id(log_name)
     return log_name, log_id, severity or "DEFAULT", *place, _stream(log_id)
-
-
-def labels_in(raws: list[bytes]) -> ManyLabels:
-    """What labels say that are spelled so."""
-    joined = b"[" + b",".join(raw or b"{}" for raw in raws) + b"]"
-    # Texts without escapes have one spelling, and each key that comes out was there once.
-    if not any(odd in joined for odd in (b"\\", b'"fluentd', b"container.googleapis.com/")):
-        with suppress(*WRONG):
-            found = _label_lists.decode(joined)
-            if msgspec.json.encode(found) == joined:
-                texts = [raw if labels else None for raw, labels in zip(raws, found, strict=True)]
-                nodes = [labels.get(NODE_LABEL) for labels in found]
-                return ManyLabels([True] * len(raws), texts, nodes, [None] * len(raws))
-    told = list(map(_labels_or_none, raws))
-    return ManyLabels(
-        [one is not None for one in told],
-        *([one and getattr(one, name) for one in told] for name in ("text", "node", "stream")),
-    )
-
-
-def _labels_or_none(raw: bytes) -> Labels | None:
-    try:
-        told = _labels(raw)
-    except WRONG:
-        return None
-    return None if told.legacy else told
 
 
 def loosely(value: dict) -> Entry:
@@ -292,11 +250,7 @@ def _content(entry: Entry) -> tuple[str | None, str | None, dict | None]:
 def _said(raw: bytes) -> str | None:
     if not raw.startswith(b"{"):
         return None
-    return said_in(_message.decode(raw))
-
-
-def said_in(found: Message) -> str | None:
-    """What a person would read of a JSON payload, None if it has no text for that."""
+    found = _message.decode(raw)
     for name in MESSAGE_KEYS:
         value = getattr(found, name)
         if isinstance(value, str):
