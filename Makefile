@@ -8,7 +8,7 @@ RECORDINGS := $(abspath $(firstword $(MESHLOGS_RECORDINGS) $(wildcard ../shared/
 
 .PHONY: report test accuracy bench notebooks screenshots constraints clean
 
-$(VENV)/.ready: pyproject.toml constraints.txt setup.py $(wildcard meshlogs/*.pyx meshlogs/*/*.pyx)
+$(VENV)/.ready: pyproject.toml constraints.txt setup.py $(wildcard meshlogs/*.pxd meshlogs/*.pyx meshlogs/*/*.pyx)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "meshlogs needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[notebook,test]'

@@ -3,7 +3,12 @@
 from setuptools import Extension, setup
 
 # Without a compiler meshlogs installs all the same: then every line is decoded, which takes longer.
-COMPILED = {"meshlogs._lines": "meshlogs/_lines.pyx"}
+COMPILED = {
+    "meshlogs._hashes": "meshlogs/_hashes.pyx",
+    "meshlogs._lines": "meshlogs/_lines.pyx",
+    "meshlogs.formats._arrow_texts": "meshlogs/formats/_arrow_texts.pyx",
+    "meshlogs.formats._usual_lines": "meshlogs/formats/_usual_lines.pyx",
+}
 
 setup(
     ext_modules=[

@@ -5,15 +5,14 @@ Nothing is read outside the line that is looked at; `nogil` proves that no Pytho
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memcmp, memcpy
 
 import numpy as np
 
-ctypedef const uint8_t* Text
+from meshlogs._texts cimport Text, find, moment
 
 cdef enum:
     LONGEST = 1024  # a resource's spelling up to its first closing brace; a longer one is unusual
-    SECOND = 1_000_000_000
 
 
 def look(const uint8_t[::1] block, const uint64_t[:, ::1] factors):
@@ -32,11 +31,11 @@ def look(const uint8_t[::1] block, const uint64_t[:, ::1] factors):
     cdef int64_t size, time
     with nogil:
         while begin < stop:
-            end = _find(begin, stop, c"\n")
+            end = find(begin, stop, c"\n")
             ends[line] = end - text
             resource = _resource(begin, end)
             if resource != NULL:
-                size = _find(resource, end, c"}") - resource
+                size = find(resource, end, c"}") - resource
                 time = _time(begin, end)
                 if time >= 0 and size < LONGEST and resource + size < end:
                     usual[found], times[found], places[found], sizes[found] = line, time, resource - text, size
@@ -48,17 +47,11 @@ def look(const uint8_t[::1] block, const uint64_t[:, ::1] factors):
     return np.asarray(ends), *(values[:found] for values in told)
 
 
-cdef inline Text _find(Text begin, Text end, uint8_t letter) noexcept nogil:
-    """Where a letter is next; the end, if it does not come."""
-    cdef Text found = <Text> memchr(begin, letter, end - begin)
-    return end if found == NULL else found
-
-
 cdef int64_t _count(Text begin, Text stop) noexcept nogil:
     """How many lines there are."""
     cdef int64_t lines = 0
     while begin < stop:
-        begin = _find(begin, stop, c"\n") + 1
+        begin = find(begin, stop, c"\n") + 1
         lines += 1
     return lines
 
@@ -69,7 +62,7 @@ cdef Text _resource(Text begin, Text end) noexcept nogil:
     if begin == end or begin[0] != c"{" or _last(begin, end)[0] != c"}":
         return NULL
     while at < end:
-        at = _find(at, end, c"{")
+        at = find(at, end, c"{")
         if _opens_resource(begin, at, end):
             if found != NULL:
                 return NULL
@@ -104,7 +97,7 @@ cdef int64_t _time(Text begin, Text end) noexcept nogil:
         return time
     found = 0
     while at < last:
-        at = _find(at, last, c"Z")
+        at = find(at, last, c"Z")
         if at + 1 < last and at[1] == c'"':
             found += _stamp(begin, at, &time)
         at += 1
@@ -118,53 +111,8 @@ cdef int64_t _stamp(Text begin, Text zulu, int64_t* time) noexcept nogil:
         at -= 1
     if at - begin < 14 or (memcmp(at - 13, b'"timestamp":"', 13) and memcmp(at - 14, b'"timestamp": "', 14)):
         return 0
-    time[0] = _moment(at, zulu - at)
+    time[0] = moment(at, zulu - at)
     return 1
-
-
-cdef int64_t _moment(Text at, int64_t length) noexcept nogil:
-    """Nanoseconds since the epoch of `YYYY-MM-DDThh:mm:ss[.digits]` of so many letters; -1 if it is none.
-
-    So are times before 1970 or after 2261 and leap seconds, which are left to whoever is careful.
-    """
-    if length != 19 and not 21 <= length <= 29:
-        return -1
-    if at[4] != c"-" or at[7] != c"-" or at[10] != c"T" or at[13] != c":" or at[16] != c":":
-        return -1
-    cdef int64_t days = _days(_number(at, 4), _number(at + 5, 2), _number(at + 8, 2))
-    cdef int64_t hour = _number(at + 11, 2), minute = _number(at + 14, 2), second = _number(at + 17, 2)
-    cdef int64_t fraction = 0, place
-    if length > 19:
-        fraction = _number(at + 20, length - 20) if at[19] == c"." else -1
-        for place in range(length, 29):
-            fraction *= 10
-    if days < 0 or not 0 <= hour < 24 or not 0 <= minute < 60 or not 0 <= second < 60 or fraction < 0:
-        return -1
-    return (days * 86_400 + hour * 3600 + minute * 60 + second) * SECOND + fraction
-
-
-cdef inline int64_t _number(Text at, int64_t length) noexcept nogil:
-    """The number that so many digits spell; -1 if one of them is none."""
-    cdef int64_t number = 0, place
-    for place in range(length):
-        if not c"0" <= at[place] <= c"9":
-            return -1
-        number = number * 10 + at[place] - c"0"
-    return number
-
-
-cdef int64_t _days(int64_t year, int64_t month, int64_t day) noexcept nogil:
-    """Days since the epoch of a date (Hinnant, "chrono-compatible low-level date algorithms"); -1 if it is none."""
-    cdef int64_t longest = 31
-    if month == 2:
-        longest = 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
-    elif month == 4 or month == 6 or month == 9 or month == 11:
-        longest = 30
-    if not 1970 <= year <= 2261 or not 1 <= month <= 12 or not 1 <= day <= longest:
-        return -1
-    year -= month <= 2
-    cdef int64_t of_era = year % 400, of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    return year // 400 * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
 
 
 cdef uint64_t _hash(Text at, int64_t size, const uint64_t[:, ::1] factors) noexcept nogil:

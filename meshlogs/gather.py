@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import coverage, evidence, parts, schema, times
+from meshlogs import coverage, evidence, hashes, parts, schema, times
 from meshlogs.evidence import presence, proxy
 from meshlogs.progress import progress
 
@@ -164,8 +164,6 @@ class _Seen:
     """Which entries were seen, by log, time, insert id and project: 11 to 32 bytes each."""
 
     def __init__(self):
-        from meshlogs import hashes  # compiled code takes a while to load
-
         self._known = hashes.Set()
 
     def again(self, entries: pa.Table) -> np.ndarray:
@@ -179,8 +177,6 @@ class _Seen:
 
 def _hashes(column: pa.ChunkedArray) -> np.ndarray:
     """A hash of each text by a key that is secret (uint64); of none: 0."""
-    from meshlogs import hashes  # compiled code takes a while to load
-
     found = [np.zeros(0, np.uint64)]
     for chunk in column.chunks:
         if pa.types.is_dictionary(chunk.type):
@@ -193,7 +189,7 @@ def _hashes(column: pa.ChunkedArray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _mixed(marks: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+def _mixed(marks: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Marks that differ, but for chance, where either of these does.
 
     (Steele, Lea and Flood 2014: the finaliser of SplitMix64)
@@ -201,7 +197,7 @@ def _mixed(marks: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     mixed = marks.astype(np.uint64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         mixed = (mixed ^ mixed >> np.uint64(shift)) * np.uint64(factor)
-    return (mixed + hashes).view(np.int64)
+    return (mixed + others).view(np.int64)
 
 
 def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:

@@ -55,7 +55,7 @@ class Task(NamedTuple):
     @property
     def is_compiled(self) -> bool:
         """Whether nearly all of the work is done by compiled code, during which other threads go on."""
-        return self.rows and (self.is_stretch or _is_lines(storage.place(self.path)))
+        return bool(bulk.usual_rows) and self.rows and (self.is_stretch or _is_lines(storage.place(self.path)))
 
     @property
     def size(self) -> int:

@@ -1,9 +1,11 @@
 """Log entries, one a line, as Arrow columns: usual lines many at a time, all others one after another.
 
-What a usual line is, and where its texts are, is told by compiled code (`usual_lines`). What is not known to be usual
+What a usual line is, and where its texts are, is told by compiled code (`_usual_lines`). What is not known to be usual
 goes the careful road (`log_entries.add_text`); the rows of both stand in the order of the lines. Both roads read
 resources and log names with the same functions.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,11 @@ import pyarrow as pa
 from meshlogs import schema
 from meshlogs.formats import entry, log_entries
 from meshlogs.formats.tables import CHUNK, Shard, Tables
+
+try:
+    from meshlogs.formats import usual_rows
+except ImportError:  # no compiler was there when it was installed
+    usual_rows = None
 
 # Columns of few different texts, which are kept and written as numbers of these.
 REPEATED = (*entry.ORIGIN, "stream", "time_granularity", "source")
@@ -24,20 +31,18 @@ class Reader:
     """Rows of lines that are added block by block."""
 
     def __init__(self, source: str):
-        from meshlogs.formats import usual_rows  # compiled code takes a while to load, and is needed for this only
-
         self.lines = 0
         self._tables = Tables(source)
         self._rows = [LAYOUT.empty_table()]
-        self._usual = usual_rows.Reader(source)
+        self._read = usual_rows.Reader(source).read if usual_rows else _all_odd
 
     def add(self, block: bytes | np.ndarray) -> None:
         """Add whole lines; the block (of uint8, if an array) may be overwritten afterwards."""
-        for found in self._usual.read(block):
-            rows = found.rows.append_column("line", pa.array(found.numbers + (self.lines + 1))).select(LAYOUT.names)
+        for found, numbers, odd, lines in self._read(block):
+            rows = found.append_column("line", pa.array(numbers + (self.lines + 1))).select(LAYOUT.names)
             self._tables.records += len(rows)
-            self._rows.append(self._with(rows, found.odd) if found.odd else rows)
-            self.lines += found.lines
+            self._rows.append(self._with(rows, odd) if odd else rows)
+            self.lines += lines
 
     @property
     def full(self) -> bool:
@@ -69,6 +74,12 @@ class Reader:
         careful = packed(self._tables.entries_taken())
         order = np.argsort(np.concatenate([rows["line"].to_numpy(), numbers]), kind="stable")
         return pa.concat_tables([rows, careful]).unify_dictionaries().take(order)
+
+
+def _all_odd(block: bytes | np.ndarray) -> Iterator[tuple[pa.Table, np.ndarray, list[tuple[int, bytes]], int]]:
+    """What `usual_rows` tells of a block, as if no line were usual."""
+    lines = bytes(block).removesuffix(b"\n").split(b"\n")
+    yield LAYOUT.empty_table().drop_columns("line"), np.zeros(0, np.int64), list(enumerate(lines)), len(lines)
 
 
 def packed(rows: pd.DataFrame | pa.Table) -> pa.Table:

@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from meshlogs import hashes, schema, times
-from meshlogs.formats import entry, usual_lines
+from meshlogs.formats import _usual_lines as usual_lines
+from meshlogs.formats import entry
 from meshlogs.formats.arrow_texts import texts, validity
 from meshlogs.formats.tables import GRANULARITY
 
 _MOST = 1 << 14  # lines at most that become rows at a time
-_NEWLINE = 10
+_NEWLINE = ord("\n")
 _ORIGIN = (usual_lines.RESOURCE, usual_lines.LOG_NAME, usual_lines.SEVERITY)
 _NO_ORIGIN = (None,) * (len(entry.ORIGIN) + 2)
 
@@ -34,18 +35,15 @@ class Reader:
         self._source = source
         self._found = np.empty((_MOST, usual_lines.WIDTH), np.int64)
         self._odd = np.empty((_MOST, 3), np.int64)
-        self._keys = np.empty((usual_lines.MOST_LABELS, 2), np.int64)
 
     def read(self, block: bytes | np.ndarray) -> Iterator[Found]:
         """What the lines of a block (of uint8, if an array) hold, some after others."""
         letters = np.frombuffer(block, np.uint8)
         if letters[-1] != _NEWLINE:
             letters = np.append(letters, np.uint8(_NEWLINE))
-        letters.flags.writeable = False  # as those of bytes: else all would be compiled twice
-        words = hashes.words_of(letters)
         at = 0
         while at < len(letters):
-            usual, odd, lines, at = usual_lines.read(letters, words, at, self._found, self._odd, self._keys)
+            usual, odd, lines, at = usual_lines.read(letters, at, self._found, self._odd)
             yield self._rows(letters, self._found[:usual], self._odd[:odd], lines)
 
     def _rows(self, letters: np.ndarray, found: np.ndarray, odd: np.ndarray, lines: int) -> Found:
@@ -53,7 +51,7 @@ class Reader:
         origins = [_origin(letters.data, row) for row in found[firsts, : usual_lines.LABELS].tolist()]
         known = np.array([origin is not None for origin in origins], bool)[of_origin]
         if not known.all():  # only the careful road tells these
-            odd = np.concatenate([odd, found[~known][:, usual_lines.WHOLE]])
+            odd = np.concatenate([odd, found[~known, usual_lines.LINE :]])
             odd = odd[np.argsort(odd[:, 0])]
             found, of_origin = found[known], of_origin[known]
         rows = pa.table(_columns(letters, found, origins, of_origin, self._source))
