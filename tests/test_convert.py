@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,30 @@ def test_the_rows_are_those_that_are_read_whole(export, tmp_path, monkeypatch, s
         pd.testing.assert_frame_equal(table, expected)
 
 
+WITHOUT = """
+import sys
+sys.modules |= dict.fromkeys(sys.argv[3:])
+import meshlogs as ml
+from meshlogs import engines, output, parts
+parts.ROWS_STRETCH = 30_000
+export = ml.read(sys.argv[1])
+assert not any(task.is_compiled for task in export.tasks(rows=True))
+export.engine = engines.Local(1)
+output.write_export(export, sys.argv[2])
+"""
+
+
+def test_without_a_compiler_the_result_is_the_same(export, tmp_path):
+    output.write_export(ml.read(export), tmp_path / "compiled")
+    compiled = [".".join(path.with_suffix("").parts) for path in Path("meshlogs").rglob("*.pyx")]
+    subprocess.run([sys.executable, "-c", WITHOUT, export, tmp_path / "plain", *compiled], check=True)
+    assert len(compiled) == 4
+    for name in output.LAYOUTS:
+        found, expected = (pq.read_table(tmp_path / folder / f"{name}.parquet") for folder in ("plain", "compiled"))
+        assert found.equals(expected)
+
+
+@pytest.mark.skipif(not bulk.usual_rows, reason="it was not compiled here")
 @pytest.mark.parametrize("threads", [False, True])
 def test_threads_and_workers_give_the_rows_of_one_thread(export, tmp_path, monkeypatch, threads):
     """Threads where what is not compiled code's is less than is worth a worker, else workers."""

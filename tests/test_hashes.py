@@ -2,20 +2,30 @@
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meshlogs import hashes
+from meshlogs import _hashes_plain, hashes
+
+
+@pytest.fixture(params=["as installed", "without a compiler"], autouse=True)
+def loops(request, monkeypatch):
+    if request.param == "without a compiler":
+        monkeypatch.setattr(hashes, "_hashes", _hashes_plain)
+
 
 TEXTS = st.lists(st.text(alphabet="ab", max_size=20), max_size=40)
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS)
 def test_texts_have_one_hash_if_they_are_the_same(texts):
     found = hashes.of_texts(pa.array([None, *texts], pa.string()).slice(1)).tolist()
     assert [found.index(one) for one in found] == [texts.index(one) for one in texts]
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS)
 def test_rows_have_one_number_if_their_texts_are_the_same(texts):
     ends = np.cumsum([0, *map(len, texts)])

@@ -10,8 +10,10 @@ from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
 from meshlogs import schema
-from meshlogs.formats import bulk, entry, log_entries, usual_rows
+from meshlogs.formats import bulk, entry, log_entries
 from meshlogs.formats.tables import Tables
+
+pytest.importorskip("meshlogs.formats._usual_lines", reason="it was not compiled here")
 
 
 def one_by_one(blocks):
@@ -259,6 +261,12 @@ def test_all_odd_lines_at_once():
     same([b"\n".join(lines) + b"\n", b"\n".join(reversed(lines)) + b"\n"])
 
 
+def test_all_lines_are_odd_without_a_compiler(monkeypatch):
+    monkeypatch.setattr(bulk, "usual_rows", None)
+    lines = list(LINES.values())
+    same([b"\n".join(lines) + b"\n", b"\n".join(reversed(lines)), b"\n", b"\n\n"])
+
+
 def test_values_over_several_lines_hide_no_others():
     """As many objects as lines, which begin and end as objects, but one spans two lines and two stand on one."""
     text = USUAL.replace('"resource":{', '"resource":\n{', 1)
@@ -268,7 +276,7 @@ def test_values_over_several_lines_hide_no_others():
 
 @pytest.mark.parametrize("rows", [1, 7, 40])
 def test_how_many_lines_become_rows_at_a_time_does_not_matter(rows, monkeypatch):
-    monkeypatch.setattr(usual_rows, "_MOST", rows)
+    monkeypatch.setattr(bulk.usual_rows, "_MOST", rows)
     lines = [text for name, text in LINES.items() if name != "long"]
     same([b"\n".join(lines)])
 
