@@ -121,6 +121,9 @@ EVIDENCE = pa.schema(
     ]
 )
 
+# Texts that many rows of evidence share: while it is worked with they are categories (`joins.coded`).
+SHARED = tuple(field.name for field in EVIDENCE if field.type == TEXT and not field.name.startswith("insert_id"))
+
 STARTS = pa.schema(
     [
         ("start_id", TEXT),
@@ -300,6 +303,10 @@ def lookup(keys: pd.Series, table: pd.Series) -> pd.Series:
     """
     if isinstance(table.index, pd.CategoricalIndex):  # of other categories than the keys, perhaps
         table = table.set_axis(table.index.astype(table.index.categories.dtype))
+    if isinstance(keys.dtype, pd.CategoricalDtype):  # each text is looked up once; -1, for a missing one, is the last
+        texts = keys.cat.categories
+        texts = texts.append(pd.Index([None], dtype=texts.dtype)) if keys.hasnans else texts
+        return table.reindex(texts).take(keys.cat.codes).set_axis(keys.index)
     return table.reindex(keys).set_axis(keys.index)
 
 

@@ -18,6 +18,8 @@ from meshlogs.specs import HELPERS, MESH_CONTAINERS, destinations, specs_of
 
 WHERE = ["project", "location", "cluster"]
 _POD = [*WHERE, "namespace", "pod"]
+_NAMED = [*_POD, "pod_uid"]
+_ORDER = ["time_upper", "time_lower", "kind", "container", "insert_id", "value", "message"]
 
 # The runtime starts a container before the kubelet writes its Started event.
 STARTED_SLACK = 200 * times.MILLISECOND
@@ -39,33 +41,54 @@ CLOCK_SLACK = 2 * times.SECOND
 def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """The evidence that names a pod, sorted, with `start_id` and the missing cluster and uid filled in.
 
+    `schema.SHARED` and `start_id` are coded (`joins.plain` gives their texts).
     A dump of kubectl names no cluster: it takes that of the rows with the same uid, else with the same
     namespace and pod name, if that is one. A log line names no uid: it belongs to the latest pod of its
     name that existed then.
     """
+    evidence = joins.coded(evidence, schema.SHARED)
     dated = evidence["time_upper"].notna() | evidence["kind"].isin(["app_logged", "refused_undated"])
-    usable = evidence["pod"].notna() & dated
-    rows = evidence.reset_index(drop=True) if usable.all() else joins.taken(evidence, np.flatnonzero(usable))
-    rows = _fill_namespace(rows, pods)
-    rows = _fill_cluster(rows, pods)
-    rows = _fill_uid(rows, pods)
-    rows["start_id"] = _start_ids(rows)
+    usable = np.flatnonzero(evidence["pod"].notna() & dated)
+    rows = evidence[[*_NAMED, *_ORDER, "log_name"]].take(usable).reset_index(drop=True)
+    # What one pod is called by is looked at once.
+    number = joins.numbered(rows[name] for name in _NAMED)
+    named = joins.plain(rows.loc[~pd.Series(number).duplicated(), _NAMED]).reset_index(drop=True)  # by number
+    named = _fill_cluster(_fill_namespace(named, pods), pods)
+    key = _pod_numbers(named)
+    uid, uids = _uids(rows["time_upper"], number, named, key, pods)
+    start = _start_ids(rows, named, number, key, uid, uids)
     # Times first, then names: the same order whatever the files were called or in which order they came.
-    keys = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id", "value", "message"]
-    rows = joins.taken(rows, joins.ordered(rows, keys, cheap=3))
-    return rows.assign(start_id=rows["start_id"].astype("str"))
+    order = joins.ordered(rows.assign(start_id=start), ["start_id", *_ORDER], cheap=3)
+    del rows
+    filled = {name: named[name].astype("category").array.take(number[order]) for name in [*WHERE, "namespace"]}
+    filled |= {"pod_uid": pd.Categorical.from_codes(uid[order], uids), "start_id": start.take(order)}
+    return evidence.take(usable[order]).reset_index(drop=True).assign(**filled)
 
 
-def _start_ids(rows: pd.DataFrame) -> pd.Series:
-    """The start of each row, a category: cluster/namespace/pod, and #2, #3 … for later pods of the same name."""
-    whose = rows[[*_POD, "pod_uid"]].fillna("")
-    whose["pod_uid"] = whose["pod_uid"].where(whose["pod_uid"] != "", _lives(rows))
-    number = joins.numbered(whose[name] for name in whose)
-    starts = whose[~pd.Series(number, whose.index).duplicated()].reset_index(drop=True)  # by number
-    starts["first"] = rows["time_upper"].groupby(number).min()
+def _start_ids(rows, named: pd.DataFrame, number, key, uid, uids: pd.Index) -> pd.Categorical:
+    """The start of each row: cluster/namespace/pod, and #2, #3 … for later pods of the same name.
+
+    `number` is a row's row in `named`, `key` the pod's number of each row of those, `uid` a row's place in `uids`.
+    """
+    life = _lives(rows, key[number], uid)
+    which = joins.numbered(map(pd.Series, (key[number], uid, life)))
+    at = np.flatnonzero(~pd.Series(which).duplicated())
+    starts = named.loc[number[at], _POD].fillna("").reset_index(drop=True)  # by number
+    names = np.append(np.asarray(uids, dtype=object), "")[uid[at]]
+    starts["pod_uid"] = np.where(life[at] > 0, life[at].astype(str), names)
+    starts["first"] = _first_times(rows["time_upper"], which, len(starts))
     starts["life"] = starts.sort_values(["first", "pod_uid"]).groupby(_POD, sort=False).cumcount() + 1
     codes, names = pd.factorize(_names(starts), sort=True)
-    return pd.Series(pd.Categorical.from_codes(codes[number], names), rows.index)
+    return pd.Categorical.from_codes(codes[which], names)
+
+
+def _first_times(time: pd.Series, number: np.ndarray, count: int) -> pd.Series:
+    """The earliest of the times of each number, missing where it has none."""
+    first = np.full(count, np.iinfo(np.int64).max)
+    stamps = times.to_ns(time)
+    known = stamps != times.NAT
+    np.minimum.at(first, number[known], stamps[known])
+    return times.column(np.where(first == np.iinfo(np.int64).max, times.NAT, first))
 
 
 def _names(starts: pd.DataFrame) -> pd.Series:
@@ -75,24 +98,25 @@ def _names(starts: pd.DataFrame) -> pd.Series:
     return name.where(starts["life"] == 1, name + "#" + starts["life"].astype(str)).str.removeprefix("/")
 
 
-def _lives(rows: pd.DataFrame) -> pd.Series:
-    """For rows without a uid a word for the pod of that name they belong to: "" for the first, else a number.
+def _lives(rows: pd.DataFrame, key: np.ndarray, uid: np.ndarray) -> np.ndarray:
+    """For rows without a uid the number of the pod of that name they belong to: 0 for the first, 2 for the second.
 
     A pod keeps its address for life, so another address told by its proxy is another pod. The change lies in the
     longest silence between the last line that told the old address and the first that told the new.
     """
-    nameless = rows[rows["pod_uid"].isna() & rows["time_upper"].notna()].sort_values("time_upper", kind="stable")
-    key = _pod_numbers(nameless)
-    told = (nameless["kind"] == "pod_address") & nameless["log_name"].ne("pods")
-    several = nameless["value"].where(told).groupby(key).nunique() > 1
-    lives = pd.Series("", index=rows.index)
-    for _, pod in nameless[key.isin(several.index[several])].groupby(key):
-        address = pod["value"].where((pod["kind"] == "pod_address") & pod["log_name"].ne("pods")).dropna()
+    lives = np.zeros(len(rows), dtype=np.int64)
+    nameless = (uid < 0) & rows["time_upper"].notna().to_numpy()
+    told = nameless & (rows["kind"] == "pod_address").to_numpy() & rows["log_name"].ne("pods").to_numpy()
+    several = rows["value"][told].groupby(key[told]).nunique() > 1
+    nameless &= np.isin(key, several.index[several])
+    nameless = rows[["time_upper", "value"]].assign(told=told, key=key)[nameless]
+    for _, pod in nameless.sort_values("time_upper", kind="stable").groupby("key"):
+        address = joins.texts_of(pod["value"]).where(pod["told"]).dropna()
         changes = address[address != address.shift()].index[1:]
         for number, new in enumerate(changes, start=2):
             at = address.index.get_loc(new)
             between = pod.loc[address.index[at - 1] : new, "time_upper"]
-            lives[pod.loc[between.diff().idxmax() :].index] = str(number)
+            lives[pod.loc[between.diff().idxmax() :].index] = number
     return lives
 
 
@@ -109,8 +133,7 @@ def _fill_namespace(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
 def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     if not rows["cluster"].isna().any():
         return rows
-    columns = [*_POD, "pod_uid"]
-    known = pd.concat([joins.distinct(table[table["cluster"].notna()], columns) for table in (rows[columns], pods)])
+    known = pd.concat([joins.distinct(table[table["cluster"].notna()], _NAMED) for table in (rows, pods)])
     for key in (["pod_uid"], ["namespace", "pod"]):
         missing = rows["cluster"].isna()
         if not missing.any():
@@ -123,66 +146,71 @@ def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
-    """Give evidence without a uid that of the latest pod of its name that existed at its time."""
-    if not rows["pod_uid"].isna().any():
-        return rows
-    key = _pod_numbers(rows)
-    born = (
-        rows.assign(key=key).dropna(subset=["pod_uid"]).groupby(["key", "pod_uid"], as_index=False)["time_upper"].min()
-    )
+def _uids(
+    time: pd.Series, number: np.ndarray, named: pd.DataFrame, key: np.ndarray, pods: pd.DataFrame
+) -> tuple[np.ndarray, pd.Index]:
+    """The uid of each row, as its place in the index of all uids (-1: unknown), and these.
+
+    A row without a uid has that of the latest pod of its name that existed at its time.
+    """
+    own, uids = pd.factorize(named["pod_uid"], sort=True)
+    uid = own[number]
+    if not (own < 0).any() or not len(uids):
+        return uid, uids
+    seen = named.assign(key=key, uid=own, first=_first_times(time, number, len(named)))
+    born = _born(seen[seen["uid"] >= 0], pods)
+    stamps = times.to_ns(time)
+    asked = np.flatnonzero((uid < 0) & (stamps != times.NAT))
+    found = joins.last_before(key[number[asked]], stamps[asked], born["key"].to_numpy(), born["since"].to_numpy())
+    uid[asked] = np.append(born["uid"], -1)[found]
+    # An undated line belongs to the first pod of its name.
+    undated = np.flatnonzero((uid < 0) & (stamps == times.NAT))
+    first = born.drop_duplicates("key").set_index("key")["uid"]
+    uid[undated] = first.reindex(key[number[undated]], fill_value=-1)
+    return uid, uids
+
+
+def _born(seen: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    """Since when [ns] each pod of a name may have existed: `key, uid, since`, sorted by name and time."""
+    born = seen.groupby(["key", "uid", "pod_uid"], as_index=False)["first"].min()
     created = pods.dropna(subset=["pod_uid"]).groupby("pod_uid")["created"].min()
     exact = schema.lookup(born["pod_uid"], created)
-    born["dated"] = exact.notna()
-    born["since"] = exact.fillna(born["time_upper"]) - pd.Timedelta(CLOCK_SLACK, "ns")
-    first = ~born.sort_values("since", kind="stable").duplicated("key")
+    since = times.to_ns(exact.fillna(born["first"]) - pd.Timedelta(CLOCK_SLACK, "ns"))
+    born["since"] = np.where(since == times.NAT, np.iinfo(np.int64).max, since)
     # The first known pod of a name may have begun before its first event that we hold.
-    open_start = first & ~born["dated"]
-    born.loc[open_start, "since"] = pd.Timestamp.min.tz_localize("UTC").ceil("s")
-    born = born.sort_values("since", kind="stable")[["key", "pod_uid", "since"]]
-    missing = rows["pod_uid"].isna()
-    asked = rows.loc[missing, ["time_upper"]].assign(key=key[missing]).dropna().sort_values("time_upper")
-    if len(asked) and len(born):
-        asked["row"] = asked.index
-        found = pd.merge_asof(asked, born, left_on="time_upper", right_on="since", by="key").set_index("row")
-        rows["pod_uid"] = rows["pod_uid"].fillna(found["pod_uid"])
-    # An undated line belongs to the first pod of its name.
-    undated = rows["pod_uid"].isna() & rows["time_upper"].isna()
-    first_uid = born.drop_duplicates("key").set_index("key")["pod_uid"]
-    rows.loc[undated, "pod_uid"] = schema.lookup(key[undated], first_uid)
-    return rows
+    begins = ~born.sort_values("since", kind="stable").duplicated("key")
+    born.loc[begins & exact.isna(), "since"] = times.NAT
+    return born.sort_values(["key", "since"], kind="stable")
 
 
-def _pod_numbers(rows: pd.DataFrame) -> pd.Series:
+def _pod_numbers(rows: pd.DataFrame) -> np.ndarray:
     """A number for each pod's name in its cluster."""
-    return pd.Series(joins.numbered(rows[name].fillna("") for name in _POD), rows.index)
+    return joins.numbered(rows[name].fillna("") for name in _POD)
 
 
-# What dates starts and proxies: columns of few different texts, and the others.
-_FEW = ["start_id", "kind", "container", "container_kind", "log_name", "cluster"]
-_FACTS = [*_FEW, "time_lower", "time_upper", "value", "host", "ip", "port"]
-
-
-def coded(placed: pd.DataFrame) -> pd.DataFrame:
-    """The placed evidence with its columns of few different texts as categories: quicker to compare, a byte or four.
-
-    `reconstruct`, `judge` and `conclude` make it themselves where they are not given it.
-    """
-    return joins.coded(placed, _FEW)
+# What dates starts and proxies.
+_FACTS = ["start_id", "kind", "container", "container_kind", "log_name", "cluster", "time_lower", "time_upper"]
+_FACTS += ["value", "host", "ip", "port"]
 
 
 def facts(placed: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the placed evidence that date starts and proxies, those of few different texts as categories."""
-    return coded(placed[_FACTS])
+    """The columns of the placed evidence that date starts and proxies."""
+    return placed[_FACTS]
 
 
-def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
-    """One row per pod start (`schema.STARTS`, outcome still null) from placed evidence and pod specs."""
-    placed = coded(placed)
-    starts = placed.loc[~placed["start_id"].duplicated(), ["start_id", *_POD, "pod_uid"]]
+def specs_of_placed(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    """What the pod objects say of each start of this evidence (`specs.specs_of`)."""
+    return specs_of(_named_starts(placed), pods)
+
+
+def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame, specs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row per pod start (`schema.STARTS`, outcome still null) from placed evidence and pod specs.
+
+    `specs` are those of `specs_of_placed`, if they are there already.
+    """
+    starts = _named_starts(placed).set_index("start_id", drop=False).rename_axis(None)
     placed = facts(placed)
-    starts = starts.astype({"start_id": "str", "cluster": "str"}).set_index("start_id", drop=False).rename_axis(None)
-    specs = specs_of(starts, pods)
+    specs = specs_of(starts, pods) if specs is None else specs
     starts = starts.join(specs[["hold_hook", "spec_injection", "app_first", "probed", "ambient"]])
     _describe(starts, specs, placed)
     containers = container_starts(placed, specs)
@@ -190,6 +218,10 @@ def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     _proxy(starts, placed, containers, specs)
     _windows(starts)
     return schema.conform(starts.sort_index(), schema.STARTS, "starts")
+
+
+def _named_starts(placed: pd.DataFrame) -> pd.DataFrame:
+    return joins.plain(placed.loc[~placed["start_id"].duplicated(), ["start_id", *_NAMED]])
 
 
 def _describe(starts: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> None:
@@ -228,7 +260,7 @@ def _any(starts: pd.DataFrame, placed: pd.DataFrame, mask: pd.Series) -> pd.Seri
 def _version(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     """The version that the proxy itself stated, else that of its image."""
     rows = placed[(placed["kind"] == "proxy_version") & placed["value"].notna()]
-    rows = rows.assign(told=rows["log_name"].isin(["events", "pods"])).sort_values(
+    rows = rows.assign(value=joins.texts_of(rows["value"]), told=rows["log_name"].isin(["events", "pods"])).sort_values(
         ["told", "time_upper"], kind="stable"
     )
     return schema.lookup(starts["start_id"], rows.drop_duplicates("start_id").set_index("start_id")["value"])

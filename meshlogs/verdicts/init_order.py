@@ -44,16 +44,21 @@ def situate(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
     containers = container_starts(placed, specs)
     init = containers[containers["kind"] == "init"]
     cni = specs["redirect"].map(lambda text: isinstance(text, str) and json.loads(text).get("cni") is True)
-    order = (schema.lookup(errors["start_id"], column) for column in (specs["init_names"], specs["after_proxy"], cni))
-    answer = pd.Series(joins.asked_once(behind, errors["container"], *order), index=errors.index, dtype=object)
-    unsaid = (answer == "unknown") & ~schema.lookup(errors["start_id"], specs["has_spec"]).astype(bool)
+    # Each container is looked at once.
+    which = joins.numbered([errors["start_id"], errors["container"]])
+    asked = joins.plain(errors.loc[~pd.Series(which).duplicated(), ["start_id", "container"]].reset_index(drop=True))
+    order = (schema.lookup(asked["start_id"], column) for column in (specs["init_names"], specs["after_proxy"], cni))
+    answer = pd.Series(joins.asked_once(behind, asked["container"], *order), dtype=object)
+    unspecified = ~schema.lookup(asked["start_id"], specs["has_spec"]).astype(bool)
+    is_init = joins.within(asked, init, ["start_id", "container"]) & (asked["container"] != PROXY)
+    unsaid = ((answer == "unknown") & unspecified).to_numpy()[which]
+    answer = answer.take(which).set_axis(errors.index)
     rules_from = schema.lookup(errors["start_id"], _first(init, "istio-init", "lower"))
     proxy_from = schema.lookup(errors["start_id"], _first(init, PROXY, "upper"))
     answer = answer.mask(unsaid & errors["app_started_upper"].notna(), "passed")
     answer = answer.mask(unsaid & (proxy_from <= errors["time_lower"]), "proxied")
     answer = answer.mask(unsaid & (errors["time_upper"] < rules_from), "no")
-    is_init = joins.within(errors, init, ["start_id", "container"]) & (errors["container"] != PROXY)
-    return pd.DataFrame({"is_init": is_init, "behind_redirect": answer})
+    return pd.DataFrame({"is_init": is_init.to_numpy()[which], "behind_redirect": answer})
 
 
 def _first(init: pd.DataFrame, name: str, bound: str) -> pd.Series:

@@ -38,17 +38,22 @@ _SLOW_PULL = pd.Timedelta(5 * times.SECOND, "ns")
 
 
 def conclude(
-    starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame, pods: pd.DataFrame | None = None
+    starts: pd.DataFrame,
+    errors: pd.DataFrame,
+    placed: pd.DataFrame,
+    pods: pd.DataFrame | None = None,
+    specs: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The starts with `refused`, `outcome`, `reason` and `at_risk` filled in (`schema.STARTS`).
 
     At risk is every meshed start whose application started within the export, whatever protected it. Without
-    `pods` an init container that hangs without a word is not found.
+    `pods` an init container that hangs without a word is not found. `specs` are those of `timelines.specs_of_placed`,
+    if they are there already.
     """
     pods = schema.empty(schema.PODS) if pods is None else pods
-    placed = facts(placed)
+    placed, errors = facts(placed), errors[["start_id", "time", "verdict", "suspected"]]
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
-    waiting = init_order.running(starts, placed, pods, specs_of(starts, pods))
+    waiting = init_order.running(starts, placed, pods, specs_of(starts, pods) if specs is None else specs)
     hangs = waiting["silent"].astype(bool) & (waiting["behind"] == "yes") & waiting["agent"].astype(bool)
     hangs &= waiting["all_redirected"].astype(bool)
     why_not = _why_not_started(starts, placed)
@@ -110,7 +115,7 @@ def _why_not_started(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
         return joins.among(starts.index, placed.loc[mask, "start_id"])
 
     failed_check = placed["kind"].isin(["container_died", "container_backoff"]) & (placed["container"] == VALIDATION)
-    failed_check[failed_check] = ~placed.loc[failed_check, "value"].fillna("").str.endswith(" 0")
+    failed_check[failed_check] = ~joins.texts_of(placed.loc[failed_check, "value"]).fillna("").str.endswith(" 0")
     choices = {
         "cni_not_ready": told((placed["kind"] == "redirection_missing") | failed_check),
         "sandbox_failed": told(placed["kind"] == "sandbox_failed"),
