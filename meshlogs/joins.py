@@ -39,6 +39,16 @@ def asked_once(function: Callable, *columns: pd.Series) -> np.ndarray:
     return answers[which]
 
 
+def questions(rows: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """The different rows of these columns, with a new index, and for each row the number of its own.
+
+    >>> questions(pd.DataFrame({"a": [1, 2, 1], "b": [4, 5, 6]}), ["a"])[1]
+    array([0, 1, 0])
+    """
+    which = numbered(rows[name] for name in names)
+    return rows.loc[~pd.Series(which, rows.index).duplicated(), list(names)].reset_index(drop=True), which
+
+
 def ordered(rows: pd.DataFrame, keys: Sequence[str], cheap: int) -> np.ndarray:
     """The positions of the rows in the order of these columns, missing values last, equal rows as they stand.
 

@@ -21,6 +21,8 @@ LAYOUTS = {
     "pods": schema.PODS,
     "rejects": schema.REJECTS,
 }
+# Rows of evidence that are written at a time.
+_PIECE = 100_000
 # A cell that a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -34,7 +36,6 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
     tables = {
         "errors": (fleet.errors, schema.ERRORS),
         "starts": (fleet.starts, schema.STARTS),
-        "evidence": (fleet.evidence, schema.EVIDENCE),
         "incidence": (fleet.incidence(by), schema.incidence(by)),
         "remedies": (fleet.remedies, schema.REMEDIES),
         "coverage": (fleet.coverage, schema.COVERAGE),
@@ -46,12 +47,22 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
         pq.write_table(schema.to_arrow(table, layout), out / "tables" / f"{name}.parquet")
         if csv:
             write_csv(table, layout, out / "tables" / f"{name}.csv")
+    _write_evidence(fleet, out / "tables", csv=csv)
     _patches(fleet.remedies, out)
     counts = summary(fleet)
     text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
     (out / "summary.json").write_text(text, encoding="utf-8")
     write_report(fleet, out, by=by, **report)
     return counts
+
+
+def _write_evidence(fleet, folder: Path, *, csv: bool) -> None:
+    """The largest table, piece by piece: its texts are not all in memory at once."""
+    with pq.ParquetWriter(folder / "evidence.parquet", schema.EVIDENCE) as writer:
+        for begin in range(0, max(len(fleet.coded), 1), _PIECE):
+            writer.write_table(schema.to_arrow(fleet.coded[begin : begin + _PIECE], schema.EVIDENCE))
+    if csv:
+        write_csv(fleet.evidence, schema.EVIDENCE, folder / "evidence.csv")
 
 
 def write_export(export: Export, out: Path) -> dict[str, int]:

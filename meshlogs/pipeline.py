@@ -177,7 +177,7 @@ class Fleet:
     @cached_property
     def remedies(self) -> pd.DataFrame:
         """Which remedy applies to which workload (`schema.REMEDIES`)."""
-        return remedies.advise(self.starts, self.errors, self.pods, self.evidence)
+        return remedies.advise(self.starts, self.errors, self.pods, self.coded)
 
     def incidence(self, by=BY) -> pd.DataFrame:
         """How often starts raced, by these columns of `starts` (`schema.incidence`)."""
@@ -229,7 +229,7 @@ def evidence_for(fleet: Fleet, error: pd.Series) -> pd.DataFrame:
 
     Rows of `schema.EVIDENCE` by time, each with log, insert id, source and line.
     """
-    rows = fleet.evidence[fleet.evidence["start_id"] == error["start_id"]]
+    rows = fleet.evidence_of([error["start_id"]])
     mine = rows["insert_id"].eq(error["insert_id"]) & rows["time_upper"].eq(error["time"])
     others = rows["kind"].isin(["refused", "suspected", "upstream_refused", "refused_context", "app_logged"])
     return rows[mine | ~others].reset_index(drop=True)

@@ -293,7 +293,9 @@ def conform(rows, table: pa.Schema, name: str = "") -> pd.DataFrame:
             arrays.append(_cast(get(field.name), field.type))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise SchemaError(name or "rows", f"column {field.name!r} is not {field.type}: {error}") from error
-    return _to_pandas(pa.Table.from_arrays(arrays, schema=table))
+    converted = pa.Table.from_arrays(arrays, schema=table)
+    del arrays  # so that each column goes as it is converted
+    return _to_pandas(converted)
 
 
 def lookup(keys: pd.Series, table: pd.Series) -> pd.Series:
@@ -331,4 +333,4 @@ def _cast(values, kind: pa.DataType):
 def _to_pandas(table: pa.Table) -> pd.DataFrame:
     """Pandas dtypes: `str` backed by Arrow, nullable `Int64` and `boolean`, `datetime64[ns, UTC]`."""
     nullable = {INT: pd.Int64Dtype(), BOOL: pd.BooleanDtype()}
-    return table.to_pandas(types_mapper=nullable.get)
+    return table.to_pandas(types_mapper=nullable.get, self_destruct=True)

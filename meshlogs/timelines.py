@@ -51,9 +51,8 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     usable = np.flatnonzero(evidence["pod"].notna() & dated)
     rows = evidence[[*_NAMED, *_ORDER, "log_name"]].take(usable).reset_index(drop=True)
     # What one pod is called by is looked at once.
-    number = joins.numbered(rows[name] for name in _NAMED)
-    named = joins.plain(rows.loc[~pd.Series(number).duplicated(), _NAMED]).reset_index(drop=True)  # by number
-    named = _fill_cluster(_fill_namespace(named, pods), pods)
+    named, number = joins.questions(rows, _NAMED)
+    named = _fill_cluster(_fill_namespace(joins.plain(named), pods), pods)
     key = _pod_numbers(named)
     uid, uids = _uids(rows["time_upper"], number, named, key, pods)
     start = _start_ids(rows, named, number, key, uid, uids)
@@ -370,10 +369,16 @@ def _opened(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
 
 def _answered_by_workers(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
     """Probes that Envoy itself answered 503: since Istio 1.7 its workers start only with their first listeners."""
-    versions = starts["proxy_version"].map(minor_version)
-    recent = versions.index[[version is not None and version >= (1, 7) for version in versions]]
+    versions = joins.asked_once(minor_version, starts["proxy_version"])
+    recent = starts.index[[version is not None and version >= (1, 7) for version in versions]]
     answered = (placed["kind"] == "probe_failed") & (placed["value"] == "503") & (placed["port"] == ENVOY_PROBE)
-    return placed[answered & placed["start_id"].isin(recent)]
+    return placed[answered & _is_of(placed, recent)]
+
+
+def _is_of(placed: pd.DataFrame, starts: pd.Index) -> np.ndarray:
+    """Whether each piece of evidence is of one of these starts."""
+    start = placed["start_id"].cat
+    return np.append(start.categories.isin(starts), False)[start.codes]
 
 
 def _opened_before_app(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
@@ -456,9 +461,9 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     refused = _to_redirected(starts, placed, specs, "refused")
     may = placed["kind"].isin([*lines, "probe_failed", "container_created", "container_started"]) | refused
     rows, refused = placed[may], refused[may]
-    old, unknown = by_agent(starts)
-    port = schema.lookup(rows["start_id"], specs["probe_port"]).astype(str)
-    answers_itself = rows["start_id"].isin(old) | (rows["start_id"].isin(unknown) & (port == "15020"))
+    port = schema.lookup(rows["start_id"], specs["probe_port"].astype(str))
+    old, unknown = (_is_of(rows, some) for some in by_agent(starts))
+    answers_itself = old | (unknown & (port == "15020"))
     probe = rows["kind"] == "probe_failed"
     refused_probe = probe & (rows["value"] == "refused")
     answered = probe & (rows["value"] == "503") & answers_itself
@@ -471,11 +476,12 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     return rows[rows["kind"].isin(lines) | born | refused_probe | answered | refused]
 
 
-def by_agent(starts: pd.DataFrame) -> tuple[list[str], list[str]]:
+def by_agent(starts: pd.DataFrame) -> tuple[pd.Index, pd.Index]:
     """The starts whose agent answers its probes itself (up to Istio 1.5), and those of unknown version."""
-    versions = {start: minor_version(version) for start, version in starts["proxy_version"].items()}
-    old = [start for start, version in versions.items() if version and version <= (1, 5)]
-    return old, [start for start, version in versions.items() if version is None]
+    version = joins.asked_once(minor_version, starts["proxy_version"])
+    unknown = pd.isna(version)
+    old = ~unknown & np.array([told is not None and told <= (1, 5) for told in version], dtype=bool)
+    return starts.index[old], starts.index[unknown]
 
 
 def _to_redirected(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame, kind: str) -> pd.Series:
@@ -483,10 +489,11 @@ def _to_redirected(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFra
     meshed = starts["meshed"].eq(True).fillna(False).astype(bool)
     rows = placed[placed["kind"] == kind]
     rows = rows[schema.lookup(rows["start_id"], meshed).astype(bool)]
-    init = schema.lookup(rows["start_id"], specs["init_names"])
-    as_init = joins.asked_once(tuple.__contains__, init, rows["container"]).astype(bool)
-    yes = (destinations(rows, specs)["answer"] == "yes") & ~as_init
-    return yes.reindex(placed.index, fill_value=False)
+    asked, which = joins.questions(rows, ["start_id", "container", "host", "ip", "port"])
+    init = schema.lookup(asked["start_id"], specs["init_names"])
+    as_init = joins.asked_once(tuple.__contains__, init, asked["container"]).astype(bool)
+    yes = (destinations(asked, specs)["answer"] == "yes") & ~as_init
+    return pd.Series(yes.to_numpy()[which], rows.index).reindex(placed.index, fill_value=False)
 
 
 def _windows(starts: pd.DataFrame) -> None:

@@ -113,7 +113,8 @@ def _row(start: dict, facts: dict[str, list[dict]], strings: _Strings) -> list:
 
 def _facts(fleet, start_ids: pd.Series) -> dict[str, list[dict]]:
     """The lines to show of each of these starts, by time: its evidence, and its refused connections."""
-    evidence = fleet.evidence[fleet.evidence["start_id"].isin(start_ids) & ~fleet.evidence["kind"].isin(_QUIET)]
+    evidence = fleet.evidence_of(start_ids)
+    evidence = evidence[~evidence["kind"].isin(_QUIET)]
     errors = fleet.errors[fleet.errors["start_id"].isin(start_ids)]
     columns = ["start_id", "kind", "lower", "upper", "container", "value", "message", "source", "line", "insert_id"]
     proofs = evidence.assign(lower=evidence["time_lower"], upper=evidence["time_upper"], verdict=None)

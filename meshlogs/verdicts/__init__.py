@@ -65,9 +65,10 @@ def _table(errors: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
     """The errors in their order, with what their rows of evidence say besides."""
     keys = ["time_upper", "start_id", "container", "insert_id", "message"]
     order = joins.ordered(placed[keys].take(errors["row"]), keys, cheap=3)
-    errors = errors.take(order)
+    columns = ["row", "destination", "ip", "workload", "suspected", "verdict", "certainty", "reason"]
+    errors = errors[columns].take(order)
     told = placed.take(errors["row"]).rename(columns={"time_lower": "attempt_lower", "time_upper": "attempt_upper"})
-    judged = errors[["workload", "suspected", "verdict", "certainty", "reason"]].set_axis(told.index)
+    judged = errors[columns[3:]].set_axis(told.index)
     return schema.conform(
         told.assign(
             time=told["attempt_upper"],
@@ -89,8 +90,7 @@ _SITUATION = {name for rule in RULES for name in rule.NEEDS} | {*situation.UNEXP
 def _decide(errors: pd.DataFrame) -> dict[str, pd.Categorical]:
     """Verdict, certainty and reason of each error; each different situation is judged once."""
     columns = sorted(_SITUATION)
-    which = joins.numbered(errors[name] for name in columns)
-    situations = errors.loc[~pd.Series(which).duplicated(), columns]
+    situations, which = joins.questions(errors, columns)
     judged = _claimed(situations.astype({name: object for name in columns if joins.is_coded(situations[name])}))
     return {name: pd.Categorical(judged[name]).take(which) for name in judged}
 

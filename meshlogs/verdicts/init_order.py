@@ -43,10 +43,9 @@ def situate(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
     """
     containers = container_starts(placed, specs)
     init = containers[containers["kind"] == "init"]
-    cni = specs["redirect"].map(lambda text: isinstance(text, str) and json.loads(text).get("cni") is True)
-    # Each container is looked at once.
-    which = joins.numbered([errors["start_id"], errors["container"]])
-    asked = joins.plain(errors.loc[~pd.Series(which).duplicated(), ["start_id", "container"]].reset_index(drop=True))
+    cni = pd.Series(joins.asked_once(_by_plugin, specs["redirect"]), specs.index)
+    asked, which = joins.questions(errors, ["start_id", "container"])
+    asked = joins.plain(asked)
     order = (schema.lookup(asked["start_id"], column) for column in (specs["init_names"], specs["after_proxy"], cni))
     answer = pd.Series(joins.asked_once(behind, asked["container"], *order), dtype=object)
     unspecified = ~schema.lookup(asked["start_id"], specs["has_spec"]).astype(bool)
@@ -59,6 +58,10 @@ def situate(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
     answer = answer.mask(unsaid & (proxy_from <= errors["time_lower"]), "proxied")
     answer = answer.mask(unsaid & (errors["time_upper"] < rules_from), "no")
     return pd.DataFrame({"is_init": is_init.to_numpy()[which], "behind_redirect": answer})
+
+
+def _by_plugin(rules: str | None) -> bool:
+    return isinstance(rules, str) and json.loads(rules).get("cni") is True
 
 
 def _first(init: pd.DataFrame, name: str, bound: str) -> pd.Series:

@@ -51,7 +51,7 @@ def conclude(
     if they are there already.
     """
     pods = schema.empty(schema.PODS) if pods is None else pods
-    placed, errors = facts(placed), errors[["start_id", "time", "verdict", "suspected"]]
+    placed, errors = facts(placed), joins.coded(errors[["start_id", "time", "verdict", "suspected"]], ["start_id"])
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
     waiting = init_order.running(starts, placed, pods, specs_of(starts, pods) if specs is None else specs)
     hangs = waiting["silent"].astype(bool) & (waiting["behind"] == "yes") & waiting["agent"].astype(bool)
@@ -65,7 +65,7 @@ def conclude(
     starts["refused"] = count.reindex(starts.index).fillna(0).astype("Int64")
     starts["errors_first"] = errors.groupby("start_id")["time"].min().reindex(starts.index)
     index = starts.index
-    harmed = index.isin(raced["start_id"])
+    harmed = joins.among(index, raced["start_id"])
     meshed = starts["meshed"]
     started = starts["app_started_upper"].notna()
     seen = (
@@ -78,9 +78,9 @@ def conclude(
     choices = [
         (meshed.eq(False), "not_meshed", None),
         (meshed.isna(), "undetermined", "mesh_unknown"),
-        (harmed & index.isin(stated["start_id"]), "harmed", None),
+        (harmed & joins.among(index, stated["start_id"]), "harmed", None),
         (harmed, "harmed", "suspected_only"),
-        (index.isin(stalled["start_id"]) & ~_app_ran(starts, placed), "init_stalled", None),
+        (joins.among(index, stalled["start_id"]) & ~_app_ran(starts, placed), "init_stalled", None),
         (index.isin(hangs.index[hangs]) & ~started & (why_not == "app_not_started"), "init_stalled", "init_silent"),
         (~started & index.isin(waiting.index), "undetermined", "init_running"),
         (~started, "undetermined", "app_not_started"),
@@ -88,7 +88,7 @@ def conclude(
         (gated(starts, placed), "safe", None),
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
-        (index.isin(open_question["start_id"]), "undetermined", "undetermined_errors"),
+        (joins.among(index, open_question["start_id"]), "undetermined", "undetermined_errors"),
         (lower.gt(0) & joins.among(index, placed.loc[placed["kind"] == "refused_undated", "start_id"]), "undetermined",
          "errors_undated"),
         (lower.gt(0) & starts["has_app_logs"].astype(bool) & _logs_reach_back(starts, placed), "exposed", None),
@@ -145,5 +145,6 @@ def _logs_reach_back(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
 
 def _app_ran(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     ran = placed[placed["kind"].isin(["container_started", "app_logged", "container_died"])]
-    app = schema.lookup(ran["start_id"], starts["app_container"])
-    return joins.among(starts.index, ran.loc[ran["container"].astype(object) == app, "start_id"])
+    each, which = joins.questions(ran, ["start_id", "container"])
+    is_app = joins.texts_of(each["container"]) == schema.lookup(each["start_id"], starts["app_container"])
+    return joins.among(starts.index, ran.loc[is_app.to_numpy()[which], "start_id"])

@@ -104,8 +104,7 @@ def situate(
 def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
     """The failures with what is known of where they went; each different question is asked once."""
     question = ["start_id", "container", "cluster", "host", "ip", "port"]
-    which = joins.numbered(errors[name] for name in question)
-    asked = errors.loc[~pd.Series(which).duplicated(), question].reset_index(drop=True)
+    asked, which = joins.questions(errors, question)
     asked = asked.assign(**{name: joins.texts_of(asked[name]) for name in ("cluster", "host", "ip")})
     asked["ip"] = asked["ip"].fillna(_resolved(asked))
     told = placed[placed["kind"] == "pod_address"].drop_duplicates("start_id").set_index("start_id")["value"]
