@@ -18,8 +18,6 @@ from meshlogs.progress import progress
 
 # Facts: beyond so many, those that came again are dropped while the reading goes on.
 MANY = 20_000
-# So many facts are coded at a time: it takes as long for a few.
-FEW = 5_000
 
 
 class Gathered(NamedTuple):
@@ -82,8 +80,8 @@ class _Together:
         self._counts.append(counts)
 
     def _take(self, facts: pd.DataFrame) -> None:
-        self._uncoded.append(facts)
-        if sum(map(len, self._uncoded)) >= FEW:
+        (self._facts if parts.is_coded(facts) else self._uncoded).append(facts)
+        if sum(map(len, self._uncoded)) >= parts.MANY_FACTS:
             self._code()
 
     def _code(self) -> None:
