@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+_LAST = np.iinfo(np.int64).max  # stands for a missing value
+
 
 def numbered(columns: Iterable[pd.Series]) -> np.ndarray:
     """A number for each row, the same for rows that agree in all columns; missing agrees with missing.
@@ -52,20 +54,34 @@ def questions(rows: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, n
 def ordered(rows: pd.DataFrame, keys: Sequence[str], cheap: int) -> np.ndarray:
     """The positions of the rows in the order of these columns, missing values last, equal rows as they stand.
 
-    The first `cheap` columns (numbers, times, categories in their order) sort all rows; the others, texts, only
-    those that are equal so far.
+    The first `cheap` columns (numbers, times, categories in their order) sort all rows, one after another those that
+    are equal so far; the others, texts, only what is equal then.
     """
-    order = np.lexsort([_sortable(rows[key]) for key in reversed(keys[:cheap])])
-    tied = np.ones(max(len(rows) - 1, 0), dtype=bool)
+    order, group = np.arange(len(rows)), np.zeros(len(rows), dtype=np.int64)
+    tied = np.arange(len(rows))  # positions in `order`; `group` has the same number for rows that are equal so far
     for key in keys[:cheap]:
-        values = _sortable(rows[key])[order]
-        tied &= values[1:] == values[:-1]
-    among = np.concatenate([tied, [False]])[: len(rows)] | np.concatenate([[False], tied])[: len(rows)]
-    if among.any():
-        group = np.cumsum(np.concatenate([[True], ~tied]))[among]
-        part = rows[list(keys[cheap:])].iloc[order[among]].assign(**{"": group}).reset_index(drop=True)
-        order[among] = order[among][part.sort_values(["", *keys[cheap:]], kind="stable").index.to_numpy()]
+        values = _sortable(rows[key])[order[tied]]
+        inner = _packed_order(group, values)
+        order[tied], values, group = order[tied][inner], values[inner], group[inner]
+        changed = (np.diff(group, prepend=-1) != 0) | np.concatenate([[True], values[1:] != values[:-1]])[: len(values)]
+        several = ~(changed & np.append(changed, True)[1:])
+        tied, group = tied[several], np.cumsum(changed)[several]
+    if len(tied):
+        part = rows[list(keys[cheap:])].iloc[order[tied]].assign(**{"": group}).reset_index(drop=True)
+        order[tied] = order[tied][part.sort_values(["", *keys[cheap:]], kind="stable").index.to_numpy()]
     return order
+
+
+def _packed_order(group: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The stable order by group (which never falls), then by value: one sort of one number, where both fit in it."""
+    if not len(values) or group[0] == group[-1]:
+        return np.argsort(values, kind="stable")
+    known = values[values != _LAST]
+    low = int(known.min()) if len(known) else 0
+    spread = (int(known.max()) - low if len(known) else 0) + 2
+    if int(group[-1]) * spread >= 2**62:
+        return np.lexsort([values, group])
+    return np.argsort(group * spread + np.where(values == _LAST, spread - 1, values - low), kind="stable")
 
 
 def within(rows: pd.DataFrame, others: pd.DataFrame, names: Sequence[str]) -> pd.Series:
@@ -112,7 +128,7 @@ def _sortable(column: pd.Series) -> np.ndarray:
         values, missing = column.to_numpy(), None
     if missing is None or not missing.any():
         return values
-    return np.where(missing, np.iinfo(np.int64).max, values)
+    return np.where(missing, _LAST, values)
 
 
 def coded(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:

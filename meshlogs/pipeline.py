@@ -153,10 +153,10 @@ class Fleet:
         self.export = export
         self.pods, self.rejects = export.pods, export.rejects
         self.coded = timelines.place(export.coded, export.pods)
-        specs = timelines.specs_of_placed(self.coded, export.pods)
-        starts = timelines.reconstruct(self.coded, export.pods, specs)
-        self.errors = verdicts.judge(self.coded, starts, export.pods, specs)
-        self.starts = verdicts.conclude(starts, self.errors, self.coded, export.pods, specs)
+        known = timelines.Known(self.coded, export.pods)
+        starts = timelines.reconstruct(self.coded, export.pods, known)
+        self.errors = verdicts.judge(self.coded, starts, export.pods, known)
+        self.starts = verdicts.conclude(starts, self.errors, self.coded, export.pods, known)
 
     @cached_property
     def evidence(self) -> pd.DataFrame:

@@ -5,7 +5,7 @@ A bound is always one piece of evidence; nothing is averaged.
 """
 
 import re
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -192,29 +192,47 @@ _FACTS = ["start_id", "kind", "container", "container_kind", "log_name", "cluste
 _FACTS += ["value", "host", "ip", "port"]
 
 
-def facts(placed: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the placed evidence that date starts and proxies."""
-    return placed[_FACTS]
+class Known:
+    """What several steps want to know of the starts of placed evidence: each is worked out once, when asked for."""
+
+    def __init__(self, placed: pd.DataFrame, pods: pd.DataFrame):
+        self.facts = placed[_FACTS]
+        self._named, self._pods = _named_starts(placed), pods
+        self._ended: pd.Series | None = None
+
+    @cached_property
+    def specs(self) -> pd.DataFrame:
+        """What the pod objects say of each start (`specs.specs_of`)."""
+        return specs_of(self._named, self._pods)
+
+    @cached_property
+    def containers(self) -> pd.DataFrame:
+        """When each container first started (`container_starts`)."""
+        return container_starts(self.facts, self.specs)
+
+    def starts(self) -> pd.DataFrame:
+        """Where and what each start is: index start_id."""
+        return self._named.set_index("start_id", drop=False).rename_axis(None)
+
+    def ended(self, starts: pd.DataFrame, proofs: pd.DataFrame | None = None) -> pd.Series:
+        """When each start's proxy was first seen to have ended (`first_life_ends`); `starts` always the same."""
+        if self._ended is None:
+            proofs = closed_proofs(starts, self.facts, self.specs) if proofs is None else proofs
+            self._ended = first_life_ends(starts, self.facts, proofs)
+        return self._ended
 
 
-def specs_of_placed(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
-    """What the pod objects say of each start of this evidence (`specs.specs_of`)."""
-    return specs_of(_named_starts(placed), pods)
-
-
-def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame, specs: pd.DataFrame | None = None) -> pd.DataFrame:
+def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
     """One row per pod start (`schema.STARTS`, outcome still null) from placed evidence and pod specs.
 
-    `specs` are those of `specs_of_placed`, if they are there already.
+    `known` saves `judge` and `conclude`, which are given the same, some of the work.
     """
-    starts = _named_starts(placed).set_index("start_id", drop=False).rename_axis(None)
-    placed = facts(placed)
-    specs = specs_of(starts, pods) if specs is None else specs
-    starts = starts.join(specs[["hold_hook", "spec_injection", "app_first", "probed", "ambient"]])
+    known = known or Known(placed, pods)
+    placed, specs = known.facts, known.specs
+    starts = known.starts().join(specs[["hold_hook", "spec_injection", "app_first", "probed", "ambient"]])
     _describe(starts, specs, placed)
-    containers = container_starts(placed, specs)
-    _app(starts, placed, containers)
-    _proxy(starts, placed, containers, specs)
+    _app(starts, placed, known.containers)
+    _proxy(starts, known)
     _windows(starts)
     return schema.conform(starts.sort_index(), schema.STARTS, "starts")
 
@@ -332,8 +350,9 @@ def _app(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame) -
     starts.loc[swap, "scheduled_lower"] = scheduled["time_lower"].min().reindex(starts.index)[swap]
 
 
-def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame, specs: pd.DataFrame) -> None:
+def _proxy(starts: pd.DataFrame, known: Known) -> None:
     """When the proxy started and when it first accepted outbound connections."""
+    placed, specs, containers = known.facts, known.specs, known.containers
     own = containers[containers["container"] == PROXY].set_index("start_id")
     starts["proxy_started_lower"] = own["lower"].reindex(starts.index)
     starts["proxy_started_upper"] = own["upper"].reindex(starts.index)
@@ -345,7 +364,7 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
     closed = proofs
     limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
     closed = closed[limit.isna() | (closed["closed_at"] <= limit)]
-    ended = schema.lookup(closed["start_id"], first_life_ends(starts, placed, proofs))
+    ended = schema.lookup(closed["start_id"], known.ended(starts, proofs))
     closed = _without_later_lives(closed, ended)
     # Without knowing when the proxy was first open, a refusal late in the pod's life may be another window.
     narrow = starts["app_started_upper"] - starts["app_started_lower"] <= pd.Timedelta(HOLD_TIMEOUT, "ns")

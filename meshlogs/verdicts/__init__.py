@@ -8,6 +8,7 @@ later. What no rule claims is undetermined, with the reason `situation.unexplain
 import pandas as pd
 
 from meshlogs import joins, schema
+from meshlogs.timelines import Known
 from meshlogs.verdicts import (
     init_race,
     local,
@@ -45,14 +46,12 @@ REASONS = {
 }
 
 
-def judge(
-    placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, specs: pd.DataFrame | None = None
-) -> pd.DataFrame:
+def judge(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
     """One row per refused connection (`schema.ERRORS`) with verdict, certainty and reason.
 
-    `specs` are those of `timelines.specs_of_placed`, if they are there already.
+    `known` is what `timelines.reconstruct` was given, if it was.
     """
-    errors = situation.situate(placed, starts, pods, specs)
+    errors = situation.situate(placed, starts, pods, known)
     errors = errors.assign(**_decide(errors))
     bypassing = situation.learned_bypass(errors)
     if bypassing.any():

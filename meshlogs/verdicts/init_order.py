@@ -12,7 +12,6 @@ import pandas as pd
 from meshlogs import joins, schema
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER
-from meshlogs.timelines import container_starts
 
 INSTALLERS = ("istio-init", "istio-validation")
 # Init containers that cannot end before they have reached a server elsewhere: Vault's agent.
@@ -35,13 +34,12 @@ def behind(container: str, init_names: tuple[str, ...], after_proxy: tuple[str, 
     return "yes" if init_names.index("istio-init") < init_names.index(container) else "no"
 
 
-def situate(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
+def situate(errors: pd.DataFrame, containers: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     """For each failure `is_init` and `behind_redirect`: yes, no, proxied, passed or unknown.
 
     Without a spec the events tell what they can: a refusal before `istio-init` started was not redirected; a
     container after whose refusals the application ran got what it wanted (passed).
     """
-    containers = container_starts(placed, specs)
     init = containers[containers["kind"] == "init"]
     cni = pd.Series(joins.asked_once(_by_plugin, specs["redirect"]), specs.index)
     asked, which = joins.questions(errors, ["start_id", "container"])

@@ -5,8 +5,7 @@ import pandas as pd
 
 from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY, VALIDATION
-from meshlogs.specs import specs_of
-from meshlogs.timelines import facts, gated, start_in_export
+from meshlogs.timelines import Known, gated, start_in_export
 from meshlogs.verdicts import init_order
 
 # Why a start is undetermined; of a harmed or exposed one, what made its window.
@@ -42,18 +41,19 @@ def conclude(
     errors: pd.DataFrame,
     placed: pd.DataFrame,
     pods: pd.DataFrame | None = None,
-    specs: pd.DataFrame | None = None,
+    known: Known | None = None,
 ) -> pd.DataFrame:
     """The starts with `refused`, `outcome`, `reason` and `at_risk` filled in (`schema.STARTS`).
 
     At risk is every meshed start whose application started within the export, whatever protected it. Without
-    `pods` an init container that hangs without a word is not found. `specs` are those of `timelines.specs_of_placed`,
-    if they are there already.
+    `pods` an init container that hangs without a word is not found. `known` is what `timelines.reconstruct` was given,
+    if it was.
     """
     pods = schema.empty(schema.PODS) if pods is None else pods
-    placed, errors = facts(placed), joins.coded(errors[["start_id", "time", "verdict", "suspected"]], ["start_id"])
+    known = known or Known(placed, pods)
+    placed, errors = known.facts, joins.coded(errors[["start_id", "time", "verdict", "suspected"]], ["start_id"])
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
-    waiting = init_order.running(starts, placed, pods, specs_of(starts, pods) if specs is None else specs)
+    waiting = init_order.running(starts, placed, pods, known.specs)
     hangs = waiting["silent"].astype(bool) & (waiting["behind"] == "yes") & waiting["agent"].astype(bool)
     hangs &= waiting["all_redirected"].astype(bool)
     why_not = _why_not_started(starts, placed)

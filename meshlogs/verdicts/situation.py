@@ -41,8 +41,8 @@ import pandas as pd
 from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER
-from meshlogs.specs import destinations, specs_of
-from meshlogs.timelines import closed_proofs, facts, first_life_ends, gated, start_in_export
+from meshlogs.specs import destinations
+from meshlogs.timelines import Known, gated, start_in_export
 from meshlogs.verdicts import init_order
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
@@ -67,18 +67,16 @@ _FLAGS = ["ambient", "has_pod_spec", "has_proxy_logs"]
 _BOUNDS = [f"{name}_{end}" for name in ("app_started", "proxy_started", "proxy_ready") for end in ("lower", "upper")]
 
 
-def situate(
-    placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, specs: pd.DataFrame | None = None
-) -> pd.DataFrame:
+def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
     """One row per failure with the columns of this module's table, sorted by start and time.
 
     `row` is its row in `placed`; `destination` the host or address, `target` that with its port.
     """
     row = np.flatnonzero(placed["kind"].isin(FAILURES))
     errors = placed[_OWN].take(row).reset_index(drop=True).assign(row=row)
-    placed = facts(placed)
+    known = known or Known(placed, pods)
+    placed, specs = known.facts, known.specs
     by_start = starts.set_index("start_id", drop=False).rename_axis(None)
-    specs = specs_of(by_start, pods) if specs is None else specs
     of_start = by_start[["hold", "workload", *_FLAGS, *_BOUNDS]].astype({"workload": "category"})
     of_start = of_start.assign(
         meshed=by_start["meshed"].map({True: "yes", False: "no"}).astype(object).fillna("unknown"),
@@ -87,8 +85,8 @@ def situate(
     errors[list(of_start)] = of_start.take(errors["start_id"].cat.codes).set_axis(errors.index)
     errors["suspected"] = errors["suspected"].fillna(False).astype(bool)
     errors = _destination(errors, specs, placed)
-    errors[["is_init", "behind_redirect"]] = init_order.situate(errors, placed, specs)
-    _first_window(errors, placed, by_start, specs)
+    errors[["is_init", "behind_redirect"]] = init_order.situate(errors, known.containers, specs)
+    _first_window(errors, by_start, known)
     _signs(errors, placed)
     _stop(errors, placed)
     errors["explained"] = errors["stopping"] | errors["down_before"] | errors["down_after_soon"]
@@ -131,11 +129,12 @@ def _resolved(rows: pd.DataFrame) -> pd.Series:
     return found.set_axis(rows.index)
 
 
-def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFrame, specs: pd.DataFrame) -> None:
+def _first_window(errors: pd.DataFrame, starts: pd.DataFrame, known: Known) -> None:
+    placed = known.facts
     begin, end = errors["time_lower"], errors["time_upper"]
     closed = errors["proxy_ready_lower"]
     dated = errors["proxy_started_upper"].notna() | closed.notna()
-    ended = schema.lookup(errors["start_id"], first_life_ends(starts, placed, closed_proofs(starts, placed, specs)))
+    ended = schema.lookup(errors["start_id"], known.ended(starts))
     errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
     # A hook that had its whole time-out waited for a proxy that was not ready: its long life is no sign.
     waiting = errors["hold"].eq(True).fillna(False).astype(bool) & ~errors["gated"]
