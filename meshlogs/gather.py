@@ -83,6 +83,8 @@ class _Together:
         (self._facts if parts.is_coded(facts) else self._uncoded).append(facts)
         if sum(map(len, self._uncoded)) >= parts.MANY_FACTS:
             self._code()
+        if len(facts) >= parts.MANY_FACTS:
+            pa.default_memory_pool().release_unused()  # else it would keep what the parts had
 
     def _code(self) -> None:
         self._facts.append(joins.coded(parts.joined(self._uncoded, schema.EVIDENCE), schema.SHARED))
@@ -97,11 +99,16 @@ class _Together:
         self._take(evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), pods))
         return Gathered(
             pd.DataFrame(list(self._files.values()), columns=["source", "form", "records", "rejects"]),
-            evidence.grouped(self._distinct()),
+            self._grouped(),
             pods,
             rejects,
             self._counts[0],
         )
+
+    def _grouped(self) -> pd.DataFrame:
+        facts = evidence.grouped(self._distinct())
+        pa.default_memory_pool().release_unused()
+        return facts
 
     def _distinct(self) -> pd.DataFrame:
         """The facts so far, each once; that some came again is counted."""

@@ -21,7 +21,7 @@ LAYOUTS = {
     "pods": schema.PODS,
     "rejects": schema.REJECTS,
 }
-# Rows of evidence that are written at a time.
+# Rows of a table that are written at a time.
 _PIECE = 100_000
 # A cell that a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -44,10 +44,12 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
     }
     (out / "tables").mkdir(exist_ok=True)
     for name, (table, layout) in tables.items():
-        pq.write_table(schema.to_arrow(table, layout), out / "tables" / f"{name}.parquet")
+        _write_parquet(table, layout, out / "tables" / f"{name}.parquet")
         if csv:
             write_csv(table, layout, out / "tables" / f"{name}.csv")
-    _write_evidence(fleet, out / "tables", csv=csv)
+    _write_parquet(fleet.coded, schema.EVIDENCE, out / "tables" / "evidence.parquet")
+    if csv:
+        write_csv(fleet.evidence, schema.EVIDENCE, out / "tables" / "evidence.csv")
     _patches(fleet.remedies, out)
     counts = summary(fleet)
     text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
@@ -56,13 +58,12 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
     return counts
 
 
-def _write_evidence(fleet, folder: Path, *, csv: bool) -> None:
-    """The largest table, piece by piece: its texts are not all in memory at once."""
-    with pq.ParquetWriter(folder / "evidence.parquet", schema.EVIDENCE) as writer:
-        for begin in range(0, max(len(fleet.coded), 1), _PIECE):
-            writer.write_table(schema.to_arrow(fleet.coded[begin : begin + _PIECE], schema.EVIDENCE))
-    if csv:
-        write_csv(fleet.evidence, schema.EVIDENCE, folder / "evidence.csv")
+def _write_parquet(table: pd.DataFrame, layout: pa.Schema, path: Path) -> None:
+    """Write a table piece by piece: neither it nor the texts of coded columns are in memory once more."""
+    with pq.ParquetWriter(path, layout) as writer:
+        for begin in range(0, max(len(table), 1), _PIECE):
+            writer.write_table(schema.to_arrow(table[begin : begin + _PIECE], layout))
+    pa.default_memory_pool().release_unused()
 
 
 def write_export(export: Export, out: Path) -> dict[str, int]:

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from meshlogs import (
     coverage,
@@ -156,6 +157,7 @@ class Fleet:
         known = timelines.Known(self.coded, export.pods)
         starts = timelines.reconstruct(self.coded, export.pods, known)
         self.errors = verdicts.judge(self.coded, starts, export.pods, known)
+        pa.default_memory_pool().release_unused()  # what the steps between had
         self.starts = verdicts.conclude(starts, self.errors, self.coded, export.pods, known)
 
     @cached_property

@@ -230,7 +230,8 @@ def group(evidence: pd.DataFrame) -> pd.DataFrame:
     `insert_ids` names them; the destination is put together from all of them. It does not matter in which
     order the rows come; each entry must come once. Lines that belong to no failure are dropped.
     """
-    rows = evidence[evidence["kind"].isin(KINDS)]
+    told = evidence["kind"].isin(KINDS)
+    rows = evidence if told.all() else evidence[told]
     if rows.empty:
         return joins.coded(schema.empty(schema.EVIDENCE), schema.SHARED)
     rows, number = _near_failures(joins.coded(rows, schema.SHARED))
@@ -247,10 +248,11 @@ def group(evidence: pd.DataFrame) -> pd.DataFrame:
         start = end
     # Failures of threads that wrote in turns end in another order than they began.
     failures.sort(key=lambda lines: lines[0].at)
-    single = rows[alone & ~_explained_alone(rows)]
-    places = [*single.index, *np.flatnonzero(~alone)[[lines[0].at for lines in failures]]]
+    told_alone = alone & ~_explained_alone(rows)
+    single = rows if told_alone.all() else rows[told_alone]
     if not failures:
         return _single(single).reset_index(drop=True)
+    places = np.concatenate([single.index, np.flatnonzero(~alone)[[lines[0].at for lines in failures]]])
     together = joins.stacked([_single(single), joins.coded(_merged(several, failures), schema.SHARED)])
     return together.take(np.argsort(places)).reset_index(drop=True)
 

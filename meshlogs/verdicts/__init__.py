@@ -57,17 +57,21 @@ def judge(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, known:
     if bypassing.any():
         errors = errors.assign(bypass=errors["bypass"] | bypassing)
         errors = errors.assign(**_decide(errors))
-    return _table(errors, placed)
+    judged = errors[_JUDGED]
+    del errors  # it is wide
+    return _table(judged, placed)
+
+
+_JUDGED = ["row", "destination", "ip", "workload", "suspected", "verdict", "certainty", "reason"]
 
 
 def _table(errors: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
     """The errors in their order, with what their rows of evidence say besides."""
     keys = ["time_upper", "start_id", "container", "insert_id", "message"]
     order = joins.ordered(placed[keys].take(errors["row"]), keys, cheap=3)
-    columns = ["row", "destination", "ip", "workload", "suspected", "verdict", "certainty", "reason"]
-    errors = errors[columns].take(order)
+    errors = errors.take(order)
     told = placed.take(errors["row"]).rename(columns={"time_lower": "attempt_lower", "time_upper": "attempt_upper"})
-    judged = errors[columns[3:]].set_axis(told.index)
+    judged = errors[_JUDGED[3:]].set_axis(told.index)
     return schema.conform(
         told.assign(
             time=told["attempt_upper"],
