@@ -95,22 +95,6 @@ def distinct(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return rows.loc[~pd.Series(numbered(rows[name] for name in names), rows.index).duplicated(), names]
 
 
-def taken(rows: pd.DataFrame, at: np.ndarray) -> pd.DataFrame:
-    """The rows at these positions, with a new index.
-
-    Texts gathered from many parts are put together first: to pick from pieces takes several times as long.
-    """
-    texts = [name for name in rows if rows[name].dtype == "str"]
-    others = rows.drop(columns=texts).take(at).reset_index(drop=True)
-    return pd.concat([others, pa.table({name: _picked(rows[name], at) for name in texts}).to_pandas()], axis=1)[
-        list(rows)
-    ]
-
-
-def _picked(texts: pd.Series, at: np.ndarray) -> pa.Array:
-    return pa.chunked_array(pa.array(texts)).combine_chunks().take(pa.array(at))
-
-
 def among(labels: pd.Index, keys: pd.Series) -> np.ndarray:
     """Whether each of these labels is there among the keys, a column of categories."""
     there = np.zeros(len(keys.cat.categories), dtype=bool)

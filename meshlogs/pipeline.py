@@ -165,9 +165,10 @@ class Fleet:
         """The evidence by start and time (`schema.EVIDENCE` and `start_id`)."""
         return joins.plain(self.coded)
 
-    def evidence_of(self, starts: Iterable[str]) -> pd.DataFrame:
-        """The evidence of the starts with these ids."""
-        return joins.plain(self.coded[self.coded["start_id"].isin(starts)])
+    def evidence_of(self, starts: Iterable[str], *, without: Iterable[str] = ()) -> pd.DataFrame:
+        """The evidence of the starts with these ids, without these kinds."""
+        mine = self.coded["start_id"].isin(starts) & ~self.coded["kind"].isin(without)
+        return joins.plain(self.coded[mine])
 
     @cached_property
     def coverage(self) -> pd.DataFrame:

@@ -50,6 +50,10 @@ def stand_in(fleet, **tables) -> SimpleNamespace:
 
     made = SimpleNamespace(**{"rejects": fleet.rejects, "coverage": fleet.coverage, **tables})
     made.incidence = lambda by: incidence_by(made.starts, by)
-    made.evidence_of = lambda starts: made.evidence[made.evidence["start_id"].isin(starts)]
+
+    def evidence_of(starts, without=()):
+        return made.evidence[made.evidence["start_id"].isin(starts) & ~made.evidence["kind"].isin(without)]
+
+    made.evidence_of = evidence_of
     made.start_of = lambda pod: made.starts[(made.starts["pod"] == pod) | (made.starts["start_id"] == pod)]
     return made
