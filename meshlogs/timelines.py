@@ -64,7 +64,9 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     return evidence.take(usable[order]).reset_index(drop=True).assign(**filled)
 
 
-def _start_ids(rows, named: pd.DataFrame, number, key, uid, uids: pd.Index) -> pd.Categorical:
+def _start_ids(
+    rows: pd.DataFrame, named: pd.DataFrame, number: np.ndarray, key: np.ndarray, uid: np.ndarray, uids: pd.Index
+) -> pd.Categorical:
     """The start of each row: cluster/namespace/pod, and #2, #3 … for later pods of the same name.
 
     `number` is a row's row in `named`, `key` the pod's number of each row of those, `uid` a row's place in `uids`.
