@@ -33,17 +33,21 @@ peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM
 print([seconds, int(peak.split()[1]) / 1000])
 """
 LOAD = """
-import pyarrow.parquet as pq
-from meshlogs import schema, timelines, verdicts
-evidence = schema.conform(pq.read_table("FOLDER/evidence.parquet"), schema.EVIDENCE)
+import pyarrow as pa, pyarrow.parquet as pq
+from meshlogs import joins, schema, timelines, verdicts
+# As it is gathered from the parts of an export: in pieces, each coded.
+pieces = map(pa.Table.from_batches, ([piece] for piece in pq.ParquetFile("FOLDER/evidence.parquet").iter_batches(100_000)))
+coded = [joins.coded(schema.conform(piece, schema.EVIDENCE), schema.SHARED) for piece in pieces]
+evidence = joins.stacked(coded)
+del coded
 pods = schema.conform(pq.read_table("FOLDER/pods.parquet"), schema.PODS)
 """
 VERDICTS = """
 placed = timelines.place(evidence, pods)
-facts = timelines.coded(placed)
-starts = timelines.reconstruct(facts, pods)
-errors = verdicts.judge(facts, starts, pods)
-verdicts.conclude(starts, errors, facts, pods)
+known = timelines.Known(placed, pods)
+starts = timelines.reconstruct(placed, pods, known)
+errors = verdicts.judge(placed, starts, pods, known)
+verdicts.conclude(starts, errors, placed, pods, known)
 """
 TABLES = """
 import duckdb, pyarrow.parquet as pq
@@ -96,7 +100,7 @@ def _narrow(folder: Path) -> dict[str, int]:
     """Write what a join alone needs: whole numbers; and count."""
     evidence = schema.conform(pq.read_table(folder / "evidence.parquet"), schema.EVIDENCE)
     pods = schema.conform(pq.read_table(folder / "pods.parquet"), schema.PODS)
-    placed = timelines.coded(timelines.place(evidence, pods)).dropna(subset=["time_upper"])
+    placed = timelines.place(evidence, pods).dropna(subset=["time_upper"])
     failed = placed["kind"].isin(["refused", "suspected", "upstream_refused"])
     start = placed["start_id"].cat.codes.astype("int64")
     table = pa.table({"pod": start, "time": placed["time_upper"].astype("int64"), "error": failed})
@@ -132,9 +136,9 @@ def section(measured: list[tuple[dict, dict]], rounds: int) -> str:
     return f"""{HEADING}
 
 Least CPU time of {rounds} rounds in turns, on one made-up fleet multiplied, all tables in memory. `meshlogs` starts from its
-wide table of evidence ({len(schema.EVIDENCE)} columns, texts and all) and ends with verdicts and outcomes; the joins have
-whole numbers for pods and times, and find no more than the last opening of the proxy before each row. Most of the memory is
-the tables themselves, before and after they are sorted.
+wide table of evidence as it is gathered ({len(schema.EVIDENCE)} columns, texts that rows share as categories) and ends with
+verdicts and outcomes; the joins have whole numbers for pods and times, and find no more than the last opening of the proxy
+before each row. Most of the memory is the tables themselves, before and after they are sorted.
 
 | evidence | starts | errors | task | CPU time, the join of all evidence = 1 | per row of evidence | peak memory |
 |---|---|---|---|---|---|---|

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import coverage, evidence, hashes, parts, schema, times
+from meshlogs import coverage, evidence, hashes, joins, parts, schema, times
 from meshlogs.evidence import presence, proxy
 from meshlogs.progress import progress
 
@@ -24,7 +24,7 @@ class Gathered(NamedTuple):
     """What an export came to."""
 
     files: pd.DataFrame  # source, form, records, rejects
-    evidence: pd.DataFrame
+    evidence: pd.DataFrame  # `schema.SHARED` coded
     pods: pd.DataFrame
     rejects: pd.DataFrame
     counts: pd.DataFrame
@@ -44,7 +44,8 @@ class _Together:
     def __init__(self):
         self.candidates = self.rejected = 0
         self._waiting: list[dict[str, pd.DataFrame]] = []
-        self._facts: list[pd.DataFrame] = []
+        self._facts: list[pd.DataFrame] = []  # `schema.SHARED` coded
+        self._uncoded: list[pd.DataFrame] = []
         self._tables: dict[str, list[pd.DataFrame]] = {"pods": [], "rejects": []}
         self._counts: list[pd.DataFrame] = []
         self._files: dict[str, dict] = {}
@@ -64,9 +65,9 @@ class _Together:
         for name in ("pods", "rejects"):
             self._tables[name].append(tables[name])
         self._counts.append(tables["counts"])
-        self._facts.append(tables["evidence"])
+        self._take(tables["evidence"])
         self._waiting.append({name: tables[name] for name in ("log_entries", "events")})
-        if sum(map(len, self._facts)) > self._limit:
+        if sum(map(len, [*self._facts, *self._uncoded])) > self._limit:
             self._facts = [self._distinct()]
             self._limit = max(MANY, 2 * len(self._facts[0]))
         if sum(len(one["log_entries"]) + len(one["events"]) for one in self._waiting) >= parts.BATCH:
@@ -75,8 +76,19 @@ class _Together:
     def _extract(self) -> None:
         facts, counts = parts.extracted(*([one[name] for one in self._waiting] for name in ("log_entries", "events")))
         self._waiting = []
-        self._facts.append(facts)
+        self._take(facts)
         self._counts.append(counts)
+
+    def _take(self, facts: pd.DataFrame) -> None:
+        (self._facts if parts.is_coded(facts) else self._uncoded).append(facts)
+        if sum(map(len, self._uncoded)) >= parts.MANY_FACTS:
+            self._code()
+        if len(facts) >= parts.MANY_FACTS:
+            pa.default_memory_pool().release_unused()  # else it would keep what the parts had
+
+    def _code(self) -> None:
+        self._facts.append(joins.coded(parts.joined(self._uncoded, schema.EVIDENCE), schema.SHARED))
+        self._uncoded = []
 
     def finish(self) -> Gathered:
         """All of it; entries delivered twice are one."""
@@ -84,19 +96,24 @@ class _Together:
             self._extract()
         pods = pods_once(self._tables["pods"])
         rejects = rejects_in_order(self._tables["rejects"])
-        facts = evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), pods)
-        self._facts.append(facts)
+        self._take(evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), pods))
         return Gathered(
             pd.DataFrame(list(self._files.values()), columns=["source", "form", "records", "rejects"]),
-            evidence.grouped(self._distinct()),
+            self._grouped(),
             pods,
             rejects,
             self._counts[0],
         )
 
+    def _grouped(self) -> pd.DataFrame:
+        facts = evidence.grouped(self._distinct())
+        pa.default_memory_pool().release_unused()
+        return facts
+
     def _distinct(self) -> pd.DataFrame:
         """The facts so far, each once; that some came again is counted."""
-        facts = parts.joined(self._facts, schema.EVIDENCE)
+        self._code()
+        facts = joins.stacked(self._facts)
         self._facts = []
         facts, repeats = _once(facts)
         self._counts = [coverage.add_up([*self._counts, repeats])]
@@ -205,12 +222,13 @@ def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:
 
     Times of entries with an insert id are compared to the microsecond, for warehouses keep no more of them.
     """
-    compared = rows[content]
+    several = rows["insert_id"].duplicated(keep=False)  # no other is repeated, and these are few
+    compared = rows.loc[several, content]
     times = [name for name in compared if isinstance(compared[name].dtype, pd.DatetimeTZDtype)]
-    known = rows["insert_id"].notna()
-    compared = compared.assign(**{name: rows[name].dt.floor("us").where(known, rows[name]) for name in times})
-    finest = rows[times].max(axis=1).sort_values(ascending=False, kind="stable").index
-    return compared.loc[finest].duplicated().reindex(rows.index)
+    known = rows.loc[several, "insert_id"].notna()
+    floors = {name: compared[name].dt.floor("us").where(known, compared[name]) for name in times}
+    finest = compared[times].max(axis=1).sort_values(ascending=False, kind="stable").index
+    return compared.assign(**floors).loc[finest].duplicated().reindex(rows.index, fill_value=False)
 
 
 def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -218,7 +236,8 @@ def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Counted are the entries that say something: of the others it is not known.
     """
-    facts = facts.sort_values(["source", "line"], kind="stable", ignore_index=True)
+    order = facts[["source", "line"]].sort_values(["source", "line"], kind="stable").index
+    facts = facts if order.is_monotonic_increasing else facts.take(order).reset_index(drop=True)
     content = [name for name in facts.columns if name not in ("source", "line")]
     # Lines of plain log files have no id: the same line twice is two.
     known = facts["insert_id"].notna() | facts["log_name"].isin(["events", "pods"])

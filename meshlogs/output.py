@@ -21,6 +21,8 @@ LAYOUTS = {
     "pods": schema.PODS,
     "rejects": schema.REJECTS,
 }
+# Rows of a table that are written at a time.
+_PIECE = 100_000
 # A cell that a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -34,7 +36,6 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
     tables = {
         "errors": (fleet.errors, schema.ERRORS),
         "starts": (fleet.starts, schema.STARTS),
-        "evidence": (fleet.evidence, schema.EVIDENCE),
         "incidence": (fleet.incidence(by), schema.incidence(by)),
         "remedies": (fleet.remedies, schema.REMEDIES),
         "coverage": (fleet.coverage, schema.COVERAGE),
@@ -43,15 +44,26 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
     }
     (out / "tables").mkdir(exist_ok=True)
     for name, (table, layout) in tables.items():
-        pq.write_table(schema.to_arrow(table, layout), out / "tables" / f"{name}.parquet")
+        _write_parquet(table, layout, out / "tables" / f"{name}.parquet")
         if csv:
             write_csv(table, layout, out / "tables" / f"{name}.csv")
+    _write_parquet(fleet.coded, schema.EVIDENCE, out / "tables" / "evidence.parquet")
+    if csv:
+        write_csv(fleet.evidence, schema.EVIDENCE, out / "tables" / "evidence.csv")
     _patches(fleet.remedies, out)
     counts = summary(fleet)
     text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
     (out / "summary.json").write_text(text, encoding="utf-8")
     write_report(fleet, out, by=by, **report)
     return counts
+
+
+def _write_parquet(table: pd.DataFrame, layout: pa.Schema, path: Path) -> None:
+    """Write a table piece by piece: neither it nor the texts of coded columns are in memory once more."""
+    with pq.ParquetWriter(path, layout) as writer:
+        for begin in range(0, max(len(table), 1), _PIECE):
+            writer.write_table(schema.to_arrow(table[begin : begin + _PIECE], layout))
+    pa.default_memory_pool().release_unused()
 
 
 def write_export(export: Export, out: Path) -> dict[str, int]:

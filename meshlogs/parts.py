@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from meshlogs import coverage, evidence, formats, scan, schema, storage, times
+from meshlogs import coverage, evidence, formats, joins, scan, schema, storage, times
 from meshlogs.blocks import Stretch
 from meshlogs.errors import InputError
 from meshlogs.formats import bulk
@@ -26,6 +26,8 @@ _LENGTH = struct.Struct("<Q")
 # Rows of entries and events: so many at most wait for their evidence to be taken; with fewer than the second, others'
 # are waited for, since the taking costs the same for a few as for some thousands.
 BATCH, FEW = 20_000, 300
+# So much evidence at least is coded (`schema.SHARED`): it takes as long for a few rows.
+MANY_FACTS = 5_000
 # Parts of a file whose rows are all wanted: those of a few parts are in memory.
 ROWS_STRETCH = 15 << 20
 
@@ -70,13 +72,13 @@ class Part(NamedTuple):
     files: dict[str, tuple[str, int, int]]  # source -> form, records, rejects; an archive's files each
     parsed: int  # entries
     lines: int  # of a file of lines; 0 else
-    tables: dict[str, pd.DataFrame]  # log_entries, events, pods, rejects, counts, evidence
+    tables: dict[str, pd.DataFrame]  # log_entries, events, pods, rejects, counts, evidence (coded, if it is much)
     rows: pa.Table = bulk.LAYOUT.empty_table()  # log entries, if the task asks for them
 
     def to_bytes(self) -> bytes:
         """The part as bytes: a line of JSON, then a table after another as Arrow streams."""
         pieces = [json.dumps({"files": self.files, "parsed": self.parsed, "lines": self.lines}).encode()]
-        tables = [schema.to_arrow(self.tables[name], layout) for name, layout in _LAYOUTS.items()]
+        tables = [_to_arrow(self.tables[name], layout) for name, layout in _LAYOUTS.items()]
         for table in (*tables, self.rows):
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -95,7 +97,7 @@ class Part(NamedTuple):
         head = json.loads(bytes(pieces[0]))
         *found, rows = (pa.ipc.open_stream(piece).read_all() for piece in pieces[1:])
         tables = {
-            name: schema.conform(table, layout, name) if len(table) else schema.empty(layout)
+            name: _to_pandas(table, layout) if len(table) else schema.empty(layout)
             for (name, layout), table in zip(_LAYOUTS.items(), found, strict=True)
         }
         files = {source: tuple(told) for source, told in head.pop("files").items()}
@@ -152,6 +154,29 @@ def joined(tables: list[pd.DataFrame], layout: pa.Schema) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else schema.empty(layout)
 
 
+def joined_facts(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of several tables of evidence, coded if any is."""
+    if not any(map(is_coded, tables)):
+        return joined(tables, schema.EVIDENCE)
+    return joins.stacked([joins.coded(table, schema.SHARED) for table in tables if len(table)])
+
+
+def is_coded(facts: pd.DataFrame) -> bool:
+    """Whether a table of evidence has its shared texts as categories."""
+    return joins.is_coded(facts["kind"])
+
+
+def _to_arrow(table: pd.DataFrame, layout: pa.Schema) -> pa.Table:
+    if layout is schema.EVIDENCE and is_coded(table):
+        return pa.Table.from_pandas(table, preserve_index=False)
+    return schema.to_arrow(table, layout)
+
+
+def _to_pandas(table: pa.Table, layout: pa.Schema) -> pd.DataFrame:
+    coded = layout is schema.EVIDENCE and pa.types.is_dictionary(table.schema.field("kind").type)
+    return table.to_pandas() if coded else schema.conform(table, layout)
+
+
 def _is_lines(path: Path) -> bool:
     try:
         return formats.is_lines(path)
@@ -188,7 +213,8 @@ def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], found: s
     if lines and not task.whole:  # blank lines were counted
         form, records, rejects = files[task.source]
         files[task.source] = (form, max(records, lines), rejects)
-    tables = {name: joined(tables[name], layout) for name, layout in _LAYOUTS.items()}
+    facts = joined_facts(tables.pop("evidence"))
+    tables = {name: joined(some, _LAYOUTS[name]) for name, some in tables.items()} | {"evidence": facts}
     return Part(files, parsed, lines, tables, pa.concat_tables(rows).unify_dictionaries())
 
 
@@ -197,7 +223,7 @@ def _extract(tables: dict[str, list[pd.DataFrame]], least: int) -> None:
     entries, events = tables["log_entries"], tables["events"]
     if sum(map(len, (*entries, *events))) >= least:
         facts, counts = extracted(entries, events)
-        tables["evidence"].append(facts)
+        tables["evidence"].append(joins.coded(facts, schema.SHARED) if len(facts) >= MANY_FACTS else facts)
         tables["counts"].append(counts)
         tables["log_entries"], tables["events"] = [], []
 

@@ -5,8 +5,22 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
-from meshlogs import coverage, engines, formats, gather, parts, remedies, schema, storage, timelines, times, verdicts
+from meshlogs import (
+    coverage,
+    engines,
+    formats,
+    gather,
+    joins,
+    parts,
+    remedies,
+    schema,
+    storage,
+    timelines,
+    times,
+    verdicts,
+)
 from meshlogs.display import fleet_html
 from meshlogs.errors import InputError, UnknownPodError
 from meshlogs.incidence import BY, incidence_by
@@ -101,9 +115,14 @@ class Export:
         """What could not be read: source, line, reason, excerpt (`schema.REJECTS`)."""
         return self._gathered.rejects
 
-    @property
+    @cached_property
     def evidence(self) -> pd.DataFrame:
         """Dated facts about pods (`schema.EVIDENCE`), the lines of one failure grouped as one."""
+        return joins.plain(self.coded)
+
+    @property
+    def coded(self) -> pd.DataFrame:
+        """`evidence` with the texts that many rows share as categories: a quarter of its memory."""
         return self._gathered.evidence
 
     @cached_property
@@ -134,11 +153,22 @@ class Fleet:
     def __init__(self, export: Export):
         self.export = export
         self.pods, self.rejects = export.pods, export.rejects
-        self.evidence = timelines.place(export.evidence, export.pods)
-        placed = timelines.coded(self.evidence)
-        starts = timelines.reconstruct(placed, export.pods)
-        self.errors = verdicts.judge(placed, starts, export.pods)
-        self.starts = verdicts.conclude(starts, self.errors, placed, export.pods)
+        self.coded = timelines.place(export.coded, export.pods)
+        known = timelines.Known(self.coded, export.pods)
+        starts = timelines.reconstruct(self.coded, export.pods, known)
+        self.errors = verdicts.judge(self.coded, starts, export.pods, known)
+        pa.default_memory_pool().release_unused()  # what the steps between had
+        self.starts = verdicts.conclude(starts, self.errors, self.coded, export.pods, known)
+
+    @cached_property
+    def evidence(self) -> pd.DataFrame:
+        """The evidence by start and time (`schema.EVIDENCE` and `start_id`)."""
+        return joins.plain(self.coded)
+
+    def evidence_of(self, starts: Iterable[str], *, without: Iterable[str] = ()) -> pd.DataFrame:
+        """The evidence of the starts with these ids, without these kinds."""
+        mine = self.coded["start_id"].isin(starts) & ~self.coded["kind"].isin(without)
+        return joins.plain(self.coded[mine])
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
@@ -150,7 +180,7 @@ class Fleet:
     @cached_property
     def remedies(self) -> pd.DataFrame:
         """Which remedy applies to which workload (`schema.REMEDIES`)."""
-        return remedies.advise(self.starts, self.errors, self.pods, self.evidence)
+        return remedies.advise(self.starts, self.errors, self.pods, self.coded)
 
     def incidence(self, by=BY) -> pd.DataFrame:
         """How often starts raced, by these columns of `starts` (`schema.incidence`)."""
@@ -202,7 +232,7 @@ def evidence_for(fleet: Fleet, error: pd.Series) -> pd.DataFrame:
 
     Rows of `schema.EVIDENCE` by time, each with log, insert id, source and line.
     """
-    rows = fleet.evidence[fleet.evidence["start_id"] == error["start_id"]]
+    rows = fleet.evidence_of([error["start_id"]])
     mine = rows["insert_id"].eq(error["insert_id"]) & rows["time_upper"].eq(error["time"])
     others = rows["kind"].isin(["refused", "suspected", "upstream_refused", "refused_context", "app_logged"])
     return rows[mine | ~others].reset_index(drop=True)

@@ -70,7 +70,7 @@ def plot_pod(fleet, pod: str, ax=None):
     Raises UnknownPodError.
     """
     start = fleet.start_of(pod).iloc[0]
-    evidence = fleet.evidence[fleet.evidence["start_id"] == start["start_id"]]
+    evidence = fleet.evidence_of([start["start_id"]])
     errors = fleet.errors[fleet.errors["start_id"] == start["start_id"]]
     ax = _axes(ax, 9, 3.4)
     epoch, end = _span(start, evidence, errors)

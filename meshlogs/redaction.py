@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import pandas as pd
 
+from meshlogs import joins, schema
 from meshlogs.pipeline import Fleet
 from meshlogs.text import secrets
 
@@ -81,6 +82,7 @@ def redact(fleet: Fleet) -> Fleet:
     replace = _Replacements(tables.values())
     shared = Fleet.__new__(Fleet)
     vars(shared).update({name: replace.table(table) for name, table in tables.items()})
+    shared.coded = joins.coded(shared.evidence, [*schema.SHARED, "start_id"])
     return shared
 
 

@@ -121,6 +121,9 @@ EVIDENCE = pa.schema(
     ]
 )
 
+# Texts that many rows of evidence share: while it is worked with they are categories (`joins.coded`).
+SHARED = tuple(field.name for field in EVIDENCE if field.type == TEXT and not field.name.startswith("insert_id"))
+
 STARTS = pa.schema(
     [
         ("start_id", TEXT),
@@ -290,7 +293,9 @@ def conform(rows, table: pa.Schema, name: str = "") -> pd.DataFrame:
             arrays.append(_cast(get(field.name), field.type))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise SchemaError(name or "rows", f"column {field.name!r} is not {field.type}: {error}") from error
-    return _to_pandas(pa.Table.from_arrays(arrays, schema=table))
+    converted = pa.Table.from_arrays(arrays, schema=table)
+    del arrays  # so that each column goes as it is converted
+    return _to_pandas(converted)
 
 
 def lookup(keys: pd.Series, table: pd.Series) -> pd.Series:
@@ -300,6 +305,10 @@ def lookup(keys: pd.Series, table: pd.Series) -> pd.Series:
     """
     if isinstance(table.index, pd.CategoricalIndex):  # of other categories than the keys, perhaps
         table = table.set_axis(table.index.astype(table.index.categories.dtype))
+    if isinstance(keys.dtype, pd.CategoricalDtype):  # each text is looked up once; -1, for a missing one, is the last
+        texts = keys.cat.categories
+        texts = texts.append(pd.Index([None], dtype=texts.dtype)) if keys.hasnans else texts
+        return table.reindex(texts).take(keys.cat.codes).set_axis(keys.index)
     return table.reindex(keys).set_axis(keys.index)
 
 
@@ -324,4 +333,4 @@ def _cast(values, kind: pa.DataType):
 def _to_pandas(table: pa.Table) -> pd.DataFrame:
     """Pandas dtypes: `str` backed by Arrow, nullable `Int64` and `boolean`, `datetime64[ns, UTC]`."""
     nullable = {INT: pd.Int64Dtype(), BOOL: pd.BooleanDtype()}
-    return table.to_pandas(types_mapper=nullable.get)
+    return table.to_pandas(types_mapper=nullable.get, self_destruct=True)

@@ -5,7 +5,7 @@ A bound is always one piece of evidence; nothing is averaged.
 """
 
 import re
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,8 @@ from meshlogs.specs import HELPERS, MESH_CONTAINERS, destinations, specs_of
 
 WHERE = ["project", "location", "cluster"]
 _POD = [*WHERE, "namespace", "pod"]
+_NAMED = [*_POD, "pod_uid"]
+_ORDER = ["time_upper", "time_lower", "kind", "container", "insert_id", "value", "message"]
 
 # The runtime starts a container before the kubelet writes its Started event.
 STARTED_SLACK = 200 * times.MILLISECOND
@@ -39,33 +41,55 @@ CLOCK_SLACK = 2 * times.SECOND
 def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     """The evidence that names a pod, sorted, with `start_id` and the missing cluster and uid filled in.
 
+    `schema.SHARED` and `start_id` are coded (`joins.plain` gives their texts).
     A dump of kubectl names no cluster: it takes that of the rows with the same uid, else with the same
     namespace and pod name, if that is one. A log line names no uid: it belongs to the latest pod of its
     name that existed then.
     """
+    evidence = joins.coded(evidence, schema.SHARED)
     dated = evidence["time_upper"].notna() | evidence["kind"].isin(["app_logged", "refused_undated"])
-    usable = evidence["pod"].notna() & dated
-    rows = evidence.reset_index(drop=True) if usable.all() else joins.taken(evidence, np.flatnonzero(usable))
-    rows = _fill_namespace(rows, pods)
-    rows = _fill_cluster(rows, pods)
-    rows = _fill_uid(rows, pods)
-    rows["start_id"] = _start_ids(rows)
+    usable = np.flatnonzero(evidence["pod"].notna() & dated)
+    rows = evidence[[*_NAMED, *_ORDER, "log_name"]].take(usable).reset_index(drop=True)
+    # What one pod is called by is looked at once.
+    named, number = joins.questions(rows, _NAMED)
+    named = _fill_cluster(_fill_namespace(joins.plain(named), pods), pods)
+    key = _pod_numbers(named)
+    uid, uids = _uids(rows["time_upper"], number, named, key, pods)
+    start = _start_ids(rows, named, number, key, uid, uids)
     # Times first, then names: the same order whatever the files were called or in which order they came.
-    keys = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id", "value", "message"]
-    rows = joins.taken(rows, joins.ordered(rows, keys, cheap=3))
-    return rows.assign(start_id=rows["start_id"].astype("str"))
+    order = joins.ordered(rows.assign(start_id=start), ["start_id", *_ORDER], cheap=3)
+    del rows
+    filled = {name: named[name].astype("category").array.take(number[order]) for name in [*WHERE, "namespace"]}
+    filled |= {"pod_uid": pd.Categorical.from_codes(uid[order], uids), "start_id": start.take(order)}
+    return evidence.take(usable[order]).reset_index(drop=True).assign(**filled)
 
 
-def _start_ids(rows: pd.DataFrame) -> pd.Series:
-    """The start of each row, a category: cluster/namespace/pod, and #2, #3 … for later pods of the same name."""
-    whose = rows[[*_POD, "pod_uid"]].fillna("")
-    whose["pod_uid"] = whose["pod_uid"].where(whose["pod_uid"] != "", _lives(rows))
-    number = joins.numbered(whose[name] for name in whose)
-    starts = whose[~pd.Series(number, whose.index).duplicated()].reset_index(drop=True)  # by number
-    starts["first"] = rows["time_upper"].groupby(number).min()
+def _start_ids(
+    rows: pd.DataFrame, named: pd.DataFrame, number: np.ndarray, key: np.ndarray, uid: np.ndarray, uids: pd.Index
+) -> pd.Categorical:
+    """The start of each row: cluster/namespace/pod, and #2, #3 … for later pods of the same name.
+
+    `number` is a row's row in `named`, `key` the pod's number of each row of those, `uid` a row's place in `uids`.
+    """
+    life = _lives(rows, key[number], uid)
+    which = joins.numbered(map(pd.Series, (key[number], uid, life)))
+    at = np.flatnonzero(~pd.Series(which).duplicated())
+    starts = named.loc[number[at], _POD].fillna("").reset_index(drop=True)  # by number
+    names = np.append(np.asarray(uids, dtype=object), "")[uid[at]]
+    starts["pod_uid"] = np.where(life[at] > 0, life[at].astype(str), names)
+    starts["first"] = _first_times(rows["time_upper"], which, len(starts))
     starts["life"] = starts.sort_values(["first", "pod_uid"]).groupby(_POD, sort=False).cumcount() + 1
     codes, names = pd.factorize(_names(starts), sort=True)
-    return pd.Series(pd.Categorical.from_codes(codes[number], names), rows.index)
+    return pd.Categorical.from_codes(codes[which], names)
+
+
+def _first_times(time: pd.Series, number: np.ndarray, count: int) -> pd.Series:
+    """The earliest of the times of each number, missing where it has none."""
+    first = np.full(count, np.iinfo(np.int64).max)
+    stamps = times.to_ns(time)
+    known = stamps != times.NAT
+    np.minimum.at(first, number[known], stamps[known])
+    return times.column(np.where(first == np.iinfo(np.int64).max, times.NAT, first))
 
 
 def _names(starts: pd.DataFrame) -> pd.Series:
@@ -75,24 +99,25 @@ def _names(starts: pd.DataFrame) -> pd.Series:
     return name.where(starts["life"] == 1, name + "#" + starts["life"].astype(str)).str.removeprefix("/")
 
 
-def _lives(rows: pd.DataFrame) -> pd.Series:
-    """For rows without a uid a word for the pod of that name they belong to: "" for the first, else a number.
+def _lives(rows: pd.DataFrame, key: np.ndarray, uid: np.ndarray) -> np.ndarray:
+    """For rows without a uid the number of the pod of that name they belong to: 0 for the first, 2 for the second.
 
     A pod keeps its address for life, so another address told by its proxy is another pod. The change lies in the
     longest silence between the last line that told the old address and the first that told the new.
     """
-    nameless = rows[rows["pod_uid"].isna() & rows["time_upper"].notna()].sort_values("time_upper", kind="stable")
-    key = _pod_numbers(nameless)
-    told = (nameless["kind"] == "pod_address") & nameless["log_name"].ne("pods")
-    several = nameless["value"].where(told).groupby(key).nunique() > 1
-    lives = pd.Series("", index=rows.index)
-    for _, pod in nameless[key.isin(several.index[several])].groupby(key):
-        address = pod["value"].where((pod["kind"] == "pod_address") & pod["log_name"].ne("pods")).dropna()
+    lives = np.zeros(len(rows), dtype=np.int64)
+    nameless = (uid < 0) & rows["time_upper"].notna().to_numpy()
+    told = nameless & (rows["kind"] == "pod_address").to_numpy() & rows["log_name"].ne("pods").to_numpy()
+    several = rows["value"][told].groupby(key[told]).nunique() > 1
+    nameless &= np.isin(key, several.index[several])
+    nameless = rows[["time_upper", "value"]].assign(told=told, key=key)[nameless]
+    for _, pod in nameless.sort_values("time_upper", kind="stable").groupby("key"):
+        address = joins.texts_of(pod["value"]).where(pod["told"]).dropna()
         changes = address[address != address.shift()].index[1:]
         for number, new in enumerate(changes, start=2):
             at = address.index.get_loc(new)
             between = pod.loc[address.index[at - 1] : new, "time_upper"]
-            lives[pod.loc[between.diff().idxmax() :].index] = str(number)
+            lives[pod.loc[between.diff().idxmax() :].index] = number
     return lives
 
 
@@ -109,8 +134,7 @@ def _fill_namespace(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
 def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     if not rows["cluster"].isna().any():
         return rows
-    columns = [*_POD, "pod_uid"]
-    known = pd.concat([joins.distinct(table[table["cluster"].notna()], columns) for table in (rows[columns], pods)])
+    known = pd.concat([joins.distinct(table[table["cluster"].notna()], _NAMED) for table in (rows, pods)])
     for key in (["pod_uid"], ["namespace", "pod"]):
         missing = rows["cluster"].isna()
         if not missing.any():
@@ -123,73 +147,100 @@ def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _fill_uid(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
-    """Give evidence without a uid that of the latest pod of its name that existed at its time."""
-    if not rows["pod_uid"].isna().any():
-        return rows
-    key = _pod_numbers(rows)
-    born = (
-        rows.assign(key=key).dropna(subset=["pod_uid"]).groupby(["key", "pod_uid"], as_index=False)["time_upper"].min()
-    )
+def _uids(
+    time: pd.Series, number: np.ndarray, named: pd.DataFrame, key: np.ndarray, pods: pd.DataFrame
+) -> tuple[np.ndarray, pd.Index]:
+    """The uid of each row, as its place in the index of all uids (-1: unknown), and these.
+
+    A row without a uid has that of the latest pod of its name that existed at its time.
+    """
+    own, uids = pd.factorize(named["pod_uid"], sort=True)
+    uid = own[number]
+    if not (own < 0).any() or not len(uids):
+        return uid, uids
+    seen = named.assign(key=key, uid=own, first=_first_times(time, number, len(named)))
+    born = _born(seen[seen["uid"] >= 0], pods)
+    stamps = times.to_ns(time)
+    asked = np.flatnonzero((uid < 0) & (stamps != times.NAT))
+    found = joins.last_before(key[number[asked]], stamps[asked], born["key"].to_numpy(), born["since"].to_numpy())
+    uid[asked] = np.append(born["uid"], -1)[found]
+    # An undated line belongs to the first pod of its name.
+    undated = np.flatnonzero((uid < 0) & (stamps == times.NAT))
+    first = born.drop_duplicates("key").set_index("key")["uid"]
+    uid[undated] = first.reindex(key[number[undated]], fill_value=-1)
+    return uid, uids
+
+
+def _born(seen: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+    """Since when [ns] each pod of a name may have existed: `key, uid, since`, sorted by name and time."""
+    born = seen.groupby(["key", "uid", "pod_uid"], as_index=False)["first"].min()
     created = pods.dropna(subset=["pod_uid"]).groupby("pod_uid")["created"].min()
     exact = schema.lookup(born["pod_uid"], created)
-    born["dated"] = exact.notna()
-    born["since"] = exact.fillna(born["time_upper"]) - pd.Timedelta(CLOCK_SLACK, "ns")
-    first = ~born.sort_values("since", kind="stable").duplicated("key")
+    since = times.to_ns(exact.fillna(born["first"]) - pd.Timedelta(CLOCK_SLACK, "ns"))
+    born["since"] = np.where(since == times.NAT, np.iinfo(np.int64).max, since)
     # The first known pod of a name may have begun before its first event that we hold.
-    open_start = first & ~born["dated"]
-    born.loc[open_start, "since"] = pd.Timestamp.min.tz_localize("UTC").ceil("s")
-    born = born.sort_values("since", kind="stable")[["key", "pod_uid", "since"]]
-    missing = rows["pod_uid"].isna()
-    asked = rows.loc[missing, ["time_upper"]].assign(key=key[missing]).dropna().sort_values("time_upper")
-    if len(asked) and len(born):
-        asked["row"] = asked.index
-        found = pd.merge_asof(asked, born, left_on="time_upper", right_on="since", by="key").set_index("row")
-        rows["pod_uid"] = rows["pod_uid"].fillna(found["pod_uid"])
-    # An undated line belongs to the first pod of its name.
-    undated = rows["pod_uid"].isna() & rows["time_upper"].isna()
-    first_uid = born.drop_duplicates("key").set_index("key")["pod_uid"]
-    rows.loc[undated, "pod_uid"] = schema.lookup(key[undated], first_uid)
-    return rows
+    begins = ~born.sort_values("since", kind="stable").duplicated("key")
+    born.loc[begins & exact.isna(), "since"] = times.NAT
+    return born.sort_values(["key", "since"], kind="stable")
 
 
-def _pod_numbers(rows: pd.DataFrame) -> pd.Series:
+def _pod_numbers(rows: pd.DataFrame) -> np.ndarray:
     """A number for each pod's name in its cluster."""
-    return pd.Series(joins.numbered(rows[name].fillna("") for name in _POD), rows.index)
+    return joins.numbered(rows[name].fillna("") for name in _POD)
 
 
-# What dates starts and proxies: columns of few different texts, and the others.
-_FEW = ["start_id", "kind", "container", "container_kind", "log_name", "cluster"]
-_FACTS = [*_FEW, "time_lower", "time_upper", "value", "host", "ip", "port"]
+# What dates starts and proxies.
+_FACTS = ["start_id", "kind", "container", "container_kind", "log_name", "cluster", "time_lower", "time_upper"]
+_FACTS += ["value", "host", "ip", "port"]
 
 
-def coded(placed: pd.DataFrame) -> pd.DataFrame:
-    """The placed evidence with its columns of few different texts as categories: quicker to compare, a byte or four.
+class Known:
+    """What several steps want to know of the starts of placed evidence: each is worked out once, when asked for."""
 
-    `reconstruct`, `judge` and `conclude` make it themselves where they are not given it.
+    def __init__(self, placed: pd.DataFrame, pods: pd.DataFrame):
+        self.facts = placed[_FACTS]
+        self._named, self._pods = _named_starts(placed), pods
+        self._ended: pd.Series | None = None
+
+    @cached_property
+    def specs(self) -> pd.DataFrame:
+        """What the pod objects say of each start (`specs.specs_of`)."""
+        return specs_of(self._named, self._pods)
+
+    @cached_property
+    def containers(self) -> pd.DataFrame:
+        """When each container first started (`container_starts`)."""
+        return container_starts(self.facts, self.specs)
+
+    def starts(self) -> pd.DataFrame:
+        """Where and what each start is: index start_id."""
+        return self._named.set_index("start_id", drop=False).rename_axis(None)
+
+    def ended(self, starts: pd.DataFrame, proofs: pd.DataFrame | None = None) -> pd.Series:
+        """When each start's proxy was first seen to have ended (`first_life_ends`); `starts` always the same."""
+        if self._ended is None:
+            proofs = closed_proofs(starts, self.facts, self.specs) if proofs is None else proofs
+            self._ended = first_life_ends(starts, self.facts, proofs)
+        return self._ended
+
+
+def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
+    """One row per pod start (`schema.STARTS`, outcome still null) from placed evidence and pod specs.
+
+    `known` saves `judge` and `conclude`, which are given the same, some of the work.
     """
-    return joins.coded(placed, _FEW)
-
-
-def facts(placed: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the placed evidence that date starts and proxies, those of few different texts as categories."""
-    return coded(placed[_FACTS])
-
-
-def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
-    """One row per pod start (`schema.STARTS`, outcome still null) from placed evidence and pod specs."""
-    placed = coded(placed)
-    starts = placed.loc[~placed["start_id"].duplicated(), ["start_id", *_POD, "pod_uid"]]
-    placed = facts(placed)
-    starts = starts.astype({"start_id": "str", "cluster": "str"}).set_index("start_id", drop=False).rename_axis(None)
-    specs = specs_of(starts, pods)
-    starts = starts.join(specs[["hold_hook", "spec_injection", "app_first", "probed", "ambient"]])
+    known = known or Known(placed, pods)
+    placed, specs = known.facts, known.specs
+    starts = known.starts().join(specs[["hold_hook", "spec_injection", "app_first", "probed", "ambient"]])
     _describe(starts, specs, placed)
-    containers = container_starts(placed, specs)
-    _app(starts, placed, containers)
-    _proxy(starts, placed, containers, specs)
+    _app(starts, placed, known.containers)
+    _proxy(starts, known)
     _windows(starts)
     return schema.conform(starts.sort_index(), schema.STARTS, "starts")
+
+
+def _named_starts(placed: pd.DataFrame) -> pd.DataFrame:
+    return joins.plain(placed.loc[~placed["start_id"].duplicated(), ["start_id", *_NAMED]])
 
 
 def _describe(starts: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> None:
@@ -228,7 +279,7 @@ def _any(starts: pd.DataFrame, placed: pd.DataFrame, mask: pd.Series) -> pd.Seri
 def _version(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     """The version that the proxy itself stated, else that of its image."""
     rows = placed[(placed["kind"] == "proxy_version") & placed["value"].notna()]
-    rows = rows.assign(told=rows["log_name"].isin(["events", "pods"])).sort_values(
+    rows = rows.assign(value=joins.texts_of(rows["value"]), told=rows["log_name"].isin(["events", "pods"])).sort_values(
         ["told", "time_upper"], kind="stable"
     )
     return schema.lookup(starts["start_id"], rows.drop_duplicates("start_id").set_index("start_id")["value"])
@@ -301,8 +352,9 @@ def _app(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame) -
     starts.loc[swap, "scheduled_lower"] = scheduled["time_lower"].min().reindex(starts.index)[swap]
 
 
-def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame, specs: pd.DataFrame) -> None:
+def _proxy(starts: pd.DataFrame, known: Known) -> None:
     """When the proxy started and when it first accepted outbound connections."""
+    placed, specs, containers = known.facts, known.specs, known.containers
     own = containers[containers["container"] == PROXY].set_index("start_id")
     starts["proxy_started_lower"] = own["lower"].reindex(starts.index)
     starts["proxy_started_upper"] = own["upper"].reindex(starts.index)
@@ -314,7 +366,7 @@ def _proxy(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame,
     closed = proofs
     limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
     closed = closed[limit.isna() | (closed["closed_at"] <= limit)]
-    ended = schema.lookup(closed["start_id"], first_life_ends(starts, placed, proofs))
+    ended = schema.lookup(closed["start_id"], known.ended(starts, proofs))
     closed = _without_later_lives(closed, ended)
     # Without knowing when the proxy was first open, a refusal late in the pod's life may be another window.
     narrow = starts["app_started_upper"] - starts["app_started_lower"] <= pd.Timedelta(HOLD_TIMEOUT, "ns")
@@ -338,10 +390,16 @@ def _opened(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
 
 def _answered_by_workers(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
     """Probes that Envoy itself answered 503: since Istio 1.7 its workers start only with their first listeners."""
-    versions = starts["proxy_version"].map(minor_version)
-    recent = versions.index[[version is not None and version >= (1, 7) for version in versions]]
+    versions = joins.asked_once(minor_version, starts["proxy_version"])
+    recent = starts.index[[version is not None and version >= (1, 7) for version in versions]]
     answered = (placed["kind"] == "probe_failed") & (placed["value"] == "503") & (placed["port"] == ENVOY_PROBE)
-    return placed[answered & placed["start_id"].isin(recent)]
+    return placed[answered & _is_of(placed, recent)]
+
+
+def _is_of(placed: pd.DataFrame, starts: pd.Index) -> np.ndarray:
+    """Whether each piece of evidence is of one of these starts."""
+    start = placed["start_id"].cat
+    return np.append(start.categories.isin(starts), False)[start.codes]
 
 
 def _opened_before_app(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
@@ -424,9 +482,9 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     refused = _to_redirected(starts, placed, specs, "refused")
     may = placed["kind"].isin([*lines, "probe_failed", "container_created", "container_started"]) | refused
     rows, refused = placed[may], refused[may]
-    old, unknown = by_agent(starts)
-    port = schema.lookup(rows["start_id"], specs["probe_port"]).astype(str)
-    answers_itself = rows["start_id"].isin(old) | (rows["start_id"].isin(unknown) & (port == "15020"))
+    port = schema.lookup(rows["start_id"], specs["probe_port"].astype(str))
+    old, unknown = (_is_of(rows, some) for some in by_agent(starts))
+    answers_itself = old | (unknown & (port == "15020"))
     probe = rows["kind"] == "probe_failed"
     refused_probe = probe & (rows["value"] == "refused")
     answered = probe & (rows["value"] == "503") & answers_itself
@@ -439,11 +497,12 @@ def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFram
     return rows[rows["kind"].isin(lines) | born | refused_probe | answered | refused]
 
 
-def by_agent(starts: pd.DataFrame) -> tuple[list[str], list[str]]:
+def by_agent(starts: pd.DataFrame) -> tuple[pd.Index, pd.Index]:
     """The starts whose agent answers its probes itself (up to Istio 1.5), and those of unknown version."""
-    versions = {start: minor_version(version) for start, version in starts["proxy_version"].items()}
-    old = [start for start, version in versions.items() if version and version <= (1, 5)]
-    return old, [start for start, version in versions.items() if version is None]
+    version = joins.asked_once(minor_version, starts["proxy_version"])
+    unknown = pd.isna(version)
+    old = ~unknown & np.array([told is not None and told <= (1, 5) for told in version], dtype=bool)
+    return starts.index[old], starts.index[unknown]
 
 
 def _to_redirected(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame, kind: str) -> pd.Series:
@@ -451,10 +510,11 @@ def _to_redirected(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFra
     meshed = starts["meshed"].eq(True).fillna(False).astype(bool)
     rows = placed[placed["kind"] == kind]
     rows = rows[schema.lookup(rows["start_id"], meshed).astype(bool)]
-    init = schema.lookup(rows["start_id"], specs["init_names"])
-    as_init = joins.asked_once(tuple.__contains__, init, rows["container"]).astype(bool)
-    yes = (destinations(rows, specs)["answer"] == "yes") & ~as_init
-    return yes.reindex(placed.index, fill_value=False)
+    asked, which = joins.questions(rows, ["start_id", "container", "host", "ip", "port"])
+    init = schema.lookup(asked["start_id"], specs["init_names"])
+    as_init = joins.asked_once(tuple.__contains__, init, asked["container"]).astype(bool)
+    yes = (destinations(asked, specs)["answer"] == "yes") & ~as_init
+    return pd.Series(yes.to_numpy()[which], rows.index).reindex(placed.index, fill_value=False)
 
 
 def _windows(starts: pd.DataFrame) -> None:

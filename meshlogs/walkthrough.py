@@ -125,8 +125,7 @@ def _refusals(errors: pd.DataFrame, limit: int) -> list[str]:
 
 
 def _evidence(fleet: Fleet, start: pd.Series, limit: int) -> list[str]:
-    rows = fleet.evidence[fleet.evidence["start_id"] == start["start_id"]]
-    rows = rows[~rows["kind"].isin([*_QUIET, "refused", "suspected", "upstream_refused"])]
+    rows = fleet.evidence_of([start["start_id"]], without=[*_QUIET, "refused", "suspected", "upstream_refused"])
     lines = [f"  Evidence: {len(rows)} facts"]
     for row in rows.head(limit).itertuples():
         what = f"{row.kind}{' ' + clean(row.value) if isinstance(row.value, str) and row.value else ''}"

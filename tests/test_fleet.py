@@ -9,7 +9,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import times
+from meshlogs import schema, times
 from meshlogs.incidence import incidence_by, total
 
 FROM_ELSEWHERE = ["source", "line"]
@@ -126,3 +126,13 @@ def test_the_total_is_the_incidence_of_one_group_of_all(fleet):
     shared = [name for name in counted if name != "open"]  # which only counts on the way to shares
     assert [counted[name] for name in shared] == [row[name] for name in shared]
     assert total(fleet.starts.head(0)) == {}
+
+
+def test_evidence_has_the_texts_of_its_schema_and_is_kept_coded(fleet):
+    names = [*schema.SHARED, "start_id"]
+    assert {str(fleet.coded[name].dtype) for name in names} == {"category"}
+    told = schema.conform(fleet.evidence, schema.EVIDENCE)
+    assert_frame_equal(fleet.evidence.drop(columns="start_id"), told)
+    some = fleet.starts["start_id"].head(2)
+    wanted = fleet.evidence[fleet.evidence["start_id"].isin(some) & (fleet.evidence["kind"] != "refused")]
+    assert_frame_equal(fleet.evidence_of(some, without=["refused"]), wanted)

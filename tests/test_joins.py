@@ -55,17 +55,53 @@ def test_a_row_is_within_others_if_one_agrees(rows, others):
     assert told.tolist() == [row in set(plain(other, ["one", "two"])) for row in plain(one, ["one", "two"])]
 
 
-@given(ROWS, st.data())
-def test_rows_are_taken_as_they_are(rows, data):
-    parts = [table(rows[: len(rows) // 2]), table(rows[len(rows) // 2 :])]
-    frame = pd.concat(parts, ignore_index=True)
-    at = np.array(data.draw(st.permutations(range(len(frame)))), dtype=np.int64)
-    pd.testing.assert_frame_equal(joins.taken(frame, at), frame.iloc[at].reset_index(drop=True))
-
-
 @given(ROWS)
 def test_labels_are_among_the_categories_that_are_there(rows):
     keys = table(rows)["one"].astype("category")
     some = keys[: len(keys) // 2]
     labels = pd.Index(["a", "b", "ä", "", "elsewhere"])
     assert joins.among(labels, some).tolist() == [label in set(some.dropna()) for label in labels]
+
+
+@given(ROWS)
+def test_coded_rows_are_the_same_and_in_the_order_of_their_texts(rows):
+    frame = table(rows)
+    coded = joins.coded(frame, ["one", "two"])
+    pd.testing.assert_frame_equal(joins.plain(coded), frame)
+    texts = coded["one"].cat.categories.tolist()
+    assert texts == sorted(set(texts)) == sorted(set(frame["one"].dropna()))
+
+
+@given(ROWS, ROWS, st.data())
+def test_coded_tables_one_after_another_keep_the_texts_that_some_row_has(one, other, data):
+    tables = [joins.coded(table(rows), ["one", "two"]) for rows in (one, other)]
+    masks = [data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))) for rows in tables]
+    kept = [rows[np.array(mask, dtype=bool)] for rows, mask in zip(tables, masks, strict=True)]
+    together = joins.stacked(kept)
+    wanted = pd.concat([joins.plain(rows) for rows in kept], ignore_index=True)
+    pd.testing.assert_frame_equal(joins.plain(together), wanted)
+    assert together["one"].cat.categories.tolist() == sorted(set(wanted["one"].dropna()))
+
+
+@given(ROWS)
+def test_ranks_of_several_columns_sort_as_the_columns_do(rows):
+    frame = table(rows)
+    rank = joins.ranked(joins.coded(frame, ["one", "two"])[name] for name in ("one", "two"))
+    wanted = frame.fillna({"one": "", "two": ""}).sort_values(["one", "two"], kind="stable").index
+    assert np.argsort(rank, kind="stable").tolist() == wanted.tolist()
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(-3, 3)), max_size=20)
+
+
+@given(PAIRS, PAIRS, st.booleans())
+def test_the_last_before_and_the_first_after_are_those_of_a_plain_loop(asked, pairs, strictly):
+    pairs = sorted(pairs)
+    columns = (np.array([pair[at] for pair in some], dtype=np.int64) for some in (asked, pairs) for at in (0, 1))
+    key, at, keys, times = columns
+    before = joins.last_before(key, at, keys, times, strictly)
+    after = joins.first_after(key, at, keys, times, strictly)
+    for number, (name, time) in enumerate(asked):
+        near = [place for place, (other, t) in enumerate(pairs) if other == name and (t != time or not strictly)]
+        assert before[number] == max((place for place in near if pairs[place][1] <= time), default=-1)
+        assert after[number] == min((place for place in near if pairs[place][1] >= time), default=-1)

@@ -7,7 +7,7 @@ one row at a time, so it works on one shard as on all of them; what it cannot kn
 
 import pandas as pd
 
-from meshlogs import schema
+from meshlogs import joins, schema
 from meshlogs.evidence import connected, lifecycle, presence, proxy, refused
 
 KINDS = {
@@ -58,6 +58,7 @@ def extract(log_entries: pd.DataFrame, events: pd.DataFrame, pods: pd.DataFrame)
 
 
 def grouped(evidence: pd.DataFrame) -> pd.DataFrame:
-    """The same evidence with the log lines of one failed connect made one row (`refused.group`)."""
+    """The same evidence, `schema.SHARED` coded, with the log lines of one failed connect one row (`refused.group`)."""
+    evidence = joins.coded(evidence, schema.SHARED)
     told = evidence["kind"].isin(["refused", "suspected", "upstream_refused", "refused_context"])
-    return pd.concat([evidence[~told], refused.group(evidence[told])], ignore_index=True)
+    return joins.stacked([evidence[~told], refused.group(evidence[told])])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema, times
+from meshlogs import joins, schema, times
 
 # Reasons of the kubelet and scheduler -> kind of evidence. (kubernetes: pkg/kubelet/events/event.go)
 REASONS = {
@@ -140,4 +140,4 @@ def _text(value) -> str | None:
 
 def restarted(value: pd.Series) -> np.ndarray:
     """Whether these `container_started` values name a later start than the container's first."""
-    return pd.to_numeric(value, errors="coerce").fillna(0).to_numpy() > 0
+    return pd.to_numeric(joins.texts_of(value), errors="coerce").fillna(0).to_numpy() > 0

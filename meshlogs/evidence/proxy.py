@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import schema, times
+from meshlogs import joins, schema, times
 from meshlogs.evidence.lifecycle import occurrences
 from meshlogs.formats.k8s_events import named_time
 
@@ -256,8 +256,9 @@ def thin(evidence: pd.DataFrame) -> pd.DataFrame:
     if not access.any():
         return evidence
     rows = evidence[access].sort_values(["time_lower", "insert_id", "source", "line"], kind="stable")
-    key = [rows[name].fillna("") for name in ("project", "location", "cluster", "namespace", "pod")]
-    groups = rows.groupby([*key, rows["time_lower"].dt.floor("min")], sort=False)
+    names = ("project", "location", "cluster", "namespace", "pod")
+    key = joins.numbered(joins.texts_of(rows[name]).fillna("") for name in names)
+    groups = rows.groupby([key, rows["time_lower"].dt.floor("min")], sort=False)
     ends = pd.concat([groups.head(1), groups.tail(1)])
     ends = ends[~ends.index.duplicated()]
     return pd.concat([evidence[~access], ends.sort_index()])

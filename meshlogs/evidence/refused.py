@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import schema, times
+from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.signatures import OTHER_CAUSE, SPECIFICITY, TRIGGER, Destination, destination, ip_of, match
 
@@ -224,48 +224,49 @@ _READ = ["kind", "value", "message", "host", "ip", "port", "late_s"]
 
 
 def group(evidence: pd.DataFrame) -> pd.DataFrame:
-    """One row per failed connection from rows of `KINDS` (`schema.EVIDENCE`), in the order of place and time.
+    """One row per failed connection from rows of `KINDS` (`schema.EVIDENCE`, coded), in the order of place and time.
 
     Time and origin are those of the first entry; `entries` counts the entries that were recognised and
     `insert_ids` names them; the destination is put together from all of them. It does not matter in which
     order the rows come; each entry must come once. Lines that belong to no failure are dropped.
     """
-    rows = evidence[evidence["kind"].isin(KINDS)]
+    told = evidence["kind"].isin(KINDS)
+    rows = evidence if told.all() else evidence[told]
     if rows.empty:
-        return schema.empty(schema.EVIDENCE)
-    rows = _near_failures(_sorted(rows))
-    alone = rows["cluster_number"].map(rows["cluster_number"].value_counts()).eq(1).to_numpy()
+        return joins.coded(schema.empty(schema.EVIDENCE), schema.SHARED)
+    rows, number = _near_failures(joins.coded(rows, schema.SHARED))
+    alone = np.bincount(number)[number] == 1
     several = rows[~alone].reset_index(drop=True)
     failures = []
     stamps = times.to_ns(several["time_upper"])
     columns = [several[name].astype(object).where(several[name].notna(), None).tolist() for name in _READ]
     lines = [_Line(at, int(stamp), *values) for at, (stamp, *values) in enumerate(zip(stamps, *columns, strict=True))]
-    ends = np.flatnonzero(np.diff(several["cluster_number"].to_numpy(), append=-1)) + 1
+    ends = np.flatnonzero(np.diff(number[~alone], append=-1)) + 1
     start = 0
     for end in ends:
         failures += _failures(lines[start:end])
         start = end
     # Failures of threads that wrote in turns end in another order than they began.
     failures.sort(key=lambda lines: lines[0].at)
-    single = rows[alone & ~_explained_alone(rows)]
-    places = [*single.index, *np.flatnonzero(~alone)[[lines[0].at for lines in failures]]]
-    together = pd.concat([_single(single), _merged(several, failures)], ignore_index=True)
-    return together.iloc[np.argsort(places)].reset_index(drop=True)
+    told_alone = alone & ~_explained_alone(rows)
+    single = rows if told_alone.all() else rows[told_alone]
+    if not failures:
+        return _single(single).reset_index(drop=True)
+    places = np.concatenate([single.index, np.flatnonzero(~alone)[[lines[0].at for lines in failures]]])
+    together = joins.stacked([_single(single), joins.coded(_merged(several, failures), schema.SHARED)])
+    return together.take(np.argsort(places)).reset_index(drop=True)
 
 
 def _single(rows: pd.DataFrame) -> pd.DataFrame:
     """Failures of one line each."""
     late = rows["late_s"].fillna(0.0)
     lower = times.to_ns(rows["time_upper"]) - (late.to_numpy() * times.SECOND).astype("int64")
-    return schema.conform(
-        rows.assign(
-            time_lower=times.column(lower).set_axis(rows.index),
-            late_s=late,
-            suspected=rows["kind"].eq("suspected").astype("boolean"),
-            entries=1,
-            insert_ids=rows["insert_id"],
-        ),
-        schema.EVIDENCE,
+    return rows.assign(
+        time_lower=times.column(lower).set_axis(rows.index),
+        late_s=late,
+        suspected=rows["kind"].eq("suspected").astype("boolean"),
+        entries=pd.array(np.ones(len(rows), dtype="int64"), dtype="Int64"),
+        insert_ids=rows["insert_id"],
     )
 
 
@@ -273,32 +274,26 @@ def _explained_alone(rows: pd.DataFrame) -> np.ndarray:
     return (rows["kind"].eq("suspected") & rows["value"].eq("other_cause")).to_numpy(bool, na_value=False)
 
 
-def _sorted(rows: pd.DataFrame) -> pd.DataFrame:
-    keys = (
-        rows[_IDENTITY]
-        .fillna("")
-        .assign(
-            stamp=rows["time_upper"],
-            id=rows["insert_id"].fillna(""),
-            source=rows["source"].fillna(""),
-            line=rows["line"].fillna(-1),
-            message=rows["message"].fillna(""),
-            kind=rows["kind"],
-        )
-    )
-    return rows.loc[keys.sort_values([*keys.columns], kind="stable").index].reset_index(drop=True)
-
-
-def _near_failures(rows: pd.DataFrame) -> pd.DataFrame:
-    """Sorted rows with the number of their run of close lines, runs without any failure left out."""
-    place = rows[_IDENTITY].fillna("")
-    moved = (place != place.shift()).any(axis=1).to_numpy()
-    stamps = times.to_ns(rows["time_upper"])
+def _near_failures(rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows by place and time, and each one's number of its run of close lines; runs without a failure left out."""
+    place = joins.ranked(rows[name] for name in _IDENTITY)
+    keys = {
+        "place": place,
+        "stamp": rows["time_upper"],
+        "id": rows["insert_id"].fillna(""),
+        "source": joins.ranks(rows["source"]),
+        "line": rows["line"].fillna(-1).astype("int64"),
+        "message": joins.ranks(rows["message"]),
+        "kind": joins.ranks(rows["kind"]),
+    }
+    order = joins.ordered(pd.DataFrame(keys, index=rows.index), list(keys), cheap=2)
+    moved = np.diff(place[order], prepend=-1) != 0
+    stamps = times.to_ns(rows["time_upper"])[order]
     paused = np.diff(stamps, prepend=stamps[:1]) > GAP
     number = np.cumsum(moved | paused)
-    failed = (rows["kind"] != "refused_context").to_numpy()
-    kept = np.isin(number, number[failed])
-    return rows[kept].assign(cluster_number=number[kept]).reset_index(drop=True)
+    failed = (rows["kind"] != "refused_context").to_numpy()[order]
+    kept = np.bincount(number, failed)[number] > 0
+    return rows.take(order[kept]).reset_index(drop=True), number[kept]
 
 
 class _Line(NamedTuple):

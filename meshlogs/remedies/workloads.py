@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema
+from meshlogs import joins, schema
 from meshlogs.formats.redirect import ANNOTATIONS, INSTALLERS
 from meshlogs.specs import HELPERS, MESH_CONTAINERS
 from meshlogs.timelines import minor_version
@@ -226,7 +226,7 @@ def workloads(
     starts = starts.assign(key=key)[key.isin(key[hit])]
     of_start = starts.set_index("start_id")["key"]
     native = set(starts.loc[starts["injection"] == "native_sidecar", "cluster"].fillna(""))
-    facts, objects = evidence[evidence["kind"].isin(_FACTS)], _newest_first(pods)
+    facts, objects = joins.plain(evidence[evidence["kind"].isin(_FACTS)]), _newest_first(pods)
     parts = {
         "errors": _by_key(told, schema.lookup(told["start_id"], of_start)),
         "evidence": _by_key(facts, schema.lookup(facts["start_id"], of_start)),

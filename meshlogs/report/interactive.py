@@ -113,16 +113,17 @@ def _row(start: dict, facts: dict[str, list[dict]], strings: _Strings) -> list:
 
 def _facts(fleet, start_ids: pd.Series) -> dict[str, list[dict]]:
     """The lines to show of each of these starts, by time: its evidence, and its refused connections."""
-    evidence = fleet.evidence[fleet.evidence["start_id"].isin(start_ids) & ~fleet.evidence["kind"].isin(_QUIET)]
-    errors = fleet.errors[fleet.errors["start_id"].isin(start_ids)]
+    evidence = fleet.evidence_of(start_ids, without=_QUIET)
+    mine = np.flatnonzero(fleet.errors["start_id"].isin(start_ids))
+    evidence = _earliest(evidence, ["time_lower", "time_upper", "source", "line"], FACTS)
+    errors = _earliest(fleet.errors, ["time", "source", "line"], FACTS // 2, mine)
     columns = ["start_id", "kind", "lower", "upper", "container", "value", "message", "source", "line", "insert_id"]
     proofs = evidence.assign(lower=evidence["time_lower"], upper=evidence["time_upper"], verdict=None)
     refused = errors.assign(kind="refused", lower=errors["time"], upper=errors["time"], value=errors["reason"])
     found: dict[str, list[dict]] = {}
-    for rows, most in ((refused, FACTS // 2), (proofs, FACTS)):
-        rows = rows.sort_values(["lower", "upper", "source", "line"], kind="stable")
+    for rows in (refused, proofs):
         rows = rows.assign(lower=_all_ns(rows["lower"]), upper=_all_ns(rows["upper"]))
-        for row in rows.groupby("start_id", sort=False).head(most)[[*columns, "verdict"]].to_dict("records"):
+        for row in rows[[*columns, "verdict"]].to_dict("records"):
             row |= {name: None if row[name] == times.NAT else int(row[name]) for name in ("lower", "upper")}
             row["line"] = None if pd.isna(row["line"]) else int(row["line"])
             lines = found.setdefault(row["start_id"], [])
@@ -131,6 +132,12 @@ def _facts(fleet, start_ids: pd.Series) -> dict[str, list[dict]]:
     for lines in found.values():
         lines.sort(key=lambda fact: fact["upper"] if fact["lower"] is None else fact["lower"])
     return found
+
+
+def _earliest(rows: pd.DataFrame, keys: list[str], most: int, among: np.ndarray | slice = slice(None)) -> pd.DataFrame:
+    """The first rows of each start by these columns, of those at some positions; no other's texts are moved."""
+    order = rows[["start_id", *keys]].iloc[among].sort_values(keys, kind="stable")
+    return rows.loc[order.groupby("start_id", sort=False).head(most).index]
 
 
 def _all_ns(column: pd.Series) -> np.ndarray:

@@ -190,8 +190,7 @@ def _pod_link(start: dict, has_article: bool) -> Markup:
 def _article(fleet) -> Callable[[pd.Series], str]:
     def make(start: pd.Series) -> str:
         errors = fleet.errors[fleet.errors["start_id"] == start["start_id"]]
-        facts = fleet.evidence[fleet.evidence["start_id"] == start["start_id"]]
-        facts = facts[~facts["kind"].isin(_QUIET)]
+        facts = fleet.evidence_of([start["start_id"]], without=_QUIET)
         listed = table(_with_origin(facts.head(30), "time_upper"), _EVIDENCE, "evidence", len(facts))
         told = table(_with_origin(errors.head(3), "time"), _OF_POD, "errors", len(errors)) if len(errors) else ""
         name = f"Timeline of pod {start['pod']}: {len(errors)} refused connections"

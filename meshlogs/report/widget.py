@@ -32,7 +32,7 @@ class Timeline(anywidget.AnyWidget):
     @property
     def evidence(self) -> pd.DataFrame:
         """The evidence of the selected starts."""
-        return self._rows(self._fleet.evidence)
+        return self._fleet.evidence_of(self.selected).reset_index(drop=True)
 
     @property
     def errors(self) -> pd.DataFrame:

@@ -7,7 +7,8 @@ later. What no rule claims is undetermined, with the reason `situation.unexplain
 
 import pandas as pd
 
-from meshlogs import schema
+from meshlogs import joins, schema
+from meshlogs.timelines import Known
 from meshlogs.verdicts import (
     init_race,
     local,
@@ -45,27 +46,60 @@ REASONS = {
 }
 
 
-def judge(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
-    """One row per refused connection (`schema.ERRORS`) with verdict, certainty and reason."""
-    errors = situation.situate(placed, starts, pods)
-    claims = {rule.VERDICT: rule.claims(errors) for rule in RULES}
-    errors = _decide(errors, claims)
+def judge(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
+    """One row per refused connection (`schema.ERRORS`) with verdict, certainty and reason.
+
+    `known` is what `timelines.reconstruct` was given, if it was.
+    """
+    errors = situation.situate(placed, starts, pods, known)
+    errors = errors.assign(**_decide(errors))
     bypassing = situation.learned_bypass(errors)
     if bypassing.any():
         errors = errors.assign(bypass=errors["bypass"] | bypassing)
-        errors = _decide(errors, {rule.VERDICT: rule.claims(errors) for rule in RULES})
-    errors = errors.assign(destination_host=errors["host"].fillna(errors["ip"]), destination_ip=errors["ip"])
-    errors = errors.rename(columns={"value": "signature", "port": "destination_port"})
-    errors = errors.assign(
-        time=errors["time_upper"], attempt_lower=errors["time_lower"], attempt_upper=errors["time_upper"]
+        errors = errors.assign(**_decide(errors))
+    judged = errors[_JUDGED]
+    del errors  # it is wide
+    return _table(judged, placed)
+
+
+_JUDGED = ["row", "destination", "ip", "workload", "suspected", "verdict", "certainty", "reason"]
+
+
+def _table(errors: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
+    """The errors in their order, with what their rows of evidence say besides."""
+    keys = ["time_upper", "start_id", "container", "insert_id", "message"]
+    order = joins.ordered(placed[keys].take(errors["row"]), keys, cheap=3)
+    errors = errors.take(order)
+    told = placed.take(errors["row"]).rename(columns={"time_lower": "attempt_lower", "time_upper": "attempt_upper"})
+    judged = errors[_JUDGED[3:]].set_axis(told.index)
+    return schema.conform(
+        told.assign(
+            time=told["attempt_upper"],
+            signature=told["value"],
+            destination_host=errors["destination"].array,
+            destination_ip=errors["ip"].array,
+            destination_port=told["port"],
+            **judged,
+        ),
+        schema.ERRORS,
+        "errors",
     )
-    return schema.conform(errors.sort_values(_ORDER, kind="stable"), schema.ERRORS, "errors")
 
 
-_ORDER = ["time", "start_id", "container", "insert_id", "message"]
+# All that a verdict depends on.
+_SITUATION = {name for rule in RULES for name in rule.NEEDS} | {*situation.UNEXPLAINED, "suspected"}
 
 
-def _decide(errors: pd.DataFrame, claims: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _decide(errors: pd.DataFrame) -> dict[str, pd.Categorical]:
+    """Verdict, certainty and reason of each error; each different situation is judged once."""
+    columns = sorted(_SITUATION)
+    situations, which = joins.questions(errors, columns)
+    judged = _claimed(situations.astype({name: object for name in columns if joins.is_coded(situations[name])}))
+    return {name: pd.Categorical(judged[name]).take(which) for name in judged}
+
+
+def _claimed(errors: pd.DataFrame) -> pd.DataFrame:
+    claims = {rule.VERDICT: rule.claims(errors) for rule in RULES}
     verdict = pd.Series("undetermined", index=errors.index, dtype=object)
     certainty = pd.Series(None, index=errors.index, dtype=object)
     reason = situation.unexplained(errors)
@@ -76,7 +110,7 @@ def _decide(errors: pd.DataFrame, claims: dict[str, pd.DataFrame]) -> pd.DataFra
     # A text that does not state the cause proves nothing.
     weak = errors["suspected"] & (certainty == "proven")
     certainty[weak], reason[weak] = "likely", "suspected"
-    return errors.assign(verdict=verdict, certainty=certainty, reason=reason)
+    return pd.DataFrame({"verdict": verdict, "certainty": certainty, "reason": reason})
 
 
 __all__ = ["REASONS", "RULES", "conclude", "judge"]

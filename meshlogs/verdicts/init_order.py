@@ -12,7 +12,6 @@ import pandas as pd
 from meshlogs import joins, schema
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER
-from meshlogs.timelines import container_starts
 
 INSTALLERS = ("istio-init", "istio-validation")
 # Init containers that cannot end before they have reached a server elsewhere: Vault's agent.
@@ -35,25 +34,32 @@ def behind(container: str, init_names: tuple[str, ...], after_proxy: tuple[str, 
     return "yes" if init_names.index("istio-init") < init_names.index(container) else "no"
 
 
-def situate(errors: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
+def situate(errors: pd.DataFrame, containers: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     """For each failure `is_init` and `behind_redirect`: yes, no, proxied, passed or unknown.
 
     Without a spec the events tell what they can: a refusal before `istio-init` started was not redirected; a
     container after whose refusals the application ran got what it wanted (passed).
     """
-    containers = container_starts(placed, specs)
     init = containers[containers["kind"] == "init"]
-    cni = specs["redirect"].map(lambda text: isinstance(text, str) and json.loads(text).get("cni") is True)
-    order = (schema.lookup(errors["start_id"], column) for column in (specs["init_names"], specs["after_proxy"], cni))
-    answer = pd.Series(joins.asked_once(behind, errors["container"], *order), index=errors.index, dtype=object)
-    unsaid = (answer == "unknown") & ~schema.lookup(errors["start_id"], specs["has_spec"]).astype(bool)
+    cni = pd.Series(joins.asked_once(_by_plugin, specs["redirect"]), specs.index)
+    asked, which = joins.questions(errors, ["start_id", "container"])
+    asked = joins.plain(asked)
+    order = (schema.lookup(asked["start_id"], column) for column in (specs["init_names"], specs["after_proxy"], cni))
+    answer = pd.Series(joins.asked_once(behind, asked["container"], *order), dtype=object)
+    unspecified = ~schema.lookup(asked["start_id"], specs["has_spec"]).astype(bool)
+    is_init = joins.within(asked, init, ["start_id", "container"]) & (asked["container"] != PROXY)
+    unsaid = ((answer == "unknown") & unspecified).to_numpy()[which]
+    answer = answer.take(which).set_axis(errors.index)
     rules_from = schema.lookup(errors["start_id"], _first(init, "istio-init", "lower"))
     proxy_from = schema.lookup(errors["start_id"], _first(init, PROXY, "upper"))
     answer = answer.mask(unsaid & errors["app_started_upper"].notna(), "passed")
     answer = answer.mask(unsaid & (proxy_from <= errors["time_lower"]), "proxied")
     answer = answer.mask(unsaid & (errors["time_upper"] < rules_from), "no")
-    is_init = joins.within(errors, init, ["start_id", "container"]) & (errors["container"] != PROXY)
-    return pd.DataFrame({"is_init": is_init, "behind_redirect": answer})
+    return pd.DataFrame({"is_init": is_init.to_numpy()[which], "behind_redirect": answer})
+
+
+def _by_plugin(rules: str | None) -> bool:
+    return isinstance(rules, str) and json.loads(rules).get("cni") is True
 
 
 def _first(init: pd.DataFrame, name: str, bound: str) -> pd.Series:

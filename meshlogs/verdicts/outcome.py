@@ -5,8 +5,7 @@ import pandas as pd
 
 from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY, VALIDATION
-from meshlogs.specs import specs_of
-from meshlogs.timelines import facts, gated, start_in_export
+from meshlogs.timelines import Known, gated, start_in_export
 from meshlogs.verdicts import init_order
 
 # Why a start is undetermined; of a harmed or exposed one, what made its window.
@@ -38,17 +37,23 @@ _SLOW_PULL = pd.Timedelta(5 * times.SECOND, "ns")
 
 
 def conclude(
-    starts: pd.DataFrame, errors: pd.DataFrame, placed: pd.DataFrame, pods: pd.DataFrame | None = None
+    starts: pd.DataFrame,
+    errors: pd.DataFrame,
+    placed: pd.DataFrame,
+    pods: pd.DataFrame | None = None,
+    known: Known | None = None,
 ) -> pd.DataFrame:
     """The starts with `refused`, `outcome`, `reason` and `at_risk` filled in (`schema.STARTS`).
 
     At risk is every meshed start whose application started within the export, whatever protected it. Without
-    `pods` an init container that hangs without a word is not found.
+    `pods` an init container that hangs without a word is not found. `known` is what `timelines.reconstruct` was given,
+    if it was.
     """
     pods = schema.empty(schema.PODS) if pods is None else pods
-    placed = facts(placed)
+    known = known or Known(placed, pods)
+    placed, errors = known.facts, joins.coded(errors[["start_id", "time", "verdict", "suspected"]], ["start_id"])
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
-    waiting = init_order.running(starts, placed, pods, specs_of(starts, pods))
+    waiting = init_order.running(starts, placed, pods, known.specs)
     hangs = waiting["silent"].astype(bool) & (waiting["behind"] == "yes") & waiting["agent"].astype(bool)
     hangs &= waiting["all_redirected"].astype(bool)
     why_not = _why_not_started(starts, placed)
@@ -60,7 +65,7 @@ def conclude(
     starts["refused"] = count.reindex(starts.index).fillna(0).astype("Int64")
     starts["errors_first"] = errors.groupby("start_id")["time"].min().reindex(starts.index)
     index = starts.index
-    harmed = index.isin(raced["start_id"])
+    harmed = joins.among(index, raced["start_id"])
     meshed = starts["meshed"]
     started = starts["app_started_upper"].notna()
     seen = (
@@ -73,9 +78,9 @@ def conclude(
     choices = [
         (meshed.eq(False), "not_meshed", None),
         (meshed.isna(), "undetermined", "mesh_unknown"),
-        (harmed & index.isin(stated["start_id"]), "harmed", None),
+        (harmed & joins.among(index, stated["start_id"]), "harmed", None),
         (harmed, "harmed", "suspected_only"),
-        (index.isin(stalled["start_id"]) & ~_app_ran(starts, placed), "init_stalled", None),
+        (joins.among(index, stalled["start_id"]) & ~_app_ran(starts, placed), "init_stalled", None),
         (index.isin(hangs.index[hangs]) & ~started & (why_not == "app_not_started"), "init_stalled", "init_silent"),
         (~started & index.isin(waiting.index), "undetermined", "init_running"),
         (~started, "undetermined", "app_not_started"),
@@ -83,7 +88,7 @@ def conclude(
         (gated(starts, placed), "safe", None),
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
-        (index.isin(open_question["start_id"]), "undetermined", "undetermined_errors"),
+        (joins.among(index, open_question["start_id"]), "undetermined", "undetermined_errors"),
         (lower.gt(0) & joins.among(index, placed.loc[placed["kind"] == "refused_undated", "start_id"]), "undetermined",
          "errors_undated"),
         (lower.gt(0) & starts["has_app_logs"].astype(bool) & _logs_reach_back(starts, placed), "exposed", None),
@@ -110,7 +115,7 @@ def _why_not_started(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
         return joins.among(starts.index, placed.loc[mask, "start_id"])
 
     failed_check = placed["kind"].isin(["container_died", "container_backoff"]) & (placed["container"] == VALIDATION)
-    failed_check[failed_check] = ~placed.loc[failed_check, "value"].fillna("").str.endswith(" 0")
+    failed_check[failed_check] = ~joins.texts_of(placed.loc[failed_check, "value"]).fillna("").str.endswith(" 0")
     choices = {
         "cni_not_ready": told((placed["kind"] == "redirection_missing") | failed_check),
         "sandbox_failed": told(placed["kind"] == "sandbox_failed"),
@@ -140,5 +145,6 @@ def _logs_reach_back(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
 
 def _app_ran(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     ran = placed[placed["kind"].isin(["container_started", "app_logged", "container_died"])]
-    app = schema.lookup(ran["start_id"], starts["app_container"])
-    return joins.among(starts.index, ran.loc[ran["container"].astype(object) == app, "start_id"])
+    each, which = joins.questions(ran, ["start_id", "container"])
+    is_app = joins.texts_of(each["container"]) == schema.lookup(each["start_id"], starts["app_container"])
+    return joins.among(starts.index, ran.loc[is_app.to_numpy()[which], "start_id"])

@@ -41,8 +41,8 @@ import pandas as pd
 from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER
-from meshlogs.specs import destinations, specs_of
-from meshlogs.timelines import closed_proofs, coded, facts, first_life_ends, gated, start_in_export
+from meshlogs.specs import destinations
+from meshlogs.timelines import Known, gated, start_in_export
 from meshlogs.verdicts import init_order
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
@@ -60,40 +60,33 @@ BURST = pd.Timedelta(5 * times.SECOND, "ns")
 # Later than this after the proxy opened, a refusal is not a late report of the first window.
 SETTLED = pd.Timedelta(10 * times.SECOND, "ns")
 
-_START = [
-    "meshed",
-    "injection",
-    "hold",
-    "has_pod_spec",
-    "has_proxy_logs",
-    "workload",
-    "ambient",
-    "app_started_lower",
-    "app_started_upper",
-    "proxy_started_lower",
-    "proxy_started_upper",
-    "proxy_ready_lower",
-    "proxy_ready_upper",
-]
+# What is known of the failure itself, and of its start.
+_OWN = ["start_id", "kind", "time_lower", "time_upper", "cluster", "namespace", "container", "host", "ip", "port"]
+_OWN += ["late_s", "suspected", "message"]
+_FLAGS = ["ambient", "has_pod_spec", "has_proxy_logs"]
+_BOUNDS = [f"{name}_{end}" for name in ("app_started", "proxy_started", "proxy_ready") for end in ("lower", "upper")]
 
 
-def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
-    """One row per failure with the columns of this module's table, sorted by start and time."""
-    placed = coded(placed)
-    errors = placed[placed["kind"].isin(FAILURES)].reset_index(drop=True)
-    errors = errors.astype({"kind": "str", "container": "str", "cluster": "str", "log_name": "str"})
-    placed = facts(placed)
+def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
+    """One row per failure with the columns of this module's table, sorted by start and time.
+
+    `row` is its row in `placed`; `destination` the host or address, `target` that with its port.
+    """
+    row = np.flatnonzero(placed["kind"].isin(FAILURES))
+    errors = placed[_OWN].take(row).reset_index(drop=True).assign(row=row)
+    known = known or Known(placed, pods)
+    placed, specs = known.facts, known.specs
     by_start = starts.set_index("start_id", drop=False).rename_axis(None)
-    errors[_START] = by_start[_START].reindex(errors["start_id"]).set_axis(errors.index)
-    specs = specs_of(by_start, pods)
-    errors["meshed"] = errors["meshed"].map({True: "yes", False: "no"}).astype(object).fillna("unknown")
+    of_start = by_start[["hold", "workload", *_FLAGS, *_BOUNDS]].astype({"workload": "category"})
+    of_start = of_start.assign(
+        meshed=by_start["meshed"].map({True: "yes", False: "no"}).astype(object).fillna("unknown"),
+        **{name: of_start[name].fillna(False).astype(bool) for name in _FLAGS},
+    ).reindex(errors["start_id"].cat.categories)
+    errors[list(of_start)] = of_start.take(errors["start_id"].cat.codes).set_axis(errors.index)
     errors["suspected"] = errors["suspected"].fillna(False).astype(bool)
-    errors["ambient"] = errors["ambient"].astype(bool)
-    errors["has_pod_spec"] = errors["has_pod_spec"].fillna(False).astype(bool)
-    errors["has_proxy_logs"] = errors["has_proxy_logs"].fillna(False).astype(bool)
-    _destination(errors, specs, placed)
-    errors[["is_init", "behind_redirect"]] = init_order.situate(errors, placed, specs)
-    _first_window(errors, placed, by_start, specs)
+    errors = _destination(errors, specs, placed)
+    errors[["is_init", "behind_redirect"]] = init_order.situate(errors, known.containers, specs)
+    _first_window(errors, by_start, known)
     _signs(errors, placed)
     _stop(errors, placed)
     errors["explained"] = errors["stopping"] | errors["down_before"] | errors["down_after_soon"]
@@ -106,34 +99,42 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> p
     return errors
 
 
-def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> None:
+def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
+    """The failures with what is known of where they went; each different question is asked once."""
+    question = ["start_id", "container", "cluster", "host", "ip", "port"]
+    asked, which = joins.questions(errors, question)
+    asked = asked.assign(**{name: joins.texts_of(asked[name]) for name in ("cluster", "host", "ip")})
+    asked["ip"] = asked["ip"].fillna(_resolved(asked))
     told = placed[placed["kind"] == "pod_address"].drop_duplicates("start_id").set_index("start_id")["value"]
-    errors["ip"] = errors["ip"].fillna(_resolved(errors))
-    errors[["answer", "answer_reason"]] = destinations(errors, specs, told)
-    excludes = specs["redirect"].map(_excludes).astype(bool)
-    errors["excludes"] = schema.lookup(errors["start_id"], excludes).astype(bool)
-    known = schema.lookup(errors["start_id"], specs["redirect"].notna()).astype(bool)
-    errors["only_local"] = (errors["answer_reason"] == "destination_unstated") & known & ~errors["excludes"]
+    asked[["answer", "answer_reason"]] = destinations(asked, specs, joins.texts_of(told))
+    asked["destination"] = asked["host"].fillna(asked["ip"])
+    asked["target"] = asked["destination"].fillna("") + ":" + asked["port"].astype(str)
+    asked["excludes"] = schema.lookup(asked["start_id"], specs["redirect"].map(_excludes).astype(bool)).astype(bool)
+    known = schema.lookup(asked["start_id"], specs["redirect"].notna()).astype(bool)
+    asked["only_local"] = (asked["answer_reason"] == "destination_unstated") & known & ~asked["excludes"]
+    found = joins.coded(asked.drop(columns=question[:4]), ["ip", "destination", "target"]).take(which)
+    errors = pd.concat([errors.drop(columns=["host", "ip", "port"]), found.set_axis(errors.index)], axis=1)
     may = errors["answer"].isin(["yes", "assumed", "unknown"]) & (errors["kind"] != "upstream_refused")
-    errors["redirectable"] = may & (errors["meshed"] == "yes")
+    return errors.assign(redirectable=may & (errors["meshed"] == "yes"))
 
 
-def _resolved(errors: pd.DataFrame) -> pd.Series:
-    """The address of each destination that is only named, where other errors of its cluster give just one."""
-    cluster = errors["cluster"].fillna("")
-    both = errors["ip"].notna() & errors["host"].notna() & (errors["host"] != errors["ip"])
-    known = errors.loc[both, ["host", "ip"]].assign(cluster=cluster[both]).drop_duplicates()
+def _resolved(rows: pd.DataFrame) -> pd.Series:
+    """The address of each destination that is only named, where others of its cluster give just one."""
+    cluster = rows["cluster"].fillna("")
+    both = rows["ip"].notna() & rows["host"].notna() & (rows["host"] != rows["ip"])
+    known = rows.loc[both, ["host", "ip"]].assign(cluster=cluster[both]).drop_duplicates()
     known = known[~known.duplicated(["cluster", "host"], keep=False)]
-    asked = pd.DataFrame({"cluster": cluster, "host": errors["host"]})
+    asked = pd.DataFrame({"cluster": cluster, "host": rows["host"]})
     found = asked.merge(known, on=["cluster", "host"], how="left", validate="many_to_one")["ip"]
-    return found.set_axis(errors.index)
+    return found.set_axis(rows.index)
 
 
-def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFrame, specs: pd.DataFrame) -> None:
+def _first_window(errors: pd.DataFrame, starts: pd.DataFrame, known: Known) -> None:
+    placed = known.facts
     begin, end = errors["time_lower"], errors["time_upper"]
     closed = errors["proxy_ready_lower"]
     dated = errors["proxy_started_upper"].notna() | closed.notna()
-    ended = schema.lookup(errors["start_id"], first_life_ends(starts, placed, closed_proofs(starts, placed, specs)))
+    ended = schema.lookup(errors["start_id"], known.ended(starts))
     errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
     # A hook that had its whole time-out waited for a proxy that was not ready: its long life is no sign.
     waiting = errors["hold"].eq(True).fillna(False).astype(bool) & ~errors["gated"]
@@ -154,7 +155,7 @@ def _first_window(errors: pd.DataFrame, placed: pd.DataFrame, starts: pd.DataFra
     errors["attempt_known"] = ~late
     told_open = placed[placed["kind"] == "proxy_open"].groupby("start_id")["time_upper"].min()
     first_told = schema.lookup(errors["start_id"], told_open)
-    began = errors["start_id"].isin(placed.loc[placed["kind"] == "proxy_process", "start_id"])
+    began = joins.marked(errors["start_id"], placed.loc[placed["kind"] == "proxy_process", "start_id"])
     unbroken = ended.isna() | (ended > first_told)
     errors["first_life_sure"] = (began & (end <= first_told) & unbroken).fillna(False).astype(bool)
     reason = np.select([opened.isna(), late | (begin > opened)], ["never_ready", "reported_late"], "overlap")
@@ -209,11 +210,12 @@ def _stop(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
     stop |= (placed["kind"] == "container_killing") & (placed["value"] == "stop")
     # A proxy ends with exit code 0 (or 143, SIGTERM) only when it was told to.
     graceful = (placed["kind"] == "container_died") & proxy
-    graceful[graceful] = placed.loc[graceful, "value"].fillna("").str.contains(r"\b(?:0|143)$")
+    graceful[graceful] = joins.texts_of(placed.loc[graceful, "value"]).fillna("").str.contains(r"\b(?:0|143)$")
     births = placed[(placed["kind"] == "proxy_process") | ((placed["kind"] == "container_started") & proxy)]
-    reborn = schema.lookup(placed["start_id"], births.groupby("start_id")["time_lower"].max())
-    final = placed[(stop | graceful) & (reborn.isna() | (reborn < placed["time_upper"]))]
-    told = errors["start_id"].isin(final.loc[stop.reindex(final.index), "start_id"])
+    final = placed[stop | graceful]
+    reborn = schema.lookup(final["start_id"], births.groupby("start_id")["time_lower"].max())
+    final = final[reborn.isna() | (reborn < final["time_upper"])]
+    told = joins.marked(errors["start_id"], final.loc[stop[final.index], "start_id"])
     since = schema.lookup(errors["start_id"], final.groupby("start_id")["time_lower"].min())
     errors["stopping"] = (since.notna() & (since <= errors["time_upper"])).astype(bool)
     gone = placed[(placed["kind"] == "proxy_exited") | ((placed["kind"] == "container_died") & proxy)]
@@ -230,21 +232,15 @@ def _nearest(
     strictly: bool = False,
 ) -> pd.Series:
     """The time of the nearest sign of the same start on one side of each failure."""
-    found = pd.Series(pd.NaT, index=errors.index, dtype=times.COLUMN)
-    signs = signs[["start_id", column]].dropna().sort_values(column)
-    if errors.empty or signs.empty:
-        return found
-    asked = pd.DataFrame({"start_id": errors["start_id"], "at": at, "row": errors.index}).dropna().sort_values("at")
-    merged = pd.merge_asof(
-        asked,
-        signs.assign(sign=signs[column]),
-        left_on="at",
-        right_on=column,
-        by="start_id",
-        direction=direction,
-        allow_exact_matches=not strictly,
-    )
-    return found.fillna(merged.set_index("row")["sign"])
+    signs = signs[["start_id", column]].dropna()
+    start, time = signs["start_id"].cat.codes.to_numpy(), times.to_ns(signs[column])
+    order = np.lexsort((time, start))
+    start, time = start[order], time[order]
+    nearest = joins.last_before if direction == "backward" else joins.first_after
+    asked = times.to_ns(at)
+    found = nearest(errors["start_id"].cat.codes.to_numpy(), asked, start, time, strictly)
+    found = np.append(time, times.NAT)[np.where(asked == times.NAT, -1, found)]
+    return times.column(found).set_axis(errors.index)
 
 
 def _alone(errors: pd.DataFrame) -> pd.Series:
@@ -263,9 +259,8 @@ def _outlasts(errors: pd.DataFrame) -> pd.Series:
     closed, and for longer than the others waited between two attempts, is refused by somebody else.
     """
     guessed = errors["answer"].isin(["assumed", "unknown"]) & errors["redirectable"] & ~errors["is_init"]
-    rows = errors[guessed & errors["opened"].isna() & (errors["answer_reason"] != "destination_unstated")]
-    target = rows["host"].fillna(rows["ip"]).fillna("") + ":" + rows["port"].astype(str)
-    rows = rows.assign(target=target).sort_values(["start_id", "time_upper"], kind="stable")
+    guessed &= errors["opened"].isna() & (errors["answer_reason"] != "destination_unstated")
+    rows = errors.loc[guessed, ["start_id", "target", "time_upper", "proxy_ready_lower", "stopping"]]
     # After a long pause it is another story: a restart, a stop.
     pause = rows["time_upper"].groupby(rows["start_id"]).diff() > BROKEN_OFF
     rows = rows[~pause.groupby(rows["start_id"]).cummax()]
@@ -288,12 +283,22 @@ def _goes_on(errors: pd.DataFrame) -> pd.Series:
     Then it is not the race's alone, and which of its lines are cannot be told.
     """
     unstated = errors["answer_reason"] == "destination_unstated"
-    text = errors["message"].fillna("").str.replace(r"\d+", "0", regex=True)
-    key = [errors["start_id"], errors["container"].fillna(""), text]
-    later = unstated & errors["after_open"] & ~errors["explained"]
-    later &= (errors["time_lower"] > errors["opened"] + REPORT_SLACK).fillna(False)
-    first = unstated & errors["in_first_window"] & ~later
-    return unstated & (3 * later.groupby(key).transform("sum") >= first.groupby(key).transform("sum").clip(lower=1))
+    rows = errors[unstated]
+    later = rows["after_open"] & ~rows["explained"]
+    later &= (rows["time_lower"] > rows["opened"] + REPORT_SLACK).fillna(False)
+    first = rows["in_first_window"] & ~later
+    key = joins.numbered([rows["start_id"], rows["container"], _without_numbers(rows["message"])])
+    often, before = (np.bincount(key, weights=mask)[key] for mask in (later, first))
+    goes_on = pd.Series(3 * often >= np.maximum(before, 1), rows.index)
+    return goes_on.reindex(errors.index, fill_value=False)
+
+
+def _without_numbers(message: pd.Series) -> pd.Series:
+    """A number for each message of a coded column; those that differ by their numbers alone have the same."""
+    message = message.cat.remove_unused_categories()
+    texts = message.cat.categories.to_series().str.replace(r"\d+", "0", regex=True)
+    codes, _ = pd.factorize(np.array([*texts, ""], dtype=object))  # the last for a missing one
+    return pd.Series(codes[message.cat.codes], message.index)
 
 
 def _assumption_holds(errors: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.Series:
@@ -302,13 +307,15 @@ def _assumption_holds(errors: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataF
     Against it speak: an exclusion in the rules of any pod of its cluster, and a refusal of the same destination
     after the window. In an export of several pods, whose specs someone left out, it is no more than an assumption.
     """
-    key = errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].fillna(0).astype(int).astype(str)
-    cluster = errors["cluster"].fillna("")
     excluding = _excluding_clusters(starts, pods)
-    excluded = cluster.isin(excluding) | (None in excluding)
-    refused_later = key.isin(key[errors["later"] & ~errors["explained"]])
-    alone = cluster.map(starts["cluster"].fillna("").value_counts()).fillna(0) <= 1
-    return alone & ~refused_later & ~excluded
+    counts = starts["cluster"].fillna("").value_counts()
+
+    def trusted(cluster) -> bool:
+        name = cluster if isinstance(cluster, str) else ""
+        return counts.get(name, 0) <= 1 and name not in excluding and None not in excluding
+
+    refused_later = joins.marked(errors["target"], errors.loc[errors["later"] & ~errors["explained"], "target"])
+    return pd.Series(joins.asked_once(trusted, errors["cluster"]).astype(bool) & ~refused_later, errors.index)
 
 
 def _excluding_clusters(starts: pd.DataFrame, pods: pd.DataFrame) -> set:
@@ -329,17 +336,19 @@ def _excludes(text: str | None) -> bool:
     return bool(ranges or rules.get("exclude_ports") or rules.get("include_ranges", "*") not in ("*", ["*"], None))
 
 
+_OF_TARGET = ["time_upper", "start_id", "excludes", "alone", "has_proxy_logs"]
+
+
 def learned_bypass(errors: pd.DataFrame) -> pd.Series:
     """Errors to a destination that the same workload was refused by while its proxy was open.
 
     Only where the pod's rules leave it open: such a destination is most likely excluded from the mesh.
     """
-    key = errors["namespace"].fillna("") + "/" + errors["workload"].fillna("") + " "
-    key += errors["host"].fillna(errors["ip"]).fillna("") + ":" + errors["port"].fillna(0).astype(int).astype(str)
+    key = pd.Series(joins.numbered(errors[name] for name in ("namespace", "workload", "target")), errors.index)
     guessed = errors["answer"].isin(["assumed", "unknown"]) & (errors["answer_reason"] != "destination_unstated")
     clear = errors["after_open"] & errors["opened_seen"] & errors["attempt_known"] & errors["alone"]
     clear &= (errors["time_lower"] > errors["opened"] + REPORT_SLACK).fillna(False)
-    told = errors[guessed & (errors["verdict"] == "upstream") & (errors["settled"] | clear)]
+    told = errors.loc[guessed & (errors["verdict"] == "upstream") & (errors["settled"] | clear), _OF_TARGET]
     by_key = told.groupby(key[told.index])
     # Without the proxy's log, once may be an outage that nobody saw; an exclusion goes on, or is met by other pods.
     lasting = by_key["time_upper"].max() - by_key["time_upper"].min() >= pd.Timedelta(LASTING, "ns")
@@ -347,6 +356,10 @@ def learned_bypass(errors: pd.DataFrame) -> pd.Series:
     excluded = by_key["excludes"].any() & by_key["alone"].any()
     enough = lasting | shared | excluded | by_key["has_proxy_logs"].any()
     return guessed & key.isin(lasting.index[enough]) & ~errors["is_init"]
+
+
+# What it depends on.
+UNEXPLAINED = ("start_seen", "after_open", "gated", "answer", "answer_reason", "meshed")
 
 
 def unexplained(errors: pd.DataFrame) -> pd.Series:

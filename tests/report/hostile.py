@@ -45,10 +45,15 @@ def many(fleet, times: int) -> SimpleNamespace:
 
 
 def stand_in(fleet, **tables) -> SimpleNamespace:
-    """A fleet of these tables: what report and plots need is tables, `incidence` and `start_of`."""
+    """A fleet of these tables: what report and plots need is tables, `incidence`, `start_of` and `evidence_of`."""
     from meshlogs.incidence import incidence_by
 
     made = SimpleNamespace(**{"rejects": fleet.rejects, "coverage": fleet.coverage, **tables})
     made.incidence = lambda by: incidence_by(made.starts, by)
+
+    def evidence_of(starts, without=()):
+        return made.evidence[made.evidence["start_id"].isin(starts) & ~made.evidence["kind"].isin(without)]
+
+    made.evidence_of = evidence_of
     made.start_of = lambda pod: made.starts[(made.starts["pod"] == pod) | (made.starts["start_id"] == pod)]
     return made

@@ -29,9 +29,8 @@ def table(rows, closed) -> pd.DataFrame:
     frame = pd.DataFrame(rows).astype({"start_id": "category", "host": "str"})
     ready = times.column([times.NAT if row["start_id"] not in closed else closed[row["start_id"]] for row in rows])
     return frame.assign(
+        target=frame["host"].astype("category"),
         time_upper=times.column([row["at"] * SECOND for row in rows]),
-        ip=pd.Series(None, index=frame.index, dtype="str"),
-        port=pd.array([80] * len(rows), dtype="Int64"),
         answer="assumed",
         answer_reason="no_pod_spec",
         is_init=False,
