@@ -251,9 +251,9 @@ From {small} MB to {large} MB; what is left is the fixed cost (starting Python a
   is left. The first and last line of each container and hour are kept as proof that it logged.
 - Evidence is taken where the lines are read, and only evidence comes together, each fact once, so memory grows with what
   matters and not with the logs.
-- `convert` does parse every line: usual ones by compiled code that checks them as strictly as any parser and copies their
-  texts straight into Arrow columns, in threads of one process; all others one after another. It also finds repeats, and
-  compresses what a database's load only holds in memory.
+- `convert` does parse every line: usual ones by code that is compiled at installation, checks them as strictly as any
+  parser and copies their texts straight into Arrow columns, in threads of one process; all others one after another. It
+  also finds repeats, and compresses what a database's load only holds in memory.
 """
 
 

@@ -281,8 +281,7 @@ cdef Text _labels_end(Text data, Text at, Text stop, int64_t* row) noexcept nogi
 
 
 cdef Text _key_end(Text at, Text stop, Text* end) noexcept nogil:
-    """Where the value begins that belongs to the key at `at`, NULL if there is no such key; where the key ends is set.
-    """
+    """Where the value of the key at `at` begins, NULL if there is no such key; where the key ends is set."""
     cdef bint escaped
     if at[0] != c'"':
         return NULL
