@@ -4,57 +4,49 @@ Most patterns match only where certain letters stand, and to look for those take
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from re import _constants as codes
 from re import _parser as parser
-
-# A pattern needs, of each of these groups, at least one.
-Needs = tuple[tuple[str, ...], ...]
+from typing import TypeVar
 
 _SHORTEST = 2  # letters that tell something
 _OFTEN = ("refus", "conn")  # in nearly every text that is asked about
 _REPEATS = {codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT}
 
+Value = TypeVar("Value")
 
-class Prefilter:
-    """Tells which patterns may match a text; never too few.
 
-    Texts beyond ASCII, where two letters may be one to a pattern that ignores case, get all patterns.
-    """
+class Patterns:
+    """Patterns in their order, each with what it stands for."""
 
-    def __init__(self, patterns: Iterable[re.Pattern]):
-        self._needs = {pattern.pattern: needs(pattern) for pattern in patterns}
+    def __init__(self, rows: Iterable[tuple[re.Pattern, Value]]):
+        self._rows = [(needed(pattern) or ("",), place, pattern, value) for place, (pattern, value) in enumerate(rows)]
 
-    def of(self, text: str) -> Callable[[re.Pattern], bool]:
-        """Whether a pattern may match this text, one of those that the prefilter was made of."""
+    def of(self, text: str, begin: int = 0) -> Iterator[tuple[int, re.Pattern, Value]]:
+        """Place, pattern and value of those from a place on that may match a text; never too few.
+
+        Texts beyond ASCII, where two letters may be one to a pattern that ignores case, get all patterns.
+        """
+        rows = self._rows[begin:] if begin else self._rows
         if not text.isascii():
-            return _any
-        text, needed = text.lower(), self._needs
-
-        def may_match(pattern: re.Pattern) -> bool:
-            for words in needed[pattern.pattern]:
-                for word in words:
-                    if word in text:
-                        break
-                else:
-                    return False
-            return True
-
-        return may_match
+            yield from (row[1:] for row in rows)
+            return
+        text = text.lower()
+        for words, place, pattern, value in rows:
+            for word in words:
+                if word in text:
+                    yield place, pattern, value
+                    break
 
 
-def _any(_pattern: re.Pattern) -> bool:
-    return True
+def needed(pattern: re.Pattern) -> tuple[str, ...]:
+    r"""Words, in small letters, of which any match of a pattern holds one, rare ones if possible; () if none are known.
 
-
-def needs(pattern: re.Pattern) -> Needs:
-    r"""What any match of a pattern holds, in small letters, what is rare first.
-
-    >>> needs(re.compile(r"(?:dial|listen) tcp[46]? \S+ refused"))
-    (('dial', 'listen'), (' tcp',), (' refused',))
+    >>> needed(re.compile(r"(?:dial|listen) tcp[46]? \S+ refused"))
+    ('dial', 'listen')
     """
-    found = _groups(parser.parse(pattern.pattern, pattern.flags))
-    return tuple(sorted(filter(_tells, dict.fromkeys(found)), key=_worth, reverse=True))
+    found = max(_groups(parser.parse(pattern.pattern, pattern.flags)), key=_worth, default=())
+    return found if found and _tells(found) else ()
 
 
 def _tells(words: tuple[str, ...]) -> bool:

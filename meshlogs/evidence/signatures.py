@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from meshlogs.evidence.prefilter import Prefilter
+from meshlogs.evidence.prefilter import Patterns
 
 
 class Refusal(NamedTuple):
@@ -1040,15 +1040,14 @@ _LONGEST = 20_000
 _WINDOW = 8_000
 
 _TRIGGER = re.compile(TRIGGER)
-_VETOES = tuple((re.compile(veto.pattern, re.IGNORECASE | re.MULTILINE), veto.echoes) for veto in VETOES)
+_VETOED = Patterns((re.compile(veto.pattern, re.IGNORECASE | re.MULTILINE), veto.echoes) for veto in VETOES)
 _WEAK = tuple(re.compile(veto.pattern, re.IGNORECASE | re.MULTILINE) for veto in WEAK_VETOES)
-_COMPILED = tuple((row, re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)) for row in SIGNATURES)
-_UPSTREAM = tuple(pair for pair in _COMPILED if pair[0].upstream)
-_REFUSED = tuple(pair for pair in _COMPILED if not pair[0].suspected and not pair[0].upstream)
-_SUSPECTED = tuple(pair for pair in _COMPILED if pair[0].suspected)
-_PREFILTER = Prefilter(
-    [*(pattern for _, pattern in _COMPILED), *(pattern for pattern, _ in _VETOES), *_WEAK, *DESTINATIONS, *STATED]
-)
+_COMPILED = tuple((re.compile(row.pattern, re.IGNORECASE | re.MULTILINE), row) for row in SIGNATURES)
+_UPSTREAM = Patterns((pattern, row) for pattern, row in _COMPILED if row.upstream)
+_REFUSED = Patterns((pattern, row) for pattern, row in _COMPILED if not row.suspected and not row.upstream)
+_SUSPECTED = Patterns((pattern, row) for pattern, row in _COMPILED if row.suspected)
+_STATING = Patterns((pattern, None) for pattern in STATED)
+_NAMING = Patterns((pattern, None) for pattern in DESTINATIONS)
 
 SPECIFICITY = {row.name: place for place, row in enumerate(SIGNATURES)}
 
@@ -1079,24 +1078,21 @@ def _matched(text: str) -> Refusal | None:
     text = plain(text)
     if not _triggers(text) or _NEVER.search(text):
         return None
-    may_match = _PREFILTER.of(text)
-    for row, pattern in _UPSTREAM:
-        found = may_match(pattern) and pattern.search(text)
-        if found:
+    for _, pattern, row in _UPSTREAM.of(text):
+        if found := pattern.search(text):
             return _refusal(row, destination(text, found.start()), text)
     kept, echoed = _without_vetoed(text)
-    may_match = _PREFILTER.of(kept)
-    stated = [found for pattern in STATED if may_match(pattern) and (found := pattern.search(kept))]
+    stated = [found for _, pattern, _ in _STATING.of(kept) if (found := pattern.search(kept))]
     if stated:
         stated = min(stated, key=re.Match.start)
         phrase = _PHRASE.search(kept, stated.start()) or stated
         where = destination(kept, phrase.start(), stated.end())
         if where == Destination() and (echoed or any(veto.search(text) for veto in _WEAK)):
             return None
-        row = next(row for row, pattern in _REFUSED if may_match(pattern) and pattern.search(kept))
+        row = next(row for _, pattern, row in _REFUSED.of(kept) if pattern.search(kept))
         return _refusal(row, where, text)
-    for row, pattern in _SUSPECTED:
-        found = may_match(pattern) and pattern.search(kept)
+    for _, pattern, row in _SUSPECTED.of(kept):
+        found = pattern.search(kept)
         if found and not OTHER_CAUSE.search(text):
             return _refusal(row, destination(kept, found.end()), text)
     return None
@@ -1112,14 +1108,15 @@ def _triggers(text: str) -> bool:
 
 def _without_vetoed(text: str) -> tuple[str, bool]:
     """The text without its look-alikes, and whether one of them may be repeated elsewhere in it."""
-    echoed, may_match = False, _PREFILTER.of(text)
-    for pattern, echoes in _VETOES:
-        if may_match(pattern):
+    echoed, begin = False, 0
+    while True:
+        for place, pattern, echoes in _VETOED.of(text, begin):
             text, count = pattern.subn(" ", text)
-            if count:
-                echoed |= echoes
-                may_match = _PREFILTER.of(text)
-    return text, echoed
+            if count:  # what stood apart may stand together now: the rest is chosen anew
+                echoed, begin = echoed or echoes, place + 1
+                break
+        else:
+            return text, echoed
 
 
 def _refusal(row: Signature, where: Destination, text: str) -> Refusal:
@@ -1146,8 +1143,7 @@ def destination(text: str, start: int = 0, end: int | None = None) -> Destinatio
     if "upstream" in text:
         text = _NGINX.sub(lambda found: " " * len(found.group()), text)
     text = _DOCUMENTATION.sub(lambda found: " " * len(found.group()), text)
-    may_match = _PREFILTER.of(text)
-    for pattern in filter(may_match, DESTINATIONS):
+    for _, pattern, _ in _NAMING.of(text):
         for found in pattern.finditer(text):
             where = _of(found.groupdict())
             if where:
