@@ -26,7 +26,7 @@ from meshlogs.blocks import Lines, Stretch, blocks, distinct, tally
 from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import SUSPECTS
-from meshlogs.formats import Shard, bulk, log_entries, streams
+from meshlogs.formats import Shard, bulk, entry, log_entries, streams
 from meshlogs.formats.tables import Tables, stamp
 
 # Files are split for several workers at multiples of this.
@@ -141,17 +141,12 @@ class _Look:
         self._count(lines, resources, moments)
         wanted = self._wanted(lines, resources, moments, suspects)
         for line, resource, moment in zip(wanted, resources[wanted].tolist(), moments[wanted].tolist(), strict=True):
-            text = lines.text(line)
-            if resource >= 0:
-                self._check(text, resource, moment)
-                self._cells[resource, moment // _HOUR].lines -= 1
-            self._parse(self.lines + 1 + line, text)
+            self._parse(self.lines + 1 + line, lines.text(line), resource, moment)
         self.lines += len(lines.ends)
 
-    def _check(self, line: bytes, resource: int, moment: int) -> None:
-        """Raise _Misread if an entry is not of this resource and time."""
-        found = _place_of(line)
-        if found and not (found[0].startswith(self._spelled[resource]) and found[1] == moment):
+    def _check(self, told: tuple[bytes, int] | None, resource: int, moment: int) -> None:
+        """Raise _Misread if what an entry tells of its resource and time is not this."""
+        if told and not (told[0].startswith(self._spelled[resource]) and told[1] == moment):
             raise _Misread
 
     def _placed(self, lines: Lines) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +154,11 @@ class _Look:
         resources, moments = np.full((2, len(lines.ends)), -1)
         if not self._careful:
             firsts, inverse = distinct(lines.keys)
-            numbers = [self._number(int(lines.keys[at]), lines.resource(at)) for at in firsts.tolist()]
+            found = zip(firsts.tolist(), lines.keys[firsts].tolist(), strict=True)
+            numbers = [
+                self._numbers[key] if key in self._numbers else self._number(key, lines.resource(at))
+                for at, key in found
+            ]
             resources[lines.usual], moments[lines.usual] = np.array(numbers, np.int64)[inverse], lines.times
         for line in np.flatnonzero(resources < 0).tolist():
             if found := _place_of(lines.text(line)):
@@ -216,10 +215,15 @@ class _Look:
                     minute[place][1][number] = (line, resource, moment)
         return False
 
-    def _parse(self, number: int, line: bytes) -> None:
+    def _parse(self, number: int, line: bytes, resource: int, moment: int) -> None:
+        """Take in a line; -1: it was not told whose it is."""
+        if resource >= 0:
+            self._cells[resource, moment // _HOUR].lines -= 1
         if not line.isspace() and line:
             self._parsed.add(number)
-            log_entries.add_text(self._tables, line, number)
+            found = log_entries.add_text(self._tables, line, number)
+            if resource >= 0:
+                self._check(_place(found) if found else _place_of(line), resource, moment)
 
     def shard(self) -> tuple[Shard, pd.DataFrame]:
         """The rows of what was parsed, and what the first and last lines of containers prove."""
@@ -232,12 +236,13 @@ class _Look:
         logged = []
         for number in sorted(kept.keys() - self._parsed):
             text, resource, moment = kept[number]
-            self._check(text, resource, moment)
-            if not self._special[resource] and (place := log_entries.place_of(text)):
+            found = None if self._special[resource] else log_entries.entry_in(text)
+            place = entry.place_of(found) if found else None
+            if place:
+                self._check(_place(found), resource, moment)
                 logged.append((*place, moment, number))
             else:
-                self._cells[resource, moment // _HOUR].lines -= 1
-                self._parse(number, text)
+                self._parse(number, text, resource, moment)
         return self._tables.shard("log_entries"), presence.rows(logged, self._tables.source)
 
     def counts(self) -> pd.DataFrame:
@@ -261,6 +266,10 @@ def _place_of(line: bytes) -> tuple[bytes, int] | None:
         found = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    return _place(found)
+
+
+def _place(found: "entry.Entry | _Placed") -> tuple[bytes, int] | None:
     moment = stamp(found.timestamp)
     return (bytes(found.resource), moment) if moment != times.NAT else None
 

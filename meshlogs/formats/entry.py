@@ -5,6 +5,7 @@ and, where it holds the pod or a patch of its status, one of `pods`.
 The bodies of audit entries (`request`, `response`, `metadata`) are not kept: they hold secrets.
 """
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -44,6 +45,7 @@ LEGACY_LABELS = {
     "cluster": "container.googleapis.com/cluster_name",
 }
 LEGACY = "container.googleapis.com/"  # what their names begin with
+_MAYBE_LEGACY = re.compile(rb"container\.googleapis\.com/|\\")  # an escape may hide anything
 NODE_LABEL = "compute.googleapis.com/resource_name"
 LEGACY_NODE = "fluentd"  # a node's label that begins so is the agent's own pod
 STREAM_LABEL = "container.googleapis.com/stream"
@@ -211,7 +213,7 @@ def place_of(entry: Entry) -> tuple | None:
         place.resource_type != "k8s_container"
         or place.pod is None
         or log_id == "events"
-        or _labels(bytes(entry.labels)).legacy
+        or (_MAYBE_LEGACY.search(bytes(entry.labels)) and _labels(bytes(entry.labels)).legacy)
     ):
         return None
     return (*place[1:7], entry.logName, entry.insertId)

@@ -92,20 +92,20 @@ def _add_found(tables: Tables, found: envelopes.Record | envelopes.Damage, begin
         add_text(tables, found.data, line)
 
 
-def add_text(tables: Tables, data: bytes, line: int | None) -> None:
-    """Add what a text holds: an entry, a page of entries, several of them, or rejects."""
+def add_text(tables: Tables, data: bytes, line: int | None) -> entry.Entry | None:
+    """Add what a text holds: an entry, which is given back, or a page of entries, several of them, or rejects."""
     data = data.rstrip(b"\r\n")
     try:
         found = entry.decode(data)
         if not found.entries and not found.nextPageToken:
             entry.add(tables, found, line, data)
             tables.records += 1
-            return
+            return found
     except entry.WRONG:
         pass  # the careful road tells what is wrong, if anything is
     if _PAGE.match(data):
         _add_page(tables, data, line or 1)
-        return
+        return None
     for text, reason in envelopes.values(data.decode("utf-8", "replace")):
         if reason is not None:
             tables.records += 1
@@ -113,6 +113,7 @@ def add_text(tables: Tables, data: bytes, line: int | None) -> None:
             continue
         for item in _entries_in(envelopes.parse(text)):
             add_value(tables, item, line, text)
+    return None
 
 
 def _entries_in(value) -> Iterator:
@@ -124,13 +125,10 @@ def _entries_in(value) -> Iterator:
         yield value
 
 
-def place_of(data: bytes) -> tuple | None:
-    """(project, location, cluster, namespace, pod, container, log name, insert id) of one entry of a pod's container.
-
-    They are those of the row that `add_text` would add; None if it would add anything else.
-    """
+def entry_in(data: bytes) -> entry.Entry | None:
+    """The one entry that a text is, if nothing is wrong with it."""
     try:
-        return entry.place_of(entry.decode(data))
+        return entry.decode(data)
     except entry.WRONG:
         return None
 
