@@ -58,6 +58,8 @@ def main():
 
     Exit codes: 0 done; 1 only with --fail-on, when met; 2 the call or the input was wrong.
     """
+    # Before Arrow is loaded: its usual memory pool keeps what it once had.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 @main.command()
