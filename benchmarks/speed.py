@@ -247,10 +247,10 @@ From {small} MB to {large} MB; what is left is the fixed cost (starting Python a
 ## Why
 
 - A line is parsed only if its bytes may matter: one search by hyperscan for all patterns. Which container wrote each line,
-  and when, is told by comparing blocks of bytes as arrays, without a step in Python for each line; that is most of what
-  is left. The first and last line of each container and hour are kept as proof that it logged.
-- Evidence is taken where the lines are read, and only evidence comes together, each fact once, so memory grows with what
-  matters and not with the logs.
+  and when, is told from its bytes by code that is compiled at installation. The first and last line of each container and
+  hour are kept as proof that it logged.
+- Evidence is taken where the lines are read, and only evidence comes together, each fact once and each text that facts
+  share once, so memory grows with what matters and not with the logs.
 - `convert` does parse every line: usual ones by code that is compiled at installation, checks them as strictly as any
   parser and copies their texts straight into Arrow columns, in threads of one process; all others one after another. It
   also finds repeats, and compresses what a database's load only holds in memory.
