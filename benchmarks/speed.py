@@ -164,25 +164,34 @@ def _installed(name: str) -> bool:
     return True
 
 
-def run(megabytes: int, rounds: int, only: set[str] | None = None) -> dict[str, tuple[float, float]]:
-    """Medians of seconds and megabytes by task, over interleaved rounds."""
+def run(sizes: list[int], rounds: int, only: set[str] | None = None) -> dict[int, dict[str, tuple[float, float]]]:
+    """Medians of seconds and megabytes by size [MB] and task, over rounds in which all of them take turns."""
+    found: dict[int, dict[str, list]] = {size: {} for size in sizes}
     with tempfile.TemporaryDirectory() as place:
-        folder, zipped, out = (Path(place, name) for name in ("export", "zipped", "out"))
-        folder.mkdir()
-        zipped.mkdir()
-        generate(folder, megabytes)
-        for path in folder.iterdir():
-            (zipped / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 6))
-        tasks = {name: words for name, words in commands(folder, zipped, out).items() if only is None or name in only}
-        found: dict[str, list] = {name: [] for name in tasks}
+        tasks = {size: _prepared(Path(place, str(size)), size, only) for size in sizes}
         for number in range(rounds):
-            for name, words in tasks.items():
-                shutil.rmtree(out, ignore_errors=True)
-                found[name].append(measure(words))
-                sys.stderr.write(f"{megabytes} MB, round {number + 1}: {name} {found[name][-1][0]:.2f} s\n")
+            for size, name in [(size, name) for size, mine in tasks.items() for name in mine]:
+                shutil.rmtree(Path(place, str(size), "out"), ignore_errors=True)
+                told = measure(tasks[size][name])
+                found[size].setdefault(name, []).append(told)
+                sys.stderr.write(f"{size} MB, round {number + 1}: {name} {told[0]:.2f} s\n")
     return {
-        name: tuple(statistics.median(column) for column in zip(*times, strict=True)) for name, times in found.items()
+        size: {
+            name: tuple(statistics.median(column) for column in zip(*told, strict=True)) for name, told in of.items()
+        }
+        for size, of in found.items()
     }
+
+
+def _prepared(place: Path, megabytes: int, only: set[str] | None) -> dict[str, list[str]]:
+    """The commands for an export that is made here, of these names, or all, for which it is compressed too."""
+    folder, zipped, out = (place / name for name in ("export", "zipped", "out"))
+    folder.mkdir(parents=True)
+    zipped.mkdir()
+    generate(folder, megabytes)
+    for path in folder.iterdir() if only is None else ():
+        (zipped / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 6))
+    return {name: words for name, words in commands(folder, zipped, out).items() if only is None or name in only}
 
 
 SIZED = {
@@ -283,8 +292,8 @@ def main() -> None:
     parser.add_argument("--evidence", type=int, nargs="+", default=[500_000], help="rows from evidence to verdicts")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    full = run(given.megabytes, given.rounds)
-    sized = {size: run(size, given.rounds, SIZED) for size in given.sizes}
+    full = run([given.megabytes], given.rounds)[given.megabytes]
+    sized = run(given.sizes, given.rounds, SIZED)
     PAGE.write_text(page(full, sized, given.megabytes, given.rounds), encoding="utf-8")
     figure(sized)
     scale.add(PAGE, given.evidence, given.rounds)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import meshlogs
+from meshlogs import workers
 from meshlogs.errors import MeshlogsError
 
 
@@ -86,6 +87,8 @@ def report(paths, out, by, since, until, csv, as_json, form, own, engine, redact
 
     PATH is a file or folder of Cloud Storage sink shards, gcloud or kubectl output, in any mix.
     """
+    if engine is None:
+        workers.begin_early(paths)
     from meshlogs.output import write_fleet
     from meshlogs.report import terminal_table
     from meshlogs.storage import writing

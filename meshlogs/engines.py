@@ -21,9 +21,8 @@ import pyarrow as pa
 from meshlogs import errors
 from meshlogs.errors import WorkerError
 from meshlogs.parts import Part, Task, load
+from meshlogs.workers import SMALL, cores, end, end_early, taken
 
-# Below this a worker's start takes longer than the work.
-SMALL = 48 << 20
 _LENGTH = struct.Struct("<Q")
 _READY, _OK, _FAILED = b"!", b"+", b"-"
 
@@ -32,7 +31,7 @@ class Local:
     """Reads parts in this process and, where there is enough to read, in a worker for each further core."""
 
     def __init__(self, workers: int | None = None):
-        self.workers = workers or _cores()
+        self.workers = workers or cores()
 
     def load(self, tasks: list[Task]) -> Iterator[Part]:
         """The parts of these tasks, in their order.
@@ -40,10 +39,12 @@ class Local:
         Raises the first InputError, and WorkerError for a worker that died twice over one task.
         """
         if self.workers < 2 or len(tasks) < 2 or sum(task.size for task in tasks) < SMALL:
+            end_early()
             yield from map(load, tasks)
             return
         count = min(self.workers, len(tasks))
         if sum(task.size for task in tasks if not task.is_compiled) < SMALL:
+            end_early()
             yield from _in_threads(tasks, count)
             return
         workers = _Workers(count - 1)
@@ -169,10 +170,6 @@ def _load_bytes(task: dict) -> bytes:
     return load(Task(**task)).to_bytes()
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class _Workers:
     """Worker processes, each used by one thread at a time."""
 
@@ -186,16 +183,13 @@ class _Workers:
     def __enter__(self):
         for _ in range(self.count):
             self._starting.put(self._start())
+        end_early()
         return self
 
     def __exit__(self, *_):
         self._ended = True
         for process in self._all:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            with suppress(BrokenPipeError):  # a task may be on its way still
-                process.stdin.close()
+            end(process)
 
     def begin(self) -> None:
         """Wait until one more worker is there, or all are ended."""
@@ -225,17 +219,8 @@ class _Workers:
         raise WorkerError(task.source, "the worker process died twice while reading it")
 
     def _start(self) -> subprocess.Popen:
-        command = [sys.executable, "-c", "from meshlogs.engines import serve; serve()"]
-        path = os.pathsep.join([*filter(None, sys.path)])
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pipesize=1 << 20,  # else the one that reads, which has other work, would be asked for each 64 kB
-            env=os.environ | {"PYTHONPATH": path},
-        )
-        self._all.append(process)
-        return process
+        self._all.append(taken())
+        return self._all[-1]
 
 
 def _ask(process: subprocess.Popen, task: Task) -> tuple[bytes, bytes]:
