@@ -124,7 +124,7 @@ def measure(command: list[str]) -> tuple[float, float]:
 
 
 def _watch(process: psutil.Process, peak: list[int], stop: threading.Event) -> None:
-    while not stop.wait(0.02):
+    while not stop.wait(0.1):  # a look at all processes takes some milliseconds of a core
         total = 0
         try:
             for one in (process, *process.children(recursive=True)):
