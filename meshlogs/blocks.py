@@ -73,9 +73,10 @@ class Lines:
         self.ends, self.usual, self.keys, self.times, self._places, self._sizes = _lines.look(letters, _FACTORS)
         self.starts = np.concatenate([[0], self.ends[:-1] + 1])
 
-    def text(self, line: int) -> bytes:
-        """A line, without its end."""
-        return bytes(self.letters.data[self.starts[line] : self.ends[line]])
+    def texts(self, lines: np.ndarray) -> list[bytes]:
+        """These lines, without their ends."""
+        data, begins, ends = self.letters.data, self.starts[lines].tolist(), self.ends[lines].tolist()
+        return [bytes(data[begin:end]) for begin, end in zip(begins, ends, strict=True)]
 
     def resource(self, usual: int) -> bytes:
         """The resource of a usual line as spelled, up to its first closing brace."""

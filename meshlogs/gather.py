@@ -17,7 +17,7 @@ from meshlogs.evidence import presence, proxy
 from meshlogs.progress import progress
 
 # Facts: beyond so many, those that came again are dropped while the reading goes on.
-MANY = 20_000
+MANY = 100_000
 
 
 class Gathered(NamedTuple):

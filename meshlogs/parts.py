@@ -151,6 +151,8 @@ def extracted(entries: list[pd.DataFrame], events: list[pd.DataFrame]) -> tuple[
 def joined(tables: list[pd.DataFrame], layout: pa.Schema) -> pd.DataFrame:
     """The rows of several tables."""
     tables = [table for table in tables if len(table)]
+    if len(tables) == 1:
+        return tables[0].reset_index(drop=True)
     return pd.concat(tables, ignore_index=True) if tables else schema.empty(layout)
 
 

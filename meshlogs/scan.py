@@ -20,9 +20,12 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from meshlogs import schema, times
-from meshlogs.blocks import Lines, Stretch, blocks, distinct, tally
+from meshlogs.blocks import Lines, Stretch, blocks, distinct
+from meshlogs.container_hours import Cells, Line
 from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import SUSPECTS
@@ -32,7 +35,9 @@ from meshlogs.formats.tables import Tables, stamp
 # Files are split for several workers at multiples of this.
 STRETCH = 128 << 20
 
-_HOUR, _NEVER = 3600 * times.SECOND, 2**63
+# Lines that are to be parsed wait, up to so many bytes, until they are parsed together.
+WAITING = 4 << 20
+
 _ACCESS = re.compile(rb'(?:"textPayload":"\[|"start_time":\s*")(\d{4}-\d\d-\d\dT[\d:.]+Z)')
 _OUTBOUND = (b"outbound|", b"PassthroughCluster", b"BlackHoleCluster")
 # Entries that are no container's, and matter: events, and audit entries about pods.
@@ -99,25 +104,6 @@ class _Misread(Exception):
     """A line that was parsed is another container's, or of another time, than its bytes seemed to say."""
 
 
-class _Cell:
-    """What a container wrote within an hour: how many lines, and the first and the last: time, number and text."""
-
-    __slots__ = ("first", "last", "lines")
-
-    def __init__(self):
-        self.lines = 0
-        self.first: tuple[int, int, bytes] = (_NEVER, 0, b"")
-        self.last: tuple[int, int, bytes] = (times.NAT, 0, b"")
-
-    def add(self, count: int, early: int, begun: int, late: int, ended: int, number: int, lines: Lines) -> None:
-        """Take in the lines of a block whose first line has this number: which of them are first and last, and when."""
-        self.lines += count
-        if begun < self.first[0]:
-            self.first = begun, number + early, lines.text(early)
-        if ended >= self.last[0]:
-            self.last = ended, number + late, lines.text(late)
-
-
 class _Look:
     """The state of a scan: rows parsed so far, and per container and hour what was seen first and last."""
 
@@ -125,11 +111,15 @@ class _Look:
         self.lines = 0
         self._careful = careful  # decode whose and when each line is
         self._tables = Tables(source)
+        self._read = bulk.reader_of(source)
+        self._rows: list[pa.Table] = []  # of usual lines
+        self._waiting: list[Line] = []
+        self._size = 0  # of those [bytes]
         self._numbers: dict = {}  # a resource's hash or spelling -> its number
         self._kinds: list[tuple] = []  # kind, project, cluster of each resource
         self._spelled: list[bytes] = []  # its beginning, as spelled
         self._special = np.zeros(0, bool)  # those that are no application
-        self._cells: defaultdict = defaultdict(_Cell)  # by resource and hour since the epoch
+        self._cells = Cells()
         self._requests: dict = {}  # (resource, minute) -> first and last request, with their lines
         self._parsed: set[int] = set()
 
@@ -138,16 +128,13 @@ class _Look:
         lines = Lines(block)
         suspects = _engine()(block.data)
         resources, moments = self._placed(lines)
-        self._count(lines, resources, moments)
+        told = np.flatnonzero(resources >= 0)
+        self._cells.add(resources[told], moments[told], told, self.lines, lines)
         wanted = self._wanted(lines, resources, moments, suspects)
-        for line, resource, moment in zip(wanted, resources[wanted].tolist(), moments[wanted].tolist(), strict=True):
-            self._parse(self.lines + 1 + line, lines.text(line), resource, moment)
+        columns = (lines.texts(wanted), resources[wanted].tolist(), moments[wanted].tolist())
+        for number, *told in zip((wanted + (self.lines + 1)).tolist(), *columns, strict=True):
+            self._wait(Line(number, *told))
         self.lines += len(lines.ends)
-
-    def _check(self, told: tuple[bytes, int] | None, resource: int, moment: int) -> None:
-        """Raise _Misread if what an entry tells of its resource and time is not this."""
-        if told and not (told[0].startswith(self._spelled[resource]) and told[1] == moment):
-            raise _Misread
 
     def _placed(self, lines: Lines) -> tuple[np.ndarray, np.ndarray]:
         """Of each line the number of its resource, -1 where it is not told, and its time [ns]."""
@@ -160,8 +147,9 @@ class _Look:
                 for at, key in found
             ]
             resources[lines.usual], moments[lines.usual] = np.array(numbers, np.int64)[inverse], lines.times
-        for line in np.flatnonzero(resources < 0).tolist():
-            if found := _place_of(lines.text(line)):
+        untold = np.flatnonzero(resources < 0)
+        for line, text in zip(untold.tolist(), lines.texts(untold), strict=True):
+            if found := _place_of(text):
                 key, moments[line] = found
                 resources[line] = self._number(key, key)
         self._special = np.array([kind != "app_logs" for kind, *_ in self._kinds], bool)
@@ -177,84 +165,119 @@ class _Look:
                 self._spelled.append(spelled)
         return self._numbers[key]
 
-    def _count(self, lines: Lines, resources: np.ndarray, moments: np.ndarray) -> None:
-        """Take in how many lines each container wrote in each hour, which first, which last; ties as in the file."""
-        told = np.flatnonzero(resources >= 0)
-        resources, moments = resources[told], moments[told]
-        hours = moments // _HOUR
-        firsts, cells = distinct(resources << 32 ^ hours)
-        counts, early, late = tally(cells, moments, len(firsts))
-        columns = (resources[firsts], hours[firsts], counts, told[early], moments[early], told[late], moments[late])
-        for resource, hour, *ends in zip(*(column.tolist() for column in columns), strict=True):
-            self._cells[resource, hour].add(*ends, self.lines + 1, lines)
-
-    def _wanted(self, lines: Lines, resources: np.ndarray, moments: np.ndarray, suspects: list[int]) -> list[int]:
+    def _wanted(self, lines: Lines, resources: np.ndarray, moments: np.ndarray, suspects: list[int]) -> np.ndarray:
         """The lines to parse now: suspects, those that do not tell whose they are, and others' that matter."""
         wanted = resources < 0
         wanted[lines.holding(suspects)] = True
-        for line in np.flatnonzero(~wanted & np.append(self._special, True)[resources]).tolist():
-            wanted[line] = self._matters(
-                lines.text(line), int(resources[line]), self.lines + 1 + line, int(moments[line])
-            )
-        return np.flatnonzero(wanted).tolist()
+        others = np.flatnonzero(~wanted & np.append(self._special, True)[resources])
+        told = (lines.texts(others), resources[others].tolist(), moments[others].tolist())
+        for line, *columns in zip(others.tolist(), *told, strict=True):
+            wanted[line] = self._matters(Line(self.lines + 1 + line, *columns))
+        return np.flatnonzero(wanted)
 
-    def _matters(self, line: bytes, resource: int, number: int, moment: int) -> bool:
+    def _matters(self, line: Line) -> bool:
         """Whether a line that is no application's is to be parsed now; requests are kept until the end."""
-        if self._kinds[resource][0] != "proxy_logs":
-            return any(word in line for word in _OTHER)
-        request = _ACCESS.search(line)
+        if self._kinds[line.resource][0] != "proxy_logs":
+            return any(word in line.text for word in _OTHER)
+        request = _ACCESS.search(line.text)
         if not request:
             return True
-        if any(word in line for word in _OUTBOUND):
+        if any(word in line.text for word in _OUTBOUND):
             began = request[1]
-            minute = self._requests.setdefault((resource, began[:16]), [(began, {}), (began, {})])
+            minute = self._requests.setdefault((line.resource, began[:16]), [(began, {}), (began, {})])
             for place, sooner in ((0, began < minute[0][0]), (1, began > minute[1][0])):
                 if sooner:
-                    minute[place] = (began, {number: (line, resource, moment)})
+                    minute[place] = (began, {line.number: line})
                 elif began == minute[place][0]:
-                    minute[place][1][number] = (line, resource, moment)
+                    minute[place][1][line.number] = line
         return False
 
-    def _parse(self, number: int, line: bytes, resource: int, moment: int) -> None:
-        """Take in a line; -1: it was not told whose it is."""
-        if resource >= 0:
-            self._cells[resource, moment // _HOUR].lines -= 1
-        if not line.isspace() and line:
-            self._parsed.add(number)
-            found = log_entries.add_text(self._tables, line, number)
-            if resource >= 0:
-                self._check(_place(found) if found else _place_of(line), resource, moment)
+    def _wait(self, line: Line) -> None:
+        """Keep a line until many are parsed together; of which it is not told whose they are, are parsed at once."""
+        if line.resource >= 0:
+            self._cells.drop(line)
+            self._parsed.add(line.number)
+            self._waiting.append(line)
+            self._size += len(line.text)
+            if self._size > WAITING:
+                self._rows.append(self._parsed_rows())
+        elif line.text and not line.text.isspace():
+            self._parsed.add(line.number)
+            log_entries.add_text(self._tables, line.text, line.number)
+
+    def _parsed_rows(self) -> pa.Table:
+        """The rows of the usual ones of the lines that wait; the others go the careful road."""
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        usual, odd = self._usual(waiting)
+        for line in odd:
+            found = log_entries.add_text(self._tables, line.text, line.number)
+            self._check(line, _place(found) if found else _place_of(line.text))
+        return usual
+
+    def _usual(self, lines: list[Line]) -> tuple[pa.Table, list[Line]]:
+        """The rows of the usual lines (`bulk.LAYOUT`), and the other lines."""
+        rows, others, begin = [bulk.LAYOUT.empty_table()], [], 0
+        block = b"".join([line.text + b"\n" for line in lines])
+        for found, numbers, odd, count, resources in self._read(block) if block else ():
+            mine = [lines[begin + number] for number in numbers.tolist()]
+            for line, place, moment in zip(
+                mine, resources.tolist(), found["time"].cast("int64").to_pylist(), strict=True
+            ):
+                if moment != line.moment or not block.startswith(self._spelled[line.resource], place):
+                    raise _Misread
+            rows.append(bulk.numbered(found, np.array([line.number for line in mine], np.int64)))
+            others += [lines[begin + number] for number, _ in odd]
+            begin += count
+        return pa.concat_tables(rows).unify_dictionaries(), others
+
+    def _check(self, line: Line, told: tuple[bytes, int] | None) -> None:
+        """Raise _Misread if what an entry tells of its resource and time is not what the line's bytes seemed to say."""
+        if told and not (told[0].startswith(self._spelled[line.resource]) and told[1] == line.moment):
+            raise _Misread
 
     def shard(self) -> tuple[Shard, pd.DataFrame]:
         """The rows of what was parsed, and what the first and last lines of containers prove."""
-        kept = {}
-        for (resource, _), seen in self._cells.items():
-            kept |= {number: (text, resource, moment) for moment, number, text in (seen.first, seen.last)}
+        kept = {line.number: line for line in self._cells.ends()}
         for first, last in self._requests.values():
-            for number, told in (first[1] | last[1]).items():
-                kept.setdefault(number, told)
+            kept |= first[1] | last[1]
+        kept = [kept[number] for number in sorted(kept.keys() - self._parsed)]
+        for line in kept:
+            if self._special[line.resource]:
+                self._wait(line)
+        logged = self._logged([line for line in kept if not self._special[line.resource]])
+        self._rows.append(self._parsed_rows())
+        careful = self._tables.shard("log_entries")
+        rows = pa.concat_tables([*self._rows, bulk.packed(careful.log_entries)]).unify_dictionaries()
+        records = careful.records + len(rows) - len(careful.log_entries)
+        return careful._replace(log_entries=bulk.unpacked(rows), records=records), logged
+
+    def _logged(self, lines: list[Line]) -> pd.DataFrame:
+        """What these lines of applications prove; those that hold anything else than one entry are parsed whole."""
+        usual, odd = self._usual(lines)
+        plain = pc.and_(pc.equal(usual["resource_type"], "k8s_container"), pc.is_valid(usual["pod"]))
+        proves = pc.fill_null(pc.and_(plain, pc.not_equal(usual["log_id"], "events")), False)
+        self._rows.append(usual.filter(pc.invert(proves)))
         logged = []
-        for number in sorted(kept.keys() - self._parsed):
-            text, resource, moment = kept[number]
-            found = None if self._special[resource] else log_entries.entry_in(text)
+        for line in odd:
+            found = log_entries.entry_in(line.text)
             place = entry.place_of(found) if found else None
             if place:
-                self._check(_place(found), resource, moment)
-                logged.append((*place, moment, number))
+                self._check(line, _place(found))
+                logged.append((*place, line.moment, line.number))
             else:
-                self._parse(number, text, resource, moment)
-        return self._tables.shard("log_entries"), presence.rows(logged, self._tables.source)
+                self._wait(line)
+        tables = [bulk.unpacked(usual.filter(proves)), presence.rows(logged, self._tables.source)]
+        return presence.of_lines(pd.concat([table for table in tables if len(table)] or tables[:1]))
 
     def counts(self) -> pd.DataFrame:
         """Lines that were not parsed whole: kind, project, cluster, hour, entries, and when the first and last were."""
-        totals: dict[tuple, list[_Cell]] = defaultdict(list)
-        for (resource, hour), seen in self._cells.items():
-            if seen.lines:
-                totals[*self._kinds[resource], hour * _HOUR].append(seen)
-        rows = [
-            (*site, sum(one.lines for one in seen), min(one.first[0] for one in seen), max(one.last[0] for one in seen))
-            for site, seen in totals.items()
-        ]
+        totals: dict[tuple, list[tuple]] = defaultdict(list)
+        for resource, hour, *seen in self._cells.counted():
+            totals[*self._kinds[resource], hour].append(seen)
+        rows = []
+        for site, seen in totals.items():
+            counts, firsts, lasts = zip(*seen, strict=True)
+            rows.append((*site, sum(counts), min(firsts), max(lasts)))
         table = pd.DataFrame(rows, columns=["kind", "project", "cluster", "hour", "entries", "first", "last"])
         stamps = {name: times.column(table[name].to_numpy("int64")) for name in ("hour", "first", "last")}
         return schema.conform(table.assign(**stamps), schema.COVERAGE)

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,7 +54,7 @@ def test_whose_and_when_a_usual_line_is(entries, ending):
     data = "".join(text + ending for text in texts).encode()
     (block,) = blocks.blocks(io.BytesIO(data), Stretch(Path("x"), "x"))
     lines = Lines(block)
-    assert [lines.text(line).decode().rstrip("\r") for line in range(len(texts))] == texts
+    assert [text.decode().rstrip("\r") for text in lines.texts(np.arange(len(texts)))] == texts
     hashes = {}
     for place, line in enumerate(lines.usual.tolist()):
         entry, style, ascii = entries[line]

@@ -20,12 +20,15 @@ def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows(logged: list[tuple], source: str) -> pd.DataFrame:
-    """`app_logged` rows of single lines: (*container, log name, insert id, time [ns], line) of each."""
-    columns = [*_CONTAINER, "log_name", "insert_id", "time", "line"]
-    table = pd.DataFrame(logged, columns=columns)
-    stamps = times.column(table["time"].to_numpy("int64"))
-    table = table.assign(kind="app_logged", time_lower=stamps, time_upper=stamps, source=source)
-    return schema.conform(table, schema.EVIDENCE)
+    """Single lines as rows that `of_lines` takes: (*container, log name, insert id, time [ns], line) of each."""
+    table = pd.DataFrame(logged, columns=[*_CONTAINER, "log_name", "insert_id", "time", "line"])
+    return table.assign(time=times.column(table["time"].to_numpy("int64")), source=source)
+
+
+def of_lines(rows: pd.DataFrame) -> pd.DataFrame:
+    """`app_logged` rows of single lines."""
+    facts = rows.assign(kind="app_logged", time_lower=rows["time"], time_upper=rows["time"])
+    return schema.conform(facts.drop(columns="message", errors="ignore"), schema.EVIDENCE)
 
 
 def thin(evidence: pd.DataFrame) -> pd.DataFrame:

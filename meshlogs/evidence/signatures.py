@@ -1229,11 +1229,17 @@ def ip_of(text: str | None) -> str | None:
     >>> ip_of("0:0:0:0:0:0:0:1"), ip_of("::ffff:10.0.0.1"), ip_of("redis")
     ('::1', '10.0.0.1', None)
     """
+    text = (text or "").strip("[]").partition("%")[0]
+    if text.count(":") < 2:
+        return text if _IPV4.fullmatch(text) else None
     try:
-        ip = ipaddress.ip_address((text or "").strip("[]").partition("%")[0])
+        ip = ipaddress.IPv6Address(text)
     except ValueError:
         return None
-    return str(getattr(ip, "ipv4_mapped", None) or ip)
+    return str(ip.ipv4_mapped or ip)
+
+
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
 
 
 def _port(text: str | None) -> int | None:
@@ -1250,18 +1256,28 @@ def _completed(where: Destination, text: str) -> Destination:
         return where._replace(ip=ip_of(found)) if found else where
     if ip_of(where.host) is None:
         return where
-    beside = f"{where.host}:{port} ("
-    named = re.search(re.escape(beside) + r"([A-Za-z][\w.\-]*)\)", text) if beside in text else None
-    name = named[1] if named else next((found[1] for found in _NAME_AND_PORT.finditer(text) if found[2] == port), None)
-    if name is None and (named := _NAME_IN_SETTINGS.search(text)):
-        name = named[1]
-    if name is None:
+    name = _name_beside(f"{where.host}:{port}", port, text)
+    if name is None and "://" in text:
         urls = (address(found.group()) for found in _URL.finditer(text))
         names = [url.host for url in urls if url and url.port == where.port and url.ip is None]
         return where._replace(host=names[0]) if names else where
-    return where if _FILE.search(name) else where._replace(host=name)
+    return where if name is None or _FILE.search(name) else where._replace(host=name)
 
 
+def _name_beside(dialled: str, port: str, text: str) -> str | None:
+    """The name that a text gives to the address and port that were dialled."""
+    if f"{dialled} (" in text and (found := re.search(re.escape(dialled) + r" \(([A-Za-z][\w.\-]*)\)", text)):
+        return found[1]
+    begin, _, _ = text.partition(dialled)
+    if text.count(f":{port}") > 1 or begin == text or _NAME_END.search(begin):  # another may have the same port
+        for found in _NAME_AND_PORT.finditer(text):
+            if found[2] == port:
+                return found[1]
+    found = _NAME_IN_SETTINGS.search(text) if "`host=" in text else None
+    return found[1] if found else None
+
+
+_NAME_END = re.compile(r"[\w.\-]$")
 _IP_AND_PORT = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,3}){3})(?:', ?|:)(\d+)\b")
 _NAME_AND_PORT = re.compile(r"(?<![\w.\-@/])(?:[a-z+]+://(?:[^\s/@]*@)?)?((?=[\w.\-]*[A-Za-z])\w[\w.\-]*):(\d+)\b")
 _NAME_IN_SETTINGS = re.compile(r"`host=([A-Za-z][\w.\-]*) ")

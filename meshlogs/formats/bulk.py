@@ -5,7 +5,7 @@ goes the careful road (`log_entries.add_text`); the rows of both stand in the or
 resources and log names with the same functions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -34,12 +34,12 @@ class Reader:
         self.lines = 0
         self._tables = Tables(source)
         self._rows = [LAYOUT.empty_table()]
-        self._read = usual_rows.Reader(source).read if usual_rows else _all_odd
+        self._read = reader_of(source)
 
     def add(self, block: bytes | np.ndarray) -> None:
         """Add whole lines; the block (of uint8, if an array) may be overwritten afterwards."""
-        for found, numbers, odd, lines in self._read(block):
-            rows = found.append_column("line", pa.array(numbers + (self.lines + 1))).select(LAYOUT.names)
+        for found, numbers, odd, lines, _ in self._read(block):
+            rows = numbered(found, numbers + (self.lines + 1))
             self._tables.records += len(rows)
             self._rows.append(self._with(rows, odd) if odd else rows)
             self.lines += lines
@@ -76,10 +76,21 @@ class Reader:
         return pa.concat_tables([rows, careful]).unify_dictionaries().take(order)
 
 
-def _all_odd(block: bytes | np.ndarray) -> Iterator[tuple[pa.Table, np.ndarray, list[tuple[int, bytes]], int]]:
+def reader_of(source: str) -> Callable[[bytes | np.ndarray], Iterator[tuple]]:
+    """A function from blocks of lines to what they hold (`usual_rows.Found`)."""
+    return usual_rows.Reader(source).read if usual_rows else _all_odd
+
+
+def numbered(rows: pa.Table, lines: np.ndarray) -> pa.Table:
+    """Rows of usual lines with the numbers of these (`LAYOUT`)."""
+    return rows.append_column("line", pa.array(lines)).select(LAYOUT.names)
+
+
+def _all_odd(block: bytes | np.ndarray) -> Iterator[tuple[pa.Table, np.ndarray, list, int, np.ndarray]]:
     """What `usual_rows` tells of a block, as if no line were usual."""
     lines = bytes(block).removesuffix(b"\n").split(b"\n")
-    yield LAYOUT.empty_table().drop_columns("line"), np.zeros(0, np.int64), list(enumerate(lines)), len(lines)
+    none = np.zeros(0, np.int64)
+    yield LAYOUT.empty_table().drop_columns("line"), none, list(enumerate(lines)), len(lines), none
 
 
 def packed(rows: pd.DataFrame | pa.Table) -> pa.Table:

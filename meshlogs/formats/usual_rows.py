@@ -26,6 +26,7 @@ class Found(NamedTuple):
     numbers: np.ndarray
     odd: list[tuple[int, bytes]]  # number and text
     lines: int  # how many there are
+    resources: np.ndarray  # where the resources of the usual ones begin
 
 
 class Reader:
@@ -56,7 +57,8 @@ class Reader:
             found, of_origin = found[known], of_origin[known]
         rows = pa.table(_columns(letters, found, origins, of_origin, self._source))
         others = [(number, letters[begin:end].tobytes()) for number, begin, end in odd.tolist()]
-        return Found(rows, found[:, usual_lines.LINE].copy(), others, lines)
+        numbers, resources = (found[:, column].copy() for column in (usual_lines.LINE, usual_lines.RESOURCE))
+        return Found(rows, numbers, others, lines, resources)
 
 
 def _origin(letters: memoryview, row: list[int]) -> tuple | None:
