@@ -90,11 +90,12 @@ def report(paths, out, by, since, until, csv, as_json, form, own, engine, redact
     if engine is None:
         workers.begin_early(paths)
     from meshlogs.output import write_fleet
+    from meshlogs.pipeline import Fleet
     from meshlogs.report import terminal_table
     from meshlogs.storage import writing
 
     limits = {"since": _time(since, "--since"), "until": _time(until, "--until")}
-    fleet = meshlogs.analyse(meshlogs.read(paths, engine=_cluster(engine), **limits))
+    fleet = Fleet(meshlogs.read(paths, engine=_cluster(engine), **limits), keep=False)
     told = {"paths": _from(out, paths), "since": since, "until": until, "own": own}
     if redact:
         if own:

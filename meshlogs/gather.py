@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from meshlogs import coverage, evidence, hashes, joins, parts, schema, times
 from meshlogs.evidence import presence, proxy
+from meshlogs.memory import give_back
 from meshlogs.progress import progress
 
 # Facts: beyond so many, those that came again are dropped while the reading goes on.
@@ -84,7 +85,7 @@ class _Together:
         if sum(map(len, self._uncoded)) >= parts.MANY_FACTS:
             self._code()
         if len(facts) >= parts.MANY_FACTS:
-            pa.default_memory_pool().release_unused()  # else it would keep what the parts had
+            give_back()  # else it would keep what the parts had
 
     def _code(self) -> None:
         self._facts.append(joins.coded(parts.joined(self._uncoded, schema.EVIDENCE), schema.SHARED))
@@ -107,17 +108,18 @@ class _Together:
 
     def _grouped(self) -> pd.DataFrame:
         facts = evidence.grouped(self._distinct())
-        pa.default_memory_pool().release_unused()
+        give_back()
         return facts
 
     def _distinct(self) -> pd.DataFrame:
         """The facts so far, each once; that some came again is counted."""
         self._code()
-        facts = joins.stacked(self._facts)
-        self._facts = []
-        facts, repeats = _once(facts)
+        tables, self._facts = self._facts, []
+        facts, repeats = _once(joins.stacked(tables, emptied=True))
         self._counts = [coverage.add_up([*self._counts, repeats])]
-        return presence.thin(proxy.thin(facts))
+        facts = presence.thin(proxy.thin(facts))
+        give_back()
+        return facts
 
 
 def pods_once(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -222,13 +224,23 @@ def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:
 
     Times of entries with an insert id are compared to the microsecond, for warehouses keep no more of them.
     """
-    several = rows["insert_id"].duplicated(keep=False)  # no other is repeated, and these are few
-    compared = rows.loc[several, content]
-    times = [name for name in compared if isinstance(compared[name].dtype, pd.DatetimeTZDtype)]
-    known = rows.loc[several, "insert_id"].notna()
-    floors = {name: compared[name].dt.floor("us").where(known, compared[name]) for name in times}
-    finest = compared[times].max(axis=1).sort_values(ascending=False, kind="stable").index
-    return compared.assign(**floors).loc[finest].duplicated().reindex(rows.index, fill_value=False)
+    stamps = [name for name in content if isinstance(rows[name].dtype, pd.DatetimeTZDtype)]
+
+    def compared(names: list[str], at: np.ndarray) -> pd.DataFrame:
+        found, known = rows[names].take(at), rows["insert_id"].take(at).notna()
+        floors = {name: found[name].dt.floor("us").where(known, found[name]) for name in set(stamps) & set(names)}
+        return found.assign(**floors)
+
+    # Few agree in id and time; only those are compared.
+    several = np.flatnonzero(rows["insert_id"].duplicated(keep=False))
+    alike = compared(["insert_id", *stamps], several)
+    number = joins.numbered(alike[name] for name in alike)
+    several = several[np.bincount(number)[number] > 1]
+    finest = rows[stamps].take(several).max(axis=1).reset_index(drop=True).sort_values(ascending=False, kind="stable")
+    several = several[finest.index]
+    repeated = np.zeros(len(rows), dtype=bool)
+    repeated[several] = compared(content, several).duplicated()
+    return pd.Series(repeated, rows.index)
 
 
 def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -252,7 +264,7 @@ def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         entries=0,
         duplicates=1,
     )
-    return facts[~repeated], schema.conform(counts, schema.COVERAGE)
+    return facts[~repeated] if repeated.any() else facts, schema.conform(counts, schema.COVERAGE)
 
 
 def _moved(table: pd.DataFrame, lines: int) -> pd.DataFrame:

@@ -120,6 +120,16 @@ def coded(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     return rows.assign(**{name: _coded(rows[name]) for name in names if not is_coded(rows[name])})
 
 
+def categorical(codes: np.ndarray, texts: pd.Index) -> pd.Categorical:
+    """Categories of texts that all differ, by their places (-1: missing)."""
+    return pd.Categorical.from_codes(codes, dtype=_DTYPE(texts), validate=False)
+
+
+# By the public road pandas proves that the texts differ with a table of Python texts, and keeps it: several times the
+# memory of the texts.
+_DTYPE = getattr(pd.CategoricalDtype, "_from_fastpath", pd.CategoricalDtype)
+
+
 def plain(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the texts themselves in place of categories."""
     return rows.astype({name: "str" for name in rows if is_coded(rows[name])})
@@ -130,14 +140,15 @@ def is_coded(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.CategoricalDtype)
 
 
-def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def stacked(tables: Sequence[pd.DataFrame], *, emptied: bool = False) -> pd.DataFrame:
     """The rows of tables with the same columns, one table after another, with a new index.
 
-    Coded columns stay so, in the order of their texts; texts that no row has any more are dropped.
+    Coded columns stay so, in the order of their texts; texts that no row has any more are dropped. `emptied`: take the
+    columns out of the tables one after another, so that all is never there twice.
     """
     columns = {}
-    for name in tables[0]:
-        parts = [table[name] for table in tables]
+    for name in list(tables[0]):
+        parts = [table.pop(name) if emptied else table[name] for table in tables]
         columns[name] = _united(parts) if is_coded(parts[0]) else _whole(pd.concat(parts, ignore_index=True))
     return pd.DataFrame(columns)
 
@@ -232,7 +243,7 @@ def _categories(values: pa.DictionaryArray) -> pd.Categorical:
     rank = np.empty(len(order) + 1, np.int32)
     rank[order], rank[-1] = np.arange(len(order), dtype=np.int32), -1  # the last stands for what is missing
     codes = rank[values.indices.fill_null(-1).to_numpy()]
-    return pd.Categorical.from_codes(codes, pd.Index(values.dictionary.take(pa.array(order)), dtype="str"))
+    return categorical(codes, pd.Index(values.dictionary.take(pa.array(order)), dtype="str"))
 
 
 def _united(columns: list[pd.Series]) -> pd.Categorical:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from meshlogs import coverage, evidence, formats, joins, scan, schema, storage, times
 from meshlogs.blocks import Stretch
 from meshlogs.errors import InputError
+from meshlogs.evidence import presence
 from meshlogs.formats import bulk
 
 _LAYOUTS = {
@@ -215,7 +216,8 @@ def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], found: s
     if lines and not task.whole:  # blank lines were counted
         form, records, rejects = files[task.source]
         files[task.source] = (form, max(records, lines), rejects)
-    facts = joined_facts(tables.pop("evidence"))
+    facts = presence.thin(joined_facts(tables.pop("evidence")))
+    facts = facts.sort_values(["source", "line"], kind="stable", ignore_index=True)
     tables = {name: joined(some, _LAYOUTS[name]) for name, some in tables.items()} | {"evidence": facts}
     return Part(files, parsed, lines, tables, pa.concat_tables(rows).unify_dictionaries())
 

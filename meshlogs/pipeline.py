@@ -5,7 +5,6 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from meshlogs import (
     coverage,
@@ -24,6 +23,7 @@ from meshlogs import (
 from meshlogs.display import fleet_html
 from meshlogs.errors import InputError, UnknownPodError
 from meshlogs.incidence import BY, incidence_by
+from meshlogs.memory import give_back
 
 Paths = str | Path | Iterable[str | Path]
 
@@ -123,7 +123,13 @@ class Export:
     @property
     def coded(self) -> pd.DataFrame:
         """`evidence` with the texts that many rows share as categories: a quarter of its memory."""
+        if self._gathered.evidence is None:
+            del self._gathered
         return self._gathered.evidence
+
+    def forget_evidence(self) -> None:
+        """Let the evidence go; it is read anew if it is asked for."""
+        self._gathered = self._gathered._replace(evidence=None)
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
@@ -148,17 +154,27 @@ def _read(path: Path, source: str, *, strict: bool) -> formats.Shard:
 
 
 class Fleet:
-    """The judged fleet: `starts`, `errors`, `remedies`, `incidence(by)`, and the evidence under them."""
+    """The judged fleet: `starts`, `errors`, `remedies`, `incidence(by)`, and the evidence under them.
 
-    def __init__(self, export: Export):
+    `keep`: the export keeps its own copy of the evidence, too; if not, it reads it anew when asked.
+    """
+
+    def __init__(self, export: Export, *, keep: bool = True):
         self.export = export
         self.pods, self.rejects = export.pods, export.rejects
-        self.coded = timelines.place(export.coded, export.pods)
+        evidence = export.coded
+        if not keep:
+            export.forget_evidence()
+        self.coded = timelines.place(evidence, export.pods)
+        del evidence
+        give_back()
         known = timelines.Known(self.coded, export.pods)
         starts = timelines.reconstruct(self.coded, export.pods, known)
+        give_back()
         self.errors = verdicts.judge(self.coded, starts, export.pods, known)
-        pa.default_memory_pool().release_unused()  # what the steps between had
+        give_back()
         self.starts = verdicts.conclude(starts, self.errors, self.coded, export.pods, known)
+        give_back()
 
     @cached_property
     def evidence(self) -> pd.DataFrame:
@@ -221,8 +237,8 @@ def read(*paths: str | Path | Iterable[str | Path], since=None, until=None, engi
 def analyse(export: Export | Paths, *, engine=None) -> Fleet:
     """The judged fleet of an export, or of its paths; `engine` as for `read`."""
     if not isinstance(export, Export):
-        export = read(export, engine=engine)
-    elif engine is not None:
+        return Fleet(read(export, engine=engine), keep=False)
+    if engine is not None:
         export.engine = engines.engine_of(engine)
     return Fleet(export)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from meshlogs import joins, schema
 from meshlogs.evidence.proxy import PROXY
-from meshlogs.evidence.redirection import PROXY_ID, redirected
+from meshlogs.evidence.redirection import PROXY_ID, Redirection, redirected
 
 MESH_CONTAINERS = {PROXY, "istio-init", "istio-validation", "istio-cni"}
 # Injected helpers: never "the application", though their refusals count.
@@ -135,24 +135,16 @@ def destinations(rows: pd.DataFrame, specs: pd.DataFrame, addresses: pd.Series |
         own = own.fillna(schema.lookup(rows["start_id"], addresses))
     as_proxy = schema.lookup(rows["start_id"], specs["as_proxy"])
     exempt = joins.asked_once(tuple.__contains__, as_proxy, rows["container"]).astype(bool)
-    asked = pd.DataFrame(
-        {
-            "host": rows["host"],
-            "ip": rows["ip"],
-            "port": rows["port"],
-            "rules": schema.lookup(rows["start_id"], specs["redirect"]),
-            "pod_ip": own,
-            "run_as": np.where(exempt, PROXY_ID, None),
-        }
-    ).astype(object)
-    asked = asked.where(asked.notna(), None)
-    questions = asked.drop_duplicates()
-    answers = [
-        redirected(row.host, row.ip, None if row.port is None else int(row.port), row.rules, row.pod_ip, row.run_as)
-        for row in questions.itertuples(index=False)
-    ]
-    given = questions.assign(
-        answer=[answer.answer for answer in answers], answer_reason=[answer.reason for answer in answers]
-    )
-    found = asked.fillna("").merge(given.fillna(""), on=list(asked), how="left", validate="many_to_one")
-    return found[["answer", "answer_reason"]].astype(object).set_axis(rows.index)
+    run_as = pd.Series(np.where(exempt, PROXY_ID, None), rows.index, dtype="str")
+    rules = schema.lookup(rows["start_id"], specs["redirect"])
+    answers = joins.asked_once(_redirected, rows["host"], rows["ip"], rows["port"], rules, own, run_as)
+    told = {name: [getattr(answer, field) for answer in answers] for name, field in _ANSWER.items()}
+    return pd.DataFrame(told, rows.index, dtype=object)
+
+
+_ANSWER = {"answer": "answer", "answer_reason": "reason"}
+
+
+def _redirected(*question) -> Redirection:
+    host, ip, port, rules, pod_ip, run_as = (None if pd.isna(value) else value for value in question)
+    return redirected(host, ip, None if port is None else int(port), rules, pod_ip, run_as)

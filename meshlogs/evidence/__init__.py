@@ -7,8 +7,9 @@ one row at a time, so it works on one shard as on all of them; what it cannot kn
 
 import pandas as pd
 
-from meshlogs import joins, schema
+from meshlogs import schema
 from meshlogs.evidence import connected, lifecycle, presence, proxy, refused
+from meshlogs.evidence.refused import grouped
 
 KINDS = {
     "scheduled": "the pod was bound to its node",
@@ -57,8 +58,4 @@ def extract(log_entries: pd.DataFrame, events: pd.DataFrame, pods: pd.DataFrame)
     return pd.concat(parts, ignore_index=True) if parts else schema.empty(schema.EVIDENCE)
 
 
-def grouped(evidence: pd.DataFrame) -> pd.DataFrame:
-    """The same evidence, `schema.SHARED` coded, with the log lines of one failed connect one row (`refused.group`)."""
-    evidence = joins.coded(evidence, schema.SHARED)
-    told = evidence["kind"].isin(["refused", "suspected", "upstream_refused", "refused_context"])
-    return joins.stacked([evidence[~told], refused.group(evidence[told])])
+__all__ = ["EXTRACTORS", "KINDS", "extract", "grouped"]

@@ -16,7 +16,7 @@ def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
     rows = log_entries[(log_entries["resource_type"] == "k8s_container") & log_entries["pod"].notna()]
     rows = rows.assign(kind="app_logged", time_lower=rows["time"], time_upper=rows["time"])
     names = [name for name in rows.columns if name in schema.EVIDENCE.names and name != "message"]
-    return schema.conform(_ends(rows[names]), schema.EVIDENCE)
+    return schema.conform(rows.loc[_are_ends(rows), names], schema.EVIDENCE)
 
 
 def rows(logged: list[tuple], source: str) -> pd.DataFrame:
@@ -36,12 +36,14 @@ def thin(evidence: pd.DataFrame) -> pd.DataFrame:
 
     Thinning the union of thinned shards gives what thinning all entries at once would.
     """
-    logged = evidence["kind"] == "app_logged"
-    return pd.concat([evidence[~logged], _ends(evidence[logged])])
+    at = np.flatnonzero(evidence["kind"] == "app_logged")
+    keep = np.ones(len(evidence), dtype=bool)
+    keep[at] = _are_ends(evidence[[*_CONTAINER, *_UNTIL_LINE]].take(at))
+    return evidence if keep.all() else evidence[keep]
 
 
-def _ends(rows: pd.DataFrame) -> pd.DataFrame:
-    """The first and the last row of each container's hour, in the order they had."""
+def _are_ends(rows: pd.DataFrame) -> np.ndarray:
+    """Whether each row is the first or the last of its container's hour."""
     hour = rows["time_lower"].dt.floor(HOUR)
     cell = numbered([*(rows[name] for name in _CONTAINER), hour])
     time = times.to_ns(rows["time_lower"])
@@ -51,9 +53,10 @@ def _ends(rows: pd.DataFrame) -> pd.DataFrame:
     begins, ends = time == first[cell], time == last[cell]
     several = (np.bincount(cell[begins]) > 1) | (np.bincount(cell[ends]) > 1)
     tied, edge = several[cell], begins | ends
-    if not tied.any():
-        return rows[edge]
-    chosen = rows[edge & tied].sort_values(_UNTIL_LINE, kind="stable")
-    groups = chosen.groupby(pd.Series(cell, rows.index)[chosen.index], sort=False)
-    chosen = pd.concat([groups.head(1), groups.tail(1)])
-    return pd.concat([rows[edge & ~tied], chosen[~chosen.index.duplicated()]]).sort_index()
+    at = np.flatnonzero(edge & tied)
+    if len(at):  # equal times: by what tells them apart
+        edge[at] = False
+        order = rows[_UNTIL_LINE].take(at).reset_index(drop=True).sort_values(_UNTIL_LINE, kind="stable").index
+        groups = pd.Series(order).groupby(cell[at][order], sort=False)
+        edge[at[groups.first()]] = edge[at[groups.last()]] = True
+    return edge

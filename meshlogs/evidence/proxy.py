@@ -252,16 +252,17 @@ def thin(evidence: pd.DataFrame) -> pd.DataFrame:
 
     Thinning the union of thinned shards gives what thinning all entries at once would.
     """
-    access = (evidence["kind"] == "proxy_open") & (evidence["value"] == "access_log")
+    access = ((evidence["kind"] == "proxy_open") & (evidence["value"] == "access_log")).to_numpy(bool)
     if not access.any():
         return evidence
-    rows = evidence[access].sort_values(["time_lower", "insert_id", "source", "line"], kind="stable")
-    names = ("project", "location", "cluster", "namespace", "pod")
-    key = joins.numbered(joins.texts_of(rows[name]).fillna("") for name in names)
+    at = np.flatnonzero(access)
+    pod, order = ["project", "location", "cluster", "namespace", "pod"], ["time_lower", "insert_id", "source", "line"]
+    rows = evidence[pod + order].take(at).reset_index(drop=True).sort_values(order, kind="stable")
+    key = joins.numbered(joins.texts_of(rows[name]).fillna("") for name in pod)
     groups = rows.groupby([key, rows["time_lower"].dt.floor("min")], sort=False)
-    ends = pd.concat([groups.head(1), groups.tail(1)])
-    ends = ends[~ends.index.duplicated()]
-    return pd.concat([evidence[~access], ends.sort_index()])
+    keep = ~access
+    keep[at[groups.head(1).index]] = keep[at[groups.tail(1).index]] = True
+    return evidence[keep]
 
 
 # What the kubelet's probe of the proxy got. (kubernetes: pkg/probe/http; FACTS: istio probe ports)

@@ -27,7 +27,7 @@ class Redirection(NamedTuple):
     reason: str
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=10_000)
 def redirected(
     host: str | None,
     ip: str | None,

@@ -231,12 +231,31 @@ def group(evidence: pd.DataFrame) -> pd.DataFrame:
     order the rows come; each entry must come once. Lines that belong to no failure are dropped.
     """
     told = evidence["kind"].isin(KINDS)
-    rows = evidence if told.all() else evidence[told]
-    if rows.empty:
-        return joins.coded(schema.empty(schema.EVIDENCE), schema.SHARED)
-    rows, number = _near_failures(joins.coded(rows, schema.SHARED))
-    alone = np.bincount(number)[number] == 1
-    several = rows[~alone].reset_index(drop=True)
+    rows = joins.coded(evidence if told.all() else evidence[told], schema.SHARED)
+    alone, merged, places = _failures_in(rows)
+    single = rows.take(alone)
+    together = joins.stacked([_single(single, np.ones(len(single), dtype=bool)), merged])
+    return together.take(np.argsort(places)).reset_index(drop=True)
+
+
+def grouped(evidence: pd.DataFrame) -> pd.DataFrame:
+    """The same evidence, coded, with the log lines of one failed connection one row, as `group` says."""
+    evidence = joins.coded(evidence, schema.SHARED)
+    told = np.flatnonzero(evidence["kind"].isin(KINDS))
+    alone, merged, _ = _failures_in(evidence.take(told))
+    single, kept = np.zeros(len(evidence), dtype=bool), np.ones(len(evidence), dtype=bool)
+    kept[told] = False
+    single[told[alone]] = kept[told[alone]] = True
+    facts = _single(evidence, single)
+    facts = facts if kept.all() else facts[kept]
+    return joins.stacked([facts, merged]) if len(merged) else facts.reset_index(drop=True)
+
+
+def _failures_in(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
+    """The positions of failures of one line; a row for each of several lines; the places of both in their order."""
+    order, number = _near_failures(rows)
+    alone = np.bincount(number)[number] == 1 if len(number) else np.zeros(0, dtype=bool)
+    several = rows.take(order[~alone]).reset_index(drop=True)
     failures = []
     stamps = times.to_ns(several["time_upper"])
     columns = [several[name].astype(object).where(several[name].notna(), None).tolist() for name in _READ]
@@ -248,25 +267,23 @@ def group(evidence: pd.DataFrame) -> pd.DataFrame:
         start = end
     # Failures of threads that wrote in turns end in another order than they began.
     failures.sort(key=lambda lines: lines[0].at)
-    told_alone = alone & ~_explained_alone(rows)
-    single = rows if told_alone.all() else rows[told_alone]
-    if not failures:
-        return _single(single).reset_index(drop=True)
-    places = np.concatenate([single.index, np.flatnonzero(~alone)[[lines[0].at for lines in failures]]])
-    together = joins.stacked([_single(single), joins.coded(_merged(several, failures), schema.SHARED)])
-    return together.take(np.argsort(places)).reset_index(drop=True)
+    single = np.flatnonzero(alone)
+    single = single[~_explained_alone(rows[["kind", "value"]].take(order[single]))]
+    places = np.concatenate([single, np.flatnonzero(~alone)[[lines[0].at for lines in failures]]])
+    return order[single], joins.coded(_merged(several, failures), schema.SHARED), places
 
 
-def _single(rows: pd.DataFrame) -> pd.DataFrame:
-    """Failures of one line each."""
-    late = rows["late_s"].fillna(0.0)
-    lower = times.to_ns(rows["time_upper"]) - (late.to_numpy() * times.SECOND).astype("int64")
+def _single(rows: pd.DataFrame, single: np.ndarray) -> pd.DataFrame:
+    """The rows, with what failures of one line each, which are marked, tell besides."""
+    late = rows["late_s"].mask(single & rows["late_s"].isna().to_numpy(), 0.0)
+    lower = times.to_ns(rows["time_lower"]).copy()
+    lower[single] = times.to_ns(rows["time_upper"])[single] - (late.to_numpy()[single] * times.SECOND).astype("int64")
     return rows.assign(
         time_lower=times.column(lower).set_axis(rows.index),
         late_s=late,
-        suspected=rows["kind"].eq("suspected").astype("boolean"),
-        entries=pd.array(np.ones(len(rows), dtype="int64"), dtype="Int64"),
-        insert_ids=rows["insert_id"],
+        suspected=rows["suspected"].mask(single, rows["kind"].eq("suspected").astype("boolean")),
+        entries=rows["entries"].mask(single, 1),
+        insert_ids=rows["insert_ids"].mask(single, rows["insert_id"]),
     )
 
 
@@ -274,8 +291,11 @@ def _explained_alone(rows: pd.DataFrame) -> np.ndarray:
     return (rows["kind"].eq("suspected") & rows["value"].eq("other_cause")).to_numpy(bool, na_value=False)
 
 
-def _near_failures(rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows by place and time, and each one's number of its run of close lines; runs without a failure left out."""
+def _near_failures(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The rows' positions by place and time, and each one's number of its run of close lines.
+
+    Runs without a failure are left out.
+    """
     place = joins.ranked(rows[name] for name in _IDENTITY)
     keys = {
         "place": place,
@@ -293,7 +313,7 @@ def _near_failures(rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     number = np.cumsum(moved | paused)
     failed = (rows["kind"] != "refused_context").to_numpy()[order]
     kept = np.bincount(number, failed)[number] > 0
-    return rows.take(order[kept]).reset_index(drop=True), number[kept]
+    return order[kept], number[kept]
 
 
 class _Line(NamedTuple):
