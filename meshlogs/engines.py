@@ -128,7 +128,8 @@ class Dask:
                     waiting.append((task.source, submitted))
                 if waiting and (task is None or len(waiting) > ahead):
                     source, future = waiting.popleft()
-                    yield Part.from_bytes(future.result(timeout=LONGEST_S))
+                    self._wait(source, future)
+                    yield Part.from_bytes(future.result())
         except KilledWorker as error:
             raise WorkerError(source, "each worker that read it died") from error
         except (ClosedClientError, CommClosedError, CancelledError, DaskTimeout, TimeoutError, OSError) as error:
@@ -137,9 +138,26 @@ class Dask:
             with suppress(ClosedClientError, CommClosedError):
                 self.client.cancel([future for _, future in waiting])
 
+    def _wait(self, source: str, future) -> None:
+        from distributed import TimeoutError as DaskTimeout
+        from distributed import wait
 
-# How often a task that failed is tried again, and how long one may take, seconds.
-RETRIES, LONGEST_S, CONNECT_S = 2, 3600, 20
+        alone = 0
+        for _ in range(LONGEST_S // LOOK_S):
+            try:
+                wait([future], timeout=LOOK_S)
+                return
+            except DaskTimeout:
+                alone = 0 if self.client.nthreads() else alone + LOOK_S
+                if alone >= ALONE_S:
+                    raise WorkerError(source, f"the cluster has had no worker for {alone} s", _ALONE) from None
+        raise TimeoutError
+
+
+# How often a task that failed is tried again; then seconds: how long one may take, how often one looks whether workers
+# are there, how long a cluster may be without (one that scales itself begins with none), and how long to connect.
+RETRIES, LONGEST_S, LOOK_S, ALONE_S, CONNECT_S = 2, 3600, 10, 300, 20
+_ALONE = "Start workers, look at their logs if they end at once, and run the same command again."
 _LOST = "Start the scheduler again, check its address, and run the same command again."
 
 
@@ -155,11 +173,21 @@ def engine_of(engine):
     if not isinstance(engine, str):
         return Dask(engine)
     try:
-        from distributed import Client
+        from distributed import Client, Security
+        from distributed.comm import connect
+        from distributed.utils import LoopRunner
     except ImportError as error:
         advice = "Install the extra: pip install 'meshlogs[cluster]'."
         raise WorkerError(engine, "Dask is not installed", advice) from error
+
+    async def ask():
+        comm = await connect(engine, timeout=CONNECT_S, **Security().get_connection_args("client"))
+        await comm.close()
+
     try:
+        # A Client that fails to connect is left to the garbage collector, which can stop the next Client for ever:
+        # its end takes the lock that the other's beginning holds.
+        LoopRunner().run_sync(ask)
         return Dask(Client(engine, timeout=CONNECT_S))
     except (OSError, TimeoutError, ValueError) as error:
         advice = "Give the address that 'dask scheduler' prints, such as tcp://10.0.0.5:8786."

@@ -67,7 +67,8 @@ def ordered(rows: pd.DataFrame, keys: Sequence[str], cheap: int) -> np.ndarray:
         several = ~(changed & np.append(changed, True)[1:])
         tied, group = tied[several], np.cumsum(changed)[several]
     if len(tied):
-        part = rows[list(keys[cheap:])].iloc[order[tied]].assign(**{"": group}).reset_index(drop=True)
+        texts = {key: _sortable(rows[key]) if is_coded(rows[key]) else rows[key].array for key in keys[cheap:]}
+        part = pd.DataFrame({"": group} | {key: values.take(order[tied]) for key, values in texts.items()})
         order[tied] = order[tied][part.sort_values(["", *keys[cheap:]], kind="stable").index.to_numpy()]
     return order
 

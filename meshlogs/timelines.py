@@ -384,8 +384,8 @@ def _opened(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> 
     ready = placed[placed["kind"] == "pod_ready"]
     ready = ready[schema.lookup(ready["start_id"], starts["probed"]).astype(bool)]
     worked = placed[_to_redirected(starts, placed, specs, "connected")]
-    rows = pd.concat([placed[placed["kind"] == "proxy_open"], ready, worked, _answered_by_workers(starts, placed)])
-    return rows[["start_id", "time_upper"]]
+    parts = [placed[placed["kind"] == "proxy_open"], ready, worked, _answered_by_workers(starts, placed)]
+    return pd.concat([rows[["start_id", "time_upper"]] for rows in parts])
 
 
 def _answered_by_workers(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
@@ -466,7 +466,7 @@ def first_deaths(placed: pd.DataFrame, starts: pd.DataFrame) -> pd.Series:
     began = placed[(placed["kind"] == "container_started") & proxy]
     born = schema.lookup(began["start_id"], starts["proxy_started_upper"])
     anew = restarted(began["value"]) | (began["time_lower"] > born + pd.Timedelta(times.SECOND, "ns"))
-    rows = pd.concat([placed[ended], began[anew]])
+    rows = pd.concat([part[["start_id", "time_lower"]] for part in (placed[ended], began[anew])])
     return rows.groupby("start_id")["time_lower"].min().reindex(starts.index).astype(times.COLUMN)
 
 

@@ -1,5 +1,6 @@
 """A Dask cluster gives the tables of one machine, whatever becomes of its workers."""
 
+import gc
 import os
 import signal
 import warnings
@@ -105,6 +106,19 @@ def test_an_error_is_the_callers(client, tmp_path):
         list(engines.Dask(client).load([task]))
 
 
+def test_a_cluster_without_workers_is_told(monkeypatch, export):
+    monkeypatch.setattr(engines, "LOOK_S", 1)
+    monkeypatch.setattr(engines, "ALONE_S", 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with (
+            LocalCluster(n_workers=0, dashboard_address=None, silence_logs="CRITICAL") as empty,
+            Client(empty) as alone,
+        ):
+            with pytest.raises(ml.WorkerError, match="no worker for 2 s"):
+                list(engines.Dask(alone).load(ml.read(export).tasks()))
+
+
 def test_no_scheduler_is_told(monkeypatch, export, tmp_path):
     monkeypatch.setattr(engines, "CONNECT_S", 1)
     words = ["report", str(export), "--out", str(tmp_path), "--engine", "tcp://127.0.0.1:1"]
@@ -112,6 +126,8 @@ def test_no_scheduler_is_told(monkeypatch, export, tmp_path):
     assert result.exit_code == 2 and "no scheduler answers there" in result.output
     with pytest.raises(ml.WorkerError, match="no scheduler"):
         ml.read(export, engine="nonsense")
+    clients = [one for one in gc.get_objects() if isinstance(one, Client)]
+    assert all(one.status in ("running", "closed") for one in clients), "a failed one can stop the next for ever"
 
 
 def test_the_command(export, client, tmp_path):

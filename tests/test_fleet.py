@@ -136,3 +136,8 @@ def test_evidence_has_the_texts_of_its_schema_and_is_kept_coded(fleet):
     some = fleet.starts["start_id"].head(2)
     wanted = fleet.evidence[fleet.evidence["start_id"].isin(some) & (fleet.evidence["kind"] != "refused")]
     assert_frame_equal(fleet.evidence_of(some, without=["refused"]), wanted)
+
+
+def test_an_export_that_let_its_evidence_go_reads_it_anew(samples):
+    fleet = ml.analyse(samples / "guide")
+    assert_frame_equal(fleet.export.evidence, ml.read(samples / "guide").evidence)

@@ -81,6 +81,8 @@ def test_coded_tables_one_after_another_keep_the_texts_that_some_row_has(one, ot
     wanted = pd.concat([joins.plain(rows) for rows in kept], ignore_index=True)
     pd.testing.assert_frame_equal(joins.plain(together), wanted)
     assert together["one"].cat.categories.tolist() == sorted(set(wanted["one"].dropna()))
+    pd.testing.assert_frame_equal(joins.stacked(kept, emptied=True), together)
+    assert all(rows.columns.empty for rows in kept)
 
 
 @given(ROWS)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from markupsafe import Markup, escape
 
 from meshlogs import verdicts
@@ -253,16 +255,19 @@ def _errors(fleet, _by) -> Section:
     counts["sure"] = [_sure(row) for row in counts.to_dict("records")]
     columns = {"verdict": ("verdict", label), "errors": ("refused", number),
                "meaning": ("the connection was refused because", text), "sure": ("certainty", words)}  # fmt: skip
-    where = errors.assign(host=errors["destination_host"].fillna("not stated"), port=errors["destination_port"])
-    where = where.groupby(["host", "port", "verdict"], dropna=False).size().rename("errors").reset_index()
-    where = where.sort_values(["errors", "host", "port", "verdict"], ascending=[False, True, True, True], kind="stable")
+    where = pa.table({name: pa.array(errors[name]) for name in ("destination_host", "destination_port", "verdict")})
+    where = where.rename_columns(["host", "port", "verdict"])
+    where = where.set_column(0, "host", pc.fill_null(where["host"], "not stated"))
+    where = where.group_by(where.column_names).aggregate([([], "count_all")])
+    order = [("count_all", "descending"), *((name, "ascending") for name in ("host", "port", "verdict"))]
+    where = where.sort_by(order)[:50].rename_columns(["host", "port", "verdict", "errors"]).to_pandas()
     places = {
         "host": ("destination", text),
         "port": ("port", plain),
         "verdict": ("verdict", label),
         "errors": ("refused", number),
     }
-    told = table(counts, columns, "errors") + "<h3>By destination</h3>" + table(where.head(50), places, "errors")
+    told = table(counts, columns, "errors") + "<h3>By destination</h3>" + table(where, places, "errors")
     suspected = int(errors["suspected"].fillna(False).sum())
     told += (
         f"<p>{suspected:,} of them are suspected: the text does not state why connecting failed.</p>"

@@ -124,9 +124,9 @@ def _resolved(rows: pd.DataFrame) -> pd.Series:
     both = rows["ip"].notna() & rows["host"].notna() & (rows["host"] != rows["ip"])
     known = rows.loc[both, ["host", "ip"]].assign(cluster=cluster[both]).drop_duplicates()
     known = known[~known.duplicated(["cluster", "host"], keep=False)]
-    asked = pd.DataFrame({"cluster": cluster, "host": rows["host"]})
+    asked = pd.DataFrame({"cluster": cluster, "host": rows["host"]})[rows["ip"].isna() & rows["host"].notna()]
     found = asked.merge(known, on=["cluster", "host"], how="left", validate="many_to_one")["ip"]
-    return found.set_axis(rows.index)
+    return found.set_axis(asked.index).reindex(rows.index)
 
 
 def _first_window(errors: pd.DataFrame, starts: pd.DataFrame, known: Known) -> None:
@@ -264,16 +264,20 @@ def _outlasts(errors: pd.DataFrame) -> pd.Series:
     # After a long pause it is another story: a restart, a stop.
     pause = rows["time_upper"].groupby(rows["start_id"]).diff() > BROKEN_OFF
     rows = rows[~pause.groupby(rows["start_id"]).cummax()]
-    pair = ["start_id", "target"]
-    rows = rows.assign(waited=rows.groupby(pair)["time_upper"].diff())
-    ends = rows.groupby(pair, as_index=False).agg(last=("time_upper", "max"), waited=("waited", "max"))
-    survivors = ends.sort_values("last", ascending=False, kind="stable").drop_duplicates("start_id")
-    others = ends.drop(survivors.index).groupby("start_id")
+    # By their codes, which are in the order of the texts.
+    rows = rows.assign(start=rows["start_id"].cat.codes, target=rows["target"].cat.codes)
+    rows = rows.assign(pair=joins.numbered([rows["start"], rows["target"]]))
+    rows = rows.assign(waited=rows.groupby("pair")["time_upper"].diff())
+    ends = rows.groupby("pair").agg(
+        start=("start", "first"), target=("target", "first"), last=("time_upper", "max"), waited=("waited", "max")
+    )
+    survivors = ends.sort_values(["last", "target"], ascending=[False, True]).drop_duplicates("start")
+    others = ends.drop(survivors.index).groupby("start")
     over = others["last"].max() + 3 * others["waited"].max() + SETTLED
-    mine = rows[joins.within(rows, survivors, pair) & ~rows["stopping"]]
-    beyond = mine["time_upper"] > schema.lookup(mine["start_id"], over)
+    mine = rows[rows["pair"].isin(survivors.index) & ~rows["stopping"]]
+    beyond = mine["time_upper"] > schema.lookup(mine["start"], over)
     beyond &= ~(mine["time_upper"] <= mine["proxy_ready_lower"] + SETTLED)
-    lasting = beyond.groupby(mine["start_id"]).transform("sum") >= 2
+    lasting = beyond.groupby(mine["start"]).transform("sum") >= 2
     return pd.Series(errors.index.isin(mine.index[lasting]), errors.index)
 
 

@@ -1,5 +1,6 @@
 """What a text says of a refused connection. `refused_lines.jsonl`: lines with the answer a reader gives."""
 
+import ipaddress
 import json
 import re
 from pathlib import Path
@@ -122,6 +123,18 @@ def test_addresses(text, where):
 @pytest.mark.parametrize("text", ["redis", "10:41", "redis:0", "redis:65536", "", ":80", "http://", "-:1"])
 def test_no_addresses(text):
     assert address(text) is None
+
+
+DIGITS = st.text("0123456789.:[]%af \n\u0663", max_size=18)
+
+
+@given(DIGITS | st.ip_addresses().map(str) | st.tuples(st.ip_addresses().map(str), DIGITS).map("".join))
+def test_an_address_is_one_to_the_standard_library(text):
+    try:
+        ip = ipaddress.ip_address(text.strip("[]").partition("%")[0])
+    except ValueError:
+        ip = None
+    assert signatures.ip_of(text) == (None if ip is None else str(getattr(ip, "ipv4_mapped", None) or ip))
 
 
 def test_ipv4_written_as_ipv6_is_ipv4():
