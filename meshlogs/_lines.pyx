@@ -13,6 +13,7 @@ from meshlogs._texts cimport Text, find, moment
 
 cdef enum:
     LONGEST = 1024  # a resource's spelling up to its first closing brace; a longer one is unusual
+    USUALLY = 200  # letters that lines have at least, on average: to count lines of shorter ones takes a further look
 
 
 def look(const uint8_t[::1] block, const uint64_t[:, ::1] factors):
@@ -21,16 +22,21 @@ def look(const uint8_t[::1] block, const uint64_t[:, ::1] factors):
     `ends`: of every line, without its newline. Of each usual line, as `blocks` says what that is: its number, a hash of
     its resource, its time [ns], where its resource is, and how long. The factors, of shape (128, 2), are secret.
     """
-    cdef Text text = &block[0], begin = text, stop = text + block.shape[0], end
-    cdef int64_t line = 0, found = 0, lines = _count(text, stop)
-    cdef int64_t[::1] ends = np.empty(lines, np.int64), usual = np.empty(lines, np.int64)
-    cdef uint64_t[::1] keys = np.empty(lines, np.uint64)
-    cdef int64_t[::1] times = np.empty(lines, np.int64)
-    cdef int64_t[::1] places = np.empty(lines, np.int64), sizes = np.empty(lines, np.int64)
-    cdef Text resource
-    cdef int64_t size, time
+    cdef Text text = &block[0], stop = text + block.shape[0]
+    found = _looked_at(text, stop, factors, block.shape[0] // USUALLY + 1)
+    return _looked_at(text, stop, factors, _count(text, stop)) if found is None else found
+
+
+cdef _looked_at(Text text, Text stop, const uint64_t[:, ::1] factors, int64_t room):
+    """What `look` tells of up to so many lines; None if there are more."""
+    cdef Text begin = text, end, resource
+    cdef int64_t line = 0, found = 0, size, time
+    cdef int64_t[::1] ends = np.empty(room, np.int64), usual = np.empty(room, np.int64)
+    cdef uint64_t[::1] keys = np.empty(room, np.uint64)
+    cdef int64_t[::1] times = np.empty(room, np.int64)
+    cdef int64_t[::1] places = np.empty(room, np.int64), sizes = np.empty(room, np.int64)
     with nogil:
-        while begin < stop:
+        while begin < stop and line < room:
             end = find(begin, stop, c"\n")
             ends[line] = end - text
             resource = _resource(begin, end)
@@ -43,8 +49,10 @@ def look(const uint8_t[::1] block, const uint64_t[:, ::1] factors):
                     found += 1
             line += 1
             begin = end + 1
+    if begin < stop:
+        return None
     told = [np.asarray(usual), np.asarray(keys), np.asarray(times), np.asarray(places), np.asarray(sizes)]
-    return np.asarray(ends), *(values[:found] for values in told)
+    return np.asarray(ends)[:line], *(values[:found] for values in told)
 
 
 cdef int64_t _count(Text begin, Text stop) noexcept nogil:
@@ -128,39 +136,67 @@ cdef uint64_t _hash(Text at, int64_t size, const uint64_t[:, ::1] factors) noexc
     return (high >> 32) << 32 | low >> 32
 
 
-def distinct(const uint64_t[::1] keys, uint64_t factor):
-    """(where each different key stands first; for every key its number among those), from a hash table.
+cdef class Numbers:
+    """Numbers from 0 for keys of 64 bits, in a hash table that grows.
 
     The factor is odd and secret, so that nobody can choose keys that meet (Dietzfelbinger et al. 1997, multiply-shift).
     """
-    cdef int bits = 4
-    while 1 << bits < 2 * keys.shape[0]:
-        bits += 1
-    cdef int64_t[::1] table = np.full(1 << bits, -1, np.int64)
-    cdef int64_t[::1] firsts = np.empty(len(keys), np.int64), numbers = np.empty(len(keys), np.int64)
-    cdef int64_t at, slot, found = 0
-    for at in range(keys.shape[0]):
-        slot = (keys[at] * factor) >> (64 - bits)
-        while table[slot] >= 0 and keys[firsts[table[slot]]] != keys[at]:
-            slot = (slot + 1) & ((1 << bits) - 1)
-        if table[slot] < 0:
-            table[slot] = found
-            firsts[found] = at
-            found += 1
-        numbers[at] = table[slot]
-    return np.asarray(firsts)[:found], np.asarray(numbers)
+
+    cdef uint64_t factor
+    cdef int bits
+    cdef int64_t count
+    cdef int64_t[::1] table  # of slots: a number, -1 where there is none
+    cdef uint64_t[::1] keys  # by number
+
+    def __init__(self, uint64_t factor):
+        self.factor, self.bits, self.count = factor, 4, 0
+        self.table, self.keys = np.full(1 << 4, -1, np.int64), np.zeros(1 << 3, np.uint64)
+
+    def of(self, const uint64_t[::1] keys):
+        """(the number of every key, where each that is new stands first); new ones have the next numbers."""
+        cdef int64_t[::1] numbers = np.empty(len(keys), np.int64), new = np.empty(len(keys), np.int64)
+        cdef int64_t at, slot, known = self.count
+        for at in range(keys.shape[0]):
+            slot = self._slot(keys[at])
+            if self.table[slot] < 0:
+                if 2 * self.count == 1 << self.bits:
+                    self._grow()
+                    slot = self._slot(keys[at])
+                self.table[slot], self.keys[self.count] = self.count, keys[at]
+                new[self.count - known] = at
+                self.count += 1
+            numbers[at] = self.table[slot]
+        return np.asarray(numbers), np.asarray(new)[:self.count - known]
+
+    cdef int64_t _slot(self, uint64_t key) noexcept:
+        """Where a key is in the table, or would be."""
+        cdef int64_t slot = (key * self.factor) >> (64 - self.bits)
+        while self.table[slot] >= 0 and self.keys[self.table[slot]] != key:
+            slot = (slot + 1) & ((1 << self.bits) - 1)
+        return slot
+
+    cdef _grow(self):
+        cdef int64_t number
+        self.bits += 1
+        self.table = np.full(1 << self.bits, -1, np.int64)
+        self.keys = np.append(self.keys, np.zeros(len(self.keys), np.uint64))
+        for number in range(self.count):
+            self.table[self._slot(self.keys[number])] = number
 
 
-def tally(const int64_t[::1] groups, const int64_t[::1] times, int64_t count):
-    """(how many, where the earliest is, where the latest is) of each group of times; of equals the first, the last."""
-    cdef int64_t[::1] counts = np.zeros(count, np.int64)
-    cdef int64_t[::1] early = np.zeros(count, np.int64), late = np.zeros(count, np.int64)
-    cdef int64_t at, group
-    for at in range(groups.shape[0]):
-        group = groups[at]
-        if not counts[group] or times[at] < times[early[group]]:
-            early[group] = at
-        if not counts[group] or times[at] >= times[late[group]]:
-            late[group] = at
-        counts[group] += 1
-    return np.asarray(counts), np.asarray(early), np.asarray(late)
+def tally(
+    const int64_t[::1] cells, const int64_t[::1] times, const int64_t[::1] numbers, int64_t[::1] counts,
+    int64_t[:, ::1] first, int64_t[:, ::1] last,
+):
+    """Count lines, in their order, in their cells, whose first and last (times, numbers) they may be.
+
+    Of equal times the first line counts as the first and the last as the last; the number is 0 before there is any.
+    """
+    cdef int64_t at, cell
+    for at in range(cells.shape[0]):
+        cell = cells[at]
+        if not first[1, cell] or times[at] < first[0, cell]:
+            first[0, cell], first[1, cell] = times[at], numbers[at]
+        if not last[1, cell] or times[at] >= last[0, cell]:
+            last[0, cell], last[1, cell] = times[at], numbers[at]
+        counts[cell] += 1

@@ -11,16 +11,30 @@ def look(block: np.ndarray, _factors: np.ndarray) -> tuple[np.ndarray, ...]:
     return ends, *(np.zeros(0, kind) for kind in (np.int64, np.uint64, np.int64, np.int64, np.int64))
 
 
-def distinct(keys: np.ndarray, _factor: np.uint64) -> tuple[np.ndarray, np.ndarray]:
-    """`_lines.distinct`, but for the order."""
-    _, firsts, numbers = np.unique(keys, return_index=True, return_inverse=True)
-    return firsts, numbers
+class Numbers:
+    """`_lines.Numbers`."""
+
+    def __init__(self, _factor: np.uint64):
+        self._numbers: dict[int, int] = {}
+
+    def of(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`_lines.Numbers.of`."""
+        numbers, known = self._numbers, len(self._numbers)
+        found = np.array([numbers.setdefault(key, len(numbers)) for key in keys.tolist()], np.int64)
+        told, firsts = np.unique(found, return_index=True)
+        return found, firsts[told >= known]
 
 
-def tally(groups: np.ndarray, times: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tally(
+    cells: np.ndarray, times: np.ndarray, numbers: np.ndarray, counts: np.ndarray, first: np.ndarray, last: np.ndarray
+) -> None:
     """`_lines.tally`."""
-    early, late = np.empty((2, count), np.int64)
-    order = np.argsort(times, kind="stable")
-    # Of several values for one place the last one stays.
-    early[groups[order[::-1]]], late[groups[order]] = order[::-1], order
-    return np.bincount(groups, minlength=count), early, late
+    np.add.at(counts, cells, 1)
+    for end, order, better in ((first, -1, np.less), (last, 1, np.greater_equal)):
+        best = np.argsort(times, kind="stable")[::order]
+        # Of several values for one place the last one stays; of equal times, too, the one that counts.
+        at = np.empty(len(counts), np.int64)
+        at[cells[best]] = best
+        met = np.unique(cells)
+        met = met[better(times[at[met]], end[0, met]) | (end[1, met] == 0)]
+        end[:, met] = times[at[met]], numbers[at[met]]

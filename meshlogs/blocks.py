@@ -88,14 +88,23 @@ class Lines:
         return np.unique(np.searchsorted(self.ends, np.array(places, np.int64)))
 
 
-def distinct(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(where each different key, of 64 bits, stands first; for every key its number among those)."""
-    return _lines.distinct(keys.view(np.uint64), _FACTOR)
+class Numbers:
+    """Numbers from 0 for keys of 64 bits, in the order in which they come."""
+
+    def __init__(self):
+        self._numbers = _lines.Numbers(_FACTOR)
+
+    def of(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(the number of every key, where each that is new stands first)."""
+        return self._numbers.of(keys.view(np.uint64))
 
 
-def tally(groups: np.ndarray, times: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(how many, where the earliest is, where the latest is) of each group of times; of equals the first, the last."""
-    return _lines.tally(groups, times, count)
+def tally(cells, times, numbers, counts: np.ndarray, first: np.ndarray, last: np.ndarray) -> None:
+    """Count lines, by number from 1, in these cells; first and last hold times and numbers of each cell's ends.
+
+    Of equal times the first line counts as the first and the last as the last.
+    """
+    _lines.tally(cells, times, numbers, counts, first, last)
 
 
 # Secret, so that nobody can write resources that hash alike, or many keys that meet in a table.

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import schema, times
-from meshlogs.blocks import Lines, Stretch, blocks, distinct
+from meshlogs.blocks import Lines, Numbers, Stretch, blocks
 from meshlogs.container_hours import Cells, Line
 from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
@@ -115,7 +115,9 @@ class _Look:
         self._rows: list[pa.Table] = []  # of usual lines
         self._waiting: list[Line] = []
         self._size = 0  # of those [bytes]
-        self._numbers: dict = {}  # a resource's hash or spelling -> its number
+        self._hashes = Numbers()
+        self._hashed = np.zeros(0, np.int64)  # the number of the resource that has each of those hashes
+        self._numbers: dict[bytes, int] = {}  # a resource's spelling -> its number
         self._kinds: list[tuple] = []  # kind, project, cluster of each resource
         self._spelled: list[bytes] = []  # its beginning, as spelled
         self._special = np.zeros(0, bool)  # those that are no application
@@ -140,30 +142,28 @@ class _Look:
         """Of each line the number of its resource, -1 where it is not told, and its time [ns]."""
         resources, moments = np.full((2, len(lines.ends)), -1)
         if not self._careful:
-            firsts, inverse = distinct(lines.keys)
-            found = zip(firsts.tolist(), lines.keys[firsts].tolist(), strict=True)
-            numbers = [
-                self._numbers[key] if key in self._numbers else self._number(key, lines.resource(at))
-                for at, key in found
-            ]
-            resources[lines.usual], moments[lines.usual] = np.array(numbers, np.int64)[inverse], lines.times
+            hashes, new = self._hashes.of(lines.keys)
+            numbers = [self._number(lines.resource(at)) for at in new.tolist()]
+            self._hashed = np.append(self._hashed, np.array(numbers, np.int64))
+            resources[lines.usual], moments[lines.usual] = self._hashed[hashes], lines.times
         untold = np.flatnonzero(resources < 0)
         for line, text in zip(untold.tolist(), lines.texts(untold), strict=True):
             if found := _place_of(text):
                 key, moments[line] = found
-                resources[line] = self._number(key, key)
-        self._special = np.array([kind != "app_logs" for kind, *_ in self._kinds], bool)
+                resources[line] = self._number(key)
+        if len(self._special) < len(self._kinds):
+            self._special = np.array([kind != "app_logs" for kind, *_ in self._kinds], bool)
         return resources, moments
 
-    def _number(self, key: int | bytes, spelled: bytes) -> int:
-        """The number of a resource, by its spelling or by a hash of it; -1 if it is none."""
-        if key not in self._numbers:
+    def _number(self, spelled: bytes) -> int:
+        """The number of a resource; -1 if it is none."""
+        if spelled not in self._numbers:
             site = _site(spelled)
-            self._numbers[key] = -1 if site is None else len(self._kinds)
+            self._numbers[spelled] = -1 if site is None else len(self._kinds)
             if site is not None:
                 self._kinds.append(site)
                 self._spelled.append(spelled)
-        return self._numbers[key]
+        return self._numbers[spelled]
 
     def _wanted(self, lines: Lines, resources: np.ndarray, moments: np.ndarray, suspects: list[int]) -> np.ndarray:
         """The lines to parse now: suspects, those that do not tell whose they are, and others' that matter."""
@@ -195,7 +195,6 @@ class _Look:
     def _wait(self, line: Line) -> None:
         """Keep a line until many are parsed together; of which it is not told whose they are, are parsed at once."""
         if line.resource >= 0:
-            self._cells.drop(line)
             self._parsed.add(line.number)
             self._waiting.append(line)
             self._size += len(line.text)
@@ -208,6 +207,7 @@ class _Look:
     def _parsed_rows(self) -> pa.Table:
         """The rows of the usual ones of the lines that wait; the others go the careful road."""
         waiting, self._waiting, self._size = self._waiting, [], 0
+        self._cells.drop(waiting)
         usual, odd = self._usual(waiting)
         for line in odd:
             found = log_entries.add_text(self._tables, line.text, line.number)
@@ -247,7 +247,9 @@ class _Look:
         logged = self._logged([line for line in kept if not self._special[line.resource]])
         self._rows.append(self._parsed_rows())
         careful = self._tables.shard("log_entries")
-        rows = pa.concat_tables([*self._rows, bulk.packed(careful.log_entries)]).unify_dictionaries()
+        if len(careful.log_entries):
+            self._rows.append(bulk.packed(careful.log_entries))
+        rows = pa.concat_tables(self._rows).unify_dictionaries()
         records = careful.records + len(rows) - len(careful.log_entries)
         return careful._replace(log_entries=bulk.unpacked(rows), records=records), logged
 
@@ -256,7 +258,15 @@ class _Look:
         usual, odd = self._usual(lines)
         plain = pc.and_(pc.equal(usual["resource_type"], "k8s_container"), pc.is_valid(usual["pod"]))
         proves = pc.fill_null(pc.and_(plain, pc.not_equal(usual["log_id"], "events")), False)
-        self._rows.append(usual.filter(pc.invert(proves)))
+        others = usual.filter(pc.invert(proves))
+        if len(others):
+            self._rows.append(others)
+            types = dict(zip(others["line"].to_pylist(), others["resource_type"].to_pylist(), strict=True))
+            parsed = [line for line in lines if line.number in types]
+            self._cells.drop(parsed)
+            for line in parsed:  # a container by its labels only
+                if types[line.number] != "k8s_container":
+                    self._kinds[line.resource] = ("other", *self._kinds[line.resource][1:])
         logged = []
         for line in odd:
             found = log_entries.entry_in(line.text)
@@ -266,21 +276,23 @@ class _Look:
                 logged.append((*place, line.moment, line.number))
             else:
                 self._wait(line)
-        tables = [bulk.unpacked(usual.filter(proves)), presence.rows(logged, self._tables.source)]
-        return presence.of_lines(pd.concat([table for table in tables if len(table)] or tables[:1]))
+        facts = presence.of_lines(usual.filter(proves))
+        if logged:
+            facts = pd.concat([facts, presence.of_lines(presence.rows(logged, self._tables.source))], ignore_index=True)
+        return facts
 
     def counts(self) -> pd.DataFrame:
         """Lines that were not parsed whole: kind, project, cluster, hour, entries, and when the first and last were."""
         totals: dict[tuple, list[tuple]] = defaultdict(list)
-        for resource, hour, *seen in self._cells.counted():
+        for resource, hour, *seen in zip(*self._cells.counted(), strict=True):
             totals[*self._kinds[resource], hour].append(seen)
         rows = []
         for site, seen in totals.items():
             counts, firsts, lasts = zip(*seen, strict=True)
             rows.append((*site, sum(counts), min(firsts), max(lasts)))
-        table = pd.DataFrame(rows, columns=["kind", "project", "cluster", "hour", "entries", "first", "last"])
-        stamps = {name: times.column(table[name].to_numpy("int64")) for name in ("hour", "first", "last")}
-        return schema.conform(table.assign(**stamps), schema.COVERAGE)
+        names = ["kind", "project", "cluster", "hour", "entries", "first", "last"]
+        columns = zip(*rows, strict=True) if rows else [()] * len(names)
+        return schema.conform(pa.table(dict(zip(names, map(list, columns), strict=True))), schema.COVERAGE)
 
 
 def _place_of(line: bytes) -> tuple[bytes, int] | None:

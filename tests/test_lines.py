@@ -63,25 +63,44 @@ def test_what_may_be_no_time_is_left_to_the_careful(moment):
     assert not len(_lines.look(np.frombuffer(line, np.uint8), FACTORS)[1])
 
 
-@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3), max_size=40))
-def test_distinct_keys_are_numbered(keys):
-    firsts, numbers = _lines.distinct(np.array(keys, np.uint64), np.uint64(0xD6E8FEB86659FD93))
-    assert [keys[at] for at in firsts] == list(dict.fromkeys(keys))
-    assert [keys[firsts[number]] for number in numbers] == keys
-    assert [keys.index(keys[at]) for at in firsts] == firsts.tolist()
+KEYS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3), max_size=40)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 2)), max_size=20))
-def test_the_earliest_and_the_latest_of_each_group(pairs):
-    groups, moments = np.array(pairs, np.int64).reshape(-1, 2).T.copy()
-    count = int(groups.max(initial=-1)) + 1
-    found = _lines.tally(groups, moments, count)
-    for group in set(groups.tolist()):
-        mine = [at for at, pair in enumerate(pairs) if pair[0] == group]
-        assert found[0][group] == len(mine)
-        assert found[1][group] == min(mine, key=lambda at: (pairs[at][1], at))
-        assert found[2][group] == max(mine, key=lambda at: (pairs[at][1], at))
-        assert [told[group] for told in _lines_plain.tally(groups, moments, count)] == [told[group] for told in found]
+@given(st.lists(KEYS, max_size=4))
+def test_keys_are_numbered_as_they_come(blocks):
+    compiled, plain = _lines.Numbers(np.uint64(0xD6E8FEB86659FD93)), _lines_plain.Numbers(np.uint64(1))
+    known = []
+    for keys in blocks:
+        new = list(dict.fromkeys(key for key in keys if key not in known))
+        known += new
+        for numbers, firsts in (table.of(np.array(keys, np.uint64)) for table in (compiled, plain)):
+            assert [known[number] for number in numbers] == keys
+            assert firsts.tolist() == [keys.index(key) for key in new]
+
+
+def test_very_short_lines_are_all_looked_at():
+    assert _lines.look(np.frombuffer(b"\n" * 1000 + LINE, np.uint8), FACTORS)[0].tolist() == [
+        *range(1000),
+        1000 + len(LINE),
+    ]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 2)), max_size=9), max_size=3))
+def test_how_many_the_first_and_the_last_of_each_cell(blocks):
+    pairs = [pair for block in blocks for pair in block]
+    for module in (_lines, _lines_plain):
+        counts, ends = np.zeros(4, np.int64), np.zeros((2, 2, 4), np.int64)
+        before = 0
+        for block in blocks:
+            cells, moments = np.array(block, np.int64).reshape(-1, 2).T.copy()
+            module.tally(cells, moments, np.arange(before + 1, before + 1 + len(block)), counts, *ends)
+            before += len(block)
+        for cell in range(4):
+            mine = [(moment, number) for number, (other, moment) in enumerate(pairs, 1) if other == cell]
+            assert counts[cell] == len(mine)
+            assert ends[0, :, cell].tolist() == list(min(mine, default=(0, 0)))
+            last = max(mine, default=(0, 0))
+            assert ends[1, :, cell].tolist() == list(last)
 
 
 def test_without_a_compiler_the_result_is_the_same(monkeypatch):

@@ -76,6 +76,8 @@ ODD = {
         *CHATTER, *[entry(f"n{n}", None, second=50 + n, jsonPayload={**DATED, "msg": "fine"}) for n in range(3)],
         entry("x", None, second=31, jsonPayload=DATED | {"msg": REFUSED}),
     ).replace('"timestamp":"2026', '"timestamp" : "2026').replace('"resource":{"labels"', '"resource":{ "labels"'),
+    "containers of an unknown type of resource": lines_of(*CHATTER).replace("k8s_container", "docker_container")
+    + lines_of(entry("x", REFUSED)),
     "stack traces": lines_of(
         *CHATTER, entry("x", "java.net.ConnectException: Connection refused"), entry("y", "\tat java.net.Socket"),
         entry("z", "Caused by: java.net.ConnectException: Connection refused"), entry("w", "  ... 12 more"),

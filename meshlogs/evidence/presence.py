@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from meshlogs import schema, times
 from meshlogs.joins import numbered
@@ -19,16 +20,20 @@ def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
     return schema.conform(rows.loc[_are_ends(rows), names], schema.EVIDENCE)
 
 
-def rows(logged: list[tuple], source: str) -> pd.DataFrame:
+def rows(logged: list[tuple], source: str) -> pa.Table:
     """Single lines as rows that `of_lines` takes: (*container, log name, insert id, time [ns], line) of each."""
-    table = pd.DataFrame(logged, columns=[*_CONTAINER, "log_name", "insert_id", "time", "line"])
-    return table.assign(time=times.column(table["time"].to_numpy("int64")), source=source)
+    names = [*_CONTAINER, "log_name", "insert_id", "time", "line"]
+    table = pa.table(dict(zip(names, map(list, zip(*logged, strict=True)), strict=True)))
+    return table.append_column("source", pa.repeat(source, len(table)))
 
 
-def of_lines(rows: pd.DataFrame) -> pd.DataFrame:
+def of_lines(rows: pa.Table) -> pd.DataFrame:
     """`app_logged` rows of single lines."""
-    facts = rows.assign(kind="app_logged", time_lower=rows["time"], time_upper=rows["time"])
-    return schema.conform(facts.drop(columns="message", errors="ignore"), schema.EVIDENCE)
+    names = [name for name in rows.column_names if name in schema.EVIDENCE.names and name not in ("kind", "message")]
+    facts = rows.select(names).append_column("kind", pa.repeat("app_logged", len(rows)))
+    for name in ("time_lower", "time_upper"):
+        facts = facts.append_column(name, rows["time"])
+    return schema.conform(facts, schema.EVIDENCE)
 
 
 def thin(evidence: pd.DataFrame) -> pd.DataFrame:
