@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from meshlogs import schema
+from meshlogs import joins, schema
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.queries import Scope, queries
 
@@ -145,9 +145,11 @@ def questions(starts: pd.DataFrame, errors: pd.DataFrame) -> Iterator[Question]:
     """What would settle what is undetermined, by reason and cluster."""
     begun = starts["app_started_lower"].fillna(starts["errors_first"])
     open_starts = starts.assign(first=begun, last=starts["app_started_upper"].fillna(begun), what="starts")
-    open_errors = errors.assign(first=errors["time"], last=errors["time"], outcome=errors["verdict"], what="errors")
-    columns = ["what", "reason", "cluster", "namespace", "pod", "first", "last"]
-    both = pd.concat([part.loc[part["outcome"] == "undetermined", columns] for part in (open_starts, open_errors)])
+    place = ["reason", "cluster", "namespace", "pod"]
+    undecided = joins.plain(errors.loc[errors["verdict"] == "undetermined", [*place, "time"]])
+    open_errors = undecided.assign(first=undecided["time"], last=undecided["time"], what="errors")
+    open_starts = open_starts[open_starts["outcome"] == "undetermined"]
+    both = pd.concat([part[["what", *place, "first", "last"]] for part in (open_starts, open_errors)])
     for (reason, cluster), group in both.groupby(["reason", both["cluster"].fillna("")], sort=True):
         counts = group["what"].value_counts()
         told = ", ".join(f"{counts[what]:,} undetermined {what}" for what in ("starts", "errors") if what in counts)

@@ -48,7 +48,7 @@ def fleet_html(fleet) -> str:
     starts = fleet.starts
     counts = starts["outcome"].value_counts()
     told = ", ".join(f"{_tag(name)} {counts[name]:,}" for name in (*_OUTCOMES,) if name in counts.index)
-    refused = f"{len(fleet.errors):,} refused connections" if len(fleet.errors) != 1 else "1 refused connection"
+    refused = f"{len(fleet.judged):,} refused connections" if len(fleet.judged) != 1 else "1 refused connection"
     head = f"<p><b>{len(starts):,} pod start{'' if len(starts) == 1 else 's'}</b>: {told or 'none'}; {refused}</p>"
     return head + (show(fleet.incidence(["namespace", "workload"]), most=8)._repr_html_() if len(starts) else "")
 

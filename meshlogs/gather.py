@@ -17,8 +17,9 @@ from meshlogs.evidence import presence, proxy
 from meshlogs.memory import give_back
 from meshlogs.progress import progress
 
-# Facts: beyond so many, those that came again are dropped while the reading goes on.
-MANY = 100_000
+# Facts: of each so many, those that came again are dropped while the reading goes on; and of all, once these are more
+# than that, and twice as many as after the last time.
+MANY, VERY_MANY = 100_000, 1_000_000
 
 
 class Gathered(NamedTuple):
@@ -47,11 +48,12 @@ class _Together:
         self._waiting: list[dict[str, pd.DataFrame]] = []
         self._facts: list[pd.DataFrame] = []  # `schema.SHARED` coded
         self._uncoded: list[pd.DataFrame] = []
+        self._condensed: list[pd.DataFrame] = []  # facts of many parts, each once
         self._tables: dict[str, list[pd.DataFrame]] = {"pods": [], "rejects": []}
         self._counts: list[pd.DataFrame] = []
         self._files: dict[str, dict] = {}
         self._lines: Counter = Counter()
-        self._limit = MANY
+        self._limit = VERY_MANY
 
     def add(self, source: str, part: parts.Part) -> None:
         """Take in the next part of a file."""
@@ -68,9 +70,11 @@ class _Together:
         self._counts.append(tables["counts"])
         self._take(tables["evidence"])
         self._waiting.append({name: tables[name] for name in ("log_entries", "events")})
-        if sum(map(len, [*self._facts, *self._uncoded])) > self._limit:
-            self._facts = [self._distinct()]
-            self._limit = max(MANY, 2 * len(self._facts[0]))
+        if sum(map(len, [*self._facts, *self._uncoded])) > MANY:
+            self._condensed.append(self._distinct([]))
+        if sum(map(len, self._condensed)) > self._limit:
+            self._condensed = [self._distinct(self._condensed)]
+            self._limit = max(VERY_MANY, 2 * len(self._condensed[0]))
         if sum(len(one["log_entries"]) + len(one["events"]) for one in self._waiting) >= parts.BATCH:
             self._extract()
 
@@ -107,14 +111,14 @@ class _Together:
         )
 
     def _grouped(self) -> pd.DataFrame:
-        facts = evidence.grouped(self._distinct())
+        facts = evidence.grouped(self._distinct(self._condensed))
         give_back()
         return facts
 
-    def _distinct(self) -> pd.DataFrame:
-        """The facts so far, each once; that some came again is counted."""
+    def _distinct(self, condensed: list[pd.DataFrame]) -> pd.DataFrame:
+        """The facts that came since the last time, and these, each once; that some came again is counted."""
         self._code()
-        tables, self._facts = self._facts, []
+        tables, self._facts = [*condensed, *self._facts], []
         facts, repeats = _once(joins.stacked(tables, emptied=True))
         self._counts = [coverage.add_up([*self._counts, repeats])]
         facts = presence.thin(proxy.thin(facts))

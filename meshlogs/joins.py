@@ -10,7 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from meshlogs.memory import give_back
+
 _LAST = np.iinfo(np.int64).max  # stands for a missing value
+MANY = 100_000  # rows from which on a table is made with little memory rather than fast
 
 
 def numbered(columns: Iterable[pd.Series]) -> np.ndarray:
@@ -151,6 +154,8 @@ def stacked(tables: Sequence[pd.DataFrame], *, emptied: bool = False) -> pd.Data
     for name in list(tables[0]):
         parts = [table.pop(name) if emptied else table[name] for table in tables]
         columns[name] = _united(parts) if is_coded(parts[0]) else _whole(pd.concat(parts, ignore_index=True))
+        if emptied and len(columns[name]) > MANY:
+            give_back()
     return pd.DataFrame(columns)
 
 
@@ -248,15 +253,20 @@ def _categories(values: pa.DictionaryArray) -> pd.Categorical:
 
 
 def _united(columns: list[pd.Series]) -> pd.Categorical:
+    """The values of these coded columns, one after another, as one; the list is empty afterwards."""
     pieces = []
-    for column in columns:
+    while columns:
+        column = columns.pop(0)
         codes, texts = column.cat.codes.to_numpy(), pa.array(column.cat.categories, pa.large_string())
         used = np.zeros(len(texts) + 1, dtype=bool)
         used[codes] = True
-        number = np.cumsum(used, dtype=np.int32) - 1
-        indices = pa.array(number[codes], mask=codes < 0)
-        pieces.append(pa.DictionaryArray.from_arrays(indices, texts.filter(pa.array(used[:-1]))))
-    return _categories(pa.chunked_array(pieces).unify_dictionaries().combine_chunks())
+        if not used[:-1].all():
+            texts = texts.filter(pa.array(used[:-1]))
+            codes = np.where(codes < 0, codes, (np.cumsum(used, dtype=np.int32) - 1)[codes])
+        pieces.append(pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=codes < 0), texts))
+    values = pa.chunked_array(pieces)
+    del pieces, column, texts
+    return _categories(values.unify_dictionaries().combine_chunks())
 
 
 def _whole(column: pd.Series) -> pd.Series:

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from meshlogs import schema
+from meshlogs import joins, schema
 from meshlogs.errors import InputError
 from meshlogs.formats import NOTHING, bulk
 from meshlogs.pipeline import Export, Fleet
@@ -34,7 +34,7 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
     """
     out, fleet = _folder(out), Once(fleet)
     tables = {
-        "errors": (fleet.errors, schema.ERRORS),
+        "errors": (fleet.judged, schema.ERRORS),
         "starts": (fleet.starts, schema.STARTS),
         "incidence": (fleet.incidence(by), schema.incidence(by)),
         "remedies": (fleet.remedies, schema.REMEDIES),
@@ -49,7 +49,7 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
             write_csv(table, layout, out / "tables" / f"{name}.csv")
     _write_parquet(fleet.coded, schema.EVIDENCE, out / "tables" / "evidence.parquet")
     if csv:
-        write_csv(fleet.evidence, schema.EVIDENCE, out / "tables" / "evidence.csv")
+        write_csv(fleet.coded, schema.EVIDENCE, out / "tables" / "evidence.csv")
     _patches(fleet.remedies, out)
     counts = summary(fleet)
     text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
@@ -91,7 +91,7 @@ def write_csv(table: pd.DataFrame, layout: pa.Schema, path: Path) -> None:
     """Write a table as CSV: times as RFC 3339 with nanoseconds, no cell that a spreadsheet runs as a formula."""
     columns = {}
     for field in layout:
-        values = table[field.name]
+        values = joins.texts_of(table[field.name])
         if pa.types.is_timestamp(field.type):
             values = values.map(lambda stamp: "" if pd.isna(stamp) else stamp.isoformat().replace("+00:00", "Z"))
         elif pa.types.is_string(field.type):

@@ -156,6 +156,8 @@ def _read(path: Path, source: str, *, strict: bool) -> formats.Shard:
 class Fleet:
     """The judged fleet: `starts`, `errors`, `remedies`, `incidence(by)`, and the evidence under them.
 
+    `coded` and `judged` are `evidence` and `errors` with the texts that rows share as categories: a quarter of the
+    memory.
     `keep`: the export keeps its own copy of the evidence, too; if not, it reads it anew when asked.
     """
 
@@ -171,15 +173,24 @@ class Fleet:
         known = timelines.Known(self.coded, export.pods)
         starts = timelines.reconstruct(self.coded, export.pods, known)
         give_back()
-        self.errors = verdicts.judge(self.coded, starts, export.pods, known)
+        self.judged = verdicts.judged(self.coded, starts, export.pods, known)
         give_back()
-        self.starts = verdicts.conclude(starts, self.errors, self.coded, export.pods, known)
+        self.starts = verdicts.conclude(starts, self.judged, self.coded, export.pods, known)
         give_back()
 
     @cached_property
     def evidence(self) -> pd.DataFrame:
         """The evidence by start and time (`schema.EVIDENCE` and `start_id`)."""
         return joins.plain(self.coded)
+
+    @cached_property
+    def errors(self) -> pd.DataFrame:
+        """Every refused connection with its verdict (`schema.ERRORS`)."""
+        return joins.plain(self.judged)
+
+    def errors_of(self, starts: Iterable[str]) -> pd.DataFrame:
+        """The refused connections of the starts with these ids."""
+        return joins.plain(self.judged[self.judged["start_id"].isin(starts)])
 
     def evidence_of(self, starts: Iterable[str], *, without: Iterable[str] = ()) -> pd.DataFrame:
         """The evidence of the starts with these ids, without these kinds."""
@@ -190,20 +201,20 @@ class Fleet:
     def coverage(self) -> pd.DataFrame:
         """What the export holds, what it lacks, and the queries that would settle what is undetermined."""
         held = self.export.coverage
-        rows = [held, coverage.gaps(held), coverage.settle(self.starts, self.errors)]
+        rows = [held, coverage.gaps(held), coverage.settle(self.starts, self.judged)]
         return pd.concat([part for part in rows if len(part)], ignore_index=True) if len(held) else held
 
     @cached_property
     def remedies(self) -> pd.DataFrame:
         """Which remedy applies to which workload (`schema.REMEDIES`)."""
-        return remedies.advise(self.starts, self.errors, self.pods, self.coded)
+        return remedies.advise(self.starts, self.judged, self.pods, self.coded)
 
     def incidence(self, by=BY) -> pd.DataFrame:
         """How often starts raced, by these columns of `starts` (`schema.incidence`)."""
         return incidence_by(self.starts, by)
 
     def __repr__(self) -> str:
-        return f"Fleet of {len(self.starts):,} pod starts, {len(self.errors):,} refused connections"
+        return f"Fleet of {len(self.starts):,} pod starts, {len(self.judged):,} refused connections"
 
     def _repr_html_(self) -> str:
         return fleet_html(self)

@@ -71,7 +71,7 @@ def plot_pod(fleet, pod: str, ax=None):
     """
     start = fleet.start_of(pod).iloc[0]
     evidence = fleet.evidence_of([start["start_id"]])
-    errors = fleet.errors[fleet.errors["start_id"] == start["start_id"]]
+    errors = fleet.errors_of([start["start_id"]])
     ax = _axes(ax, 9, 3.4)
     epoch, end = _span(start, evidence, errors)
 

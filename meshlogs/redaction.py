@@ -83,6 +83,8 @@ def redact(fleet: Fleet) -> Fleet:
     shared = Fleet.__new__(Fleet)
     vars(shared).update({name: replace.table(table) for name, table in tables.items()})
     shared.coded = joins.coded(shared.evidence, [*schema.SHARED, "start_id"])
+    texts = [field.name for field in schema.ERRORS if field.type == schema.TEXT and field.name != "insert_id"]
+    shared.judged = joins.coded(shared.errors, texts)
     return shared
 
 

@@ -31,7 +31,7 @@ def explain(fleet: Fleet, pod: str, *, limit: int = 40) -> str:
 
 
 def _story(fleet: Fleet, start: pd.Series, limit: int) -> str:
-    errors = fleet.errors[fleet.errors["start_id"] == start["start_id"]]
+    errors = fleet.errors_of([start["start_id"]])
     lines = [
         f"{clean(start['start_id'])}",
         "  " + _identity(start),

@@ -207,10 +207,12 @@ def test_what_came_again_is_dropped_on_the_way_as_at_the_end(tmp_path, monkeypat
         ml.simulate_fleet(tmp_path / folder, pods=8, seed=4)
     at_the_end = gathered(tmp_path)
     assert at_the_end.counts["duplicates"].sum() > 0
-    monkeypatch.setattr(gather, "MANY", 5)
-    on_the_way = gathered(tmp_path)
-    same(on_the_way, at_the_end)
-    assert_frame_equal(on_the_way.counts, at_the_end.counts)
+    for many, very_many in ((5, 1_000_000), (5, 20)):
+        monkeypatch.setattr(gather, "MANY", many)
+        monkeypatch.setattr(gather, "VERY_MANY", very_many)
+        on_the_way = gathered(tmp_path)
+        same(on_the_way, at_the_end)
+        assert_frame_equal(on_the_way.counts, at_the_end.counts)
 
 
 TEXTS = st.one_of(

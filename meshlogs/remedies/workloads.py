@@ -25,8 +25,8 @@ METADATA_SERVER = "169.254.169.254"
 class Workload:
     """One workload with a harm that a remedy treats; see `workloads`.
 
-    `starts` and `errors` are its rows of those tables, `pods` its pod objects, newest first,
-    `evidence` its placed evidence (empty where the caller has none).
+    `starts` and `errors` are its rows of those tables (of errors what a remedy needs), `pods` its pod objects, newest
+    first, `evidence` its placed evidence (empty where the caller has none).
     """
 
     name: str
@@ -220,7 +220,7 @@ def workloads(
 ) -> list[Workload]:
     """The workloads with a start or a refused connection that a remedy treats, sorted by name."""
     evidence = schema.empty(schema.EVIDENCE).assign(start_id="") if evidence is None else evidence
-    told = errors[errors["verdict"].isin(HARMS[:-1]) | _metadata(errors)]
+    told = joins.plain(errors.loc[errors["verdict"].isin(HARMS[:-1]) | _metadata(errors), _OF_ERRORS])
     hit = starts["outcome"].isin(["harmed", "exposed", "init_stalled"]) | starts["start_id"].isin(told["start_id"])
     key = _keys(starts)
     starts = starts.assign(key=key)[key.isin(key[hit])]
@@ -252,13 +252,14 @@ def workloads(
     return found
 
 
+_OF_ERRORS = ["start_id", "container", "time", "destination_ip", "destination_port", "verdict", "reason"]
 _FACTS = ["hold_failed", "container_died", "pod_stopping", "proxy_draining", "container_killing"]
 
 
 def _metadata(errors: pd.DataFrame) -> pd.Series:
     """Refusals of the metadata server whose pod may redirect it: whether it does the export does not tell."""
     refused = (errors["verdict"] == "upstream") & (errors["reason"] == "metadata_server")
-    return refused & (errors["destination_ip"].fillna(METADATA_SERVER) == METADATA_SERVER)
+    return refused & (errors["destination_ip"].isna() | (errors["destination_ip"] == METADATA_SERVER))
 
 
 def _keys(starts: pd.DataFrame) -> pd.Series:

@@ -9,7 +9,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
-from meshlogs import times
+from meshlogs import joins, times
 from meshlogs.text import clean
 
 MOST = 20_000  # starts; what a page of 5 MB can hold
@@ -114,9 +114,9 @@ def _row(start: dict, facts: dict[str, list[dict]], strings: _Strings) -> list:
 def _facts(fleet, start_ids: pd.Series) -> dict[str, list[dict]]:
     """The lines to show of each of these starts, by time: its evidence, and its refused connections."""
     evidence = fleet.evidence_of(start_ids, without=_QUIET)
-    mine = np.flatnonzero(fleet.errors["start_id"].isin(start_ids))
     evidence = _earliest(evidence, ["time_lower", "time_upper", "source", "line"], FACTS)
-    errors = _earliest(fleet.errors, ["time", "source", "line"], FACTS // 2, mine)
+    mine = np.flatnonzero(fleet.judged["start_id"].isin(start_ids))
+    errors = joins.plain(_earliest(fleet.judged, ["time", "source", "line"], FACTS // 2, mine))
     columns = ["start_id", "kind", "lower", "upper", "container", "value", "message", "source", "line", "insert_id"]
     proofs = evidence.assign(lower=evidence["time_lower"], upper=evidence["time_upper"], verdict=None)
     refused = errors.assign(kind="refused", lower=errors["time"], upper=errors["time"], value=errors["reason"])

@@ -19,7 +19,7 @@ def machine(fleet, by: list[str]) -> dict:
     """
     counts = summary(fleet)
     worst = worst_starts(fleet).head(WORST)
-    firsts = fleet.errors[fleet.errors["start_id"].isin(worst["start_id"])].drop_duplicates("start_id")
+    firsts = fleet.errors_of(worst["start_id"]).drop_duplicates("start_id")
     first = {row["start_id"]: row for row in firsts.to_dict("records")}
     missing = fleet.coverage[fleet.coverage["missing"].notna()]
     return {

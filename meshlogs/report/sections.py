@@ -5,12 +5,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from markupsafe import Markup, escape
 
-from meshlogs import verdicts
+from meshlogs import joins, verdicts
 from meshlogs.markup import (
     MOST_ROWS,
     brief,
@@ -71,7 +70,7 @@ def _finding(fleet, _by) -> Section:
     share = percent(counts["share_lower"], counts["share_upper"]) if counts["at_risk"] else "–"
     numbers = [
         (f"{counts['harmed']:,}", "starts harmed", f"of {counts['at_risk']:,} at risk: {share} %", "pods"),
-        (f"{raced:,}", "connections refused by the race", f"of {len(fleet.errors):,} refused in all", "errors"),
+        (f"{raced:,}", "connections refused by the race", f"of {len(fleet.judged):,} refused in all", "errors"),
         (f"{counts['exposed']:,}", "starts exposed", "ran before their proxy, not refused", "incidence"),
         (f"{counts['undetermined']:,}", "starts undetermined", "the export cannot tell", "coverage"),
     ]
@@ -191,7 +190,7 @@ def _pod_link(start: dict, has_article: bool) -> Markup:
 
 def _article(fleet) -> Callable[[pd.Series], str]:
     def make(start: pd.Series) -> str:
-        errors = fleet.errors[fleet.errors["start_id"] == start["start_id"]]
+        errors = fleet.errors_of([start["start_id"]])
         facts = fleet.evidence_of([start["start_id"]], without=_QUIET)
         listed = table(_with_origin(facts.head(30), "time_upper"), _EVIDENCE, "evidence", len(facts))
         told = table(_with_origin(errors.head(3), "time"), _OF_POD, "errors", len(errors)) if len(errors) else ""
@@ -244,23 +243,23 @@ def _sure(row: dict) -> str:
 
 
 def _errors(fleet, _by) -> Section:
-    errors = fleet.errors
+    errors = fleet.judged
     if errors.empty:
         return Section(
             "errors", "Refused connections", "<p>No program in these logs reported a refused connection.</p>"
         )
     counts = errors.groupby(["verdict", "certainty", "reason"], dropna=False).size().rename("errors").reset_index()
+    counts = joins.plain(counts)
     counts = counts.sort_values(["errors", "verdict"], ascending=[False, True], kind="stable")
     counts["meaning"] = [CLAIMS.get(verdict, "The export cannot decide.") for verdict in counts["verdict"]]
     counts["sure"] = [_sure(row) for row in counts.to_dict("records")]
     columns = {"verdict": ("verdict", label), "errors": ("refused", number),
                "meaning": ("the connection was refused because", text), "sure": ("certainty", words)}  # fmt: skip
-    where = pa.table({name: pa.array(errors[name]) for name in ("destination_host", "destination_port", "verdict")})
-    where = where.rename_columns(["host", "port", "verdict"])
-    where = where.set_column(0, "host", pc.fill_null(where["host"], "not stated"))
-    where = where.group_by(where.column_names).aggregate([([], "count_all")])
-    order = [("count_all", "descending"), *((name, "ascending") for name in ("host", "port", "verdict"))]
-    where = where.sort_by(order)[:50].rename_columns(["host", "port", "verdict", "errors"]).to_pandas()
+    where, which = joins.questions(errors, ["destination_host", "destination_port", "verdict"])
+    where = where.set_axis(["host", "port", "verdict"], axis=1).assign(errors=np.bincount(which))
+    ascending = [False, True, True, True]
+    where = joins.plain(where.sort_values(["errors", "host", "port", "verdict"], ascending=ascending).head(50))
+    where["host"] = where["host"].fillna("not stated")
     places = {
         "host": ("destination", text),
         "port": ("port", plain),
@@ -290,7 +289,7 @@ def _each_error(fleet) -> str:
         "to": ("destination", text), "verdict": ("verdict", label), "sure": ("certainty", words),
         "message": ("message", words), "origin": ("file and line", html),
     }  # fmt: skip
-    return "<h3>One by one</h3>" + table(shown, columns, "errors", len(fleet.errors))
+    return "<h3>One by one</h3>" + table(shown, columns, "errors", len(fleet.judged))
 
 
 def _destination(row: dict) -> str:

@@ -15,7 +15,7 @@ def summary(fleet) -> dict:
     Keys: starts, meshed, at_risk, harmed, exposed, safe, init_stalled, undetermined, not_meshed, errors
     (verdict → count), suspected, share_lower, share_upper, ci_lower, ci_upper, rejects, finding.
     """
-    starts, errors = fleet.starts, fleet.errors
+    starts, errors = fleet.starts, fleet.judged
     row = total(starts)
     names = ("starts", "meshed", "at_risk", "harmed", "exposed", "safe", "init_stalled", "undetermined")
     counts: dict = {name: int(row[name]) if len(row) else 0 for name in names}
@@ -43,7 +43,7 @@ def sentences(fleet, counts: dict) -> list[str]:
     others = [_open(counts), _stalled(counts), _others(counts)]
     if not counts["at_risk"]:
         first = f"No start at risk was found among {_plural(counts['starts'], 'pod start')}."
-        refused = f"{_plural(len(fleet.errors), 'refused connection')} reported."
+        refused = f"{_plural(len(fleet.judged), 'refused connection')} reported."
         return [first, *filter(None, [_stalled(counts), refused])]
     if not counts["harmed"]:
         first = f"No start was harmed by the start-up race, of {counts['at_risk']:,} at risk"

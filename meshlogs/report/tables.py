@@ -6,22 +6,25 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from meshlogs import joins
+
 
 def worst_starts(fleet) -> pd.DataFrame:
     """Harmed and stalled starts, most refused connections first; `raced` counts those of the race."""
     starts = fleet.starts
     worst = starts[starts["outcome"].isin(["harmed", "init_stalled"])]
-    raced = fleet.errors[fleet.errors["verdict"].isin(["startup_race", "init_race"])].groupby("start_id").size()
+    raced = fleet.judged.loc[fleet.judged["verdict"].isin(["startup_race", "init_race"]), "start_id"]
+    raced = joins.texts_of(raced).value_counts()
     worst = worst.assign(raced=raced.reindex(worst["start_id"]).fillna(0).astype("int64").to_numpy())
     return worst.sort_values(["raced", "window_lower_s", "start_id"], ascending=[False, False, True], kind="stable")
 
 
 def told_errors(fleet, most: int) -> pd.DataFrame:
     """Refused connections by time, at most `most`: of every pod start the first, then the second, and so on."""
-    errors = fleet.errors
+    errors = fleet.judged
     turns = errors[["time"]].assign(turn=errors.groupby(["start_id", "verdict"], dropna=False).cumcount())
     first = turns.reset_index(drop=True).sort_values(["turn", "time"], kind="stable").index[:most]
-    return errors.iloc[first].sort_values(["time", "start_id", "insert_id"], kind="stable")
+    return joins.plain(errors.iloc[first]).sort_values(["time", "start_id", "insert_id"], kind="stable")
 
 
 def harmed_by_hour(starts: pd.DataFrame) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def _pods(fleet) -> list[str]:
             f"- {code(start['pod'])} in {code(start['namespace'])}, {code(start['cluster'])}: {start['outcome']}, "
             f"{start['raced']:,} refused, window {window} s"
         )
-        errors = fleet.errors[fleet.errors["start_id"] == start["start_id"]]
+        errors = fleet.errors_of([start["start_id"]])
         for error in errors.head(1).to_dict("records"):
             sure = error["certainty"] if isinstance(error["certainty"], str) else ""
             place = f"{clean(error['source'])}:{error['line']}"

@@ -45,7 +45,7 @@ def many(fleet, times: int) -> SimpleNamespace:
 
 
 def stand_in(fleet, **tables) -> SimpleNamespace:
-    """A fleet of these tables: what report and plots need is tables, `incidence`, `start_of` and `evidence_of`."""
+    """A fleet of these tables: what report and plots need is tables, `incidence`, `start_of`, and rows of starts."""
     from meshlogs.incidence import incidence_by
 
     made = SimpleNamespace(**{"rejects": fleet.rejects, "coverage": fleet.coverage, **tables})
@@ -55,5 +55,7 @@ def stand_in(fleet, **tables) -> SimpleNamespace:
         return made.evidence[made.evidence["start_id"].isin(starts) & ~made.evidence["kind"].isin(without)]
 
     made.evidence_of = evidence_of
+    made.judged = made.errors
+    made.errors_of = lambda starts: made.errors[made.errors["start_id"].isin(starts)]
     made.start_of = lambda pod: made.starts[(made.starts["pod"] == pod) | (made.starts["start_id"] == pod)]
     return made
