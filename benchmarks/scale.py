@@ -46,7 +46,7 @@ VERDICTS = """
 placed = timelines.place(evidence, pods)
 known = timelines.Known(placed, pods)
 starts = timelines.reconstruct(placed, pods, known)
-errors = verdicts.judge(placed, starts, pods, known)
+errors = verdicts.judged(placed, starts, pods, known)
 verdicts.conclude(starts, errors, placed, pods, known)
 """
 TABLES = """

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,13 +31,16 @@ BATCH, FEW = 20_000, 300
 MANY_FACTS = 5_000
 # Parts of a file whose rows are all wanted: those of a few parts are in memory.
 ROWS_STRETCH = 15 << 20
+# Files up to this size are read together, up to as much of them as the second, for a sink writes thousands [bytes].
+SMALL_FILE, TOGETHER = 4 << 20, 16 << 20
 
 
 class Task(NamedTuple):
-    """What to read: a file, or the lines of it that begin in a range of bytes.
+    """What to read: a file, the lines of it that begin in a range of bytes, or several files.
 
-    `strict`: a file of no known form is an error, not a reject. `whole`: parse every line. `rows`: give the rows
-    themselves, not their evidence. `since` and `until` [ns]: entries and events to keep, since <= time < until.
+    `others`: path and source of those besides the first. `strict`: a file of no known form is an error, not a reject.
+    `whole`: parse every line. `rows`: give the rows themselves, not their evidence. `since` and `until` [ns]: entries
+    and events to keep, since <= time < until.
     """
 
     path: str
@@ -49,6 +52,12 @@ class Task(NamedTuple):
     rows: bool = False
     since: int | None = None
     until: int | None = None
+    others: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def files(self) -> list["Task"]:
+        """A task for each of its files."""
+        return [self._replace(path=path, source=source, others=()) for path, source in (self[:2], *self.others)]
 
     @property
     def is_stretch(self) -> bool:
@@ -62,8 +71,8 @@ class Task(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of the file that the task reads."""
-        size = storage.place(self.path).stat().st_size
+        """Bytes of the files that the task reads."""
+        size = sum(storage.place(path).stat().st_size for path, _ in (self[:2], *self.others))
         return (size if self.end is None else min(self.end, size)) - self.begin
 
 
@@ -72,7 +81,7 @@ class Part(NamedTuple):
 
     files: dict[str, tuple[str, int, int]]  # source -> form, records, rejects; an archive's files each
     parsed: int  # entries
-    lines: int  # of a file of lines; 0 else
+    lines: int  # of a stretch of a file of lines; 0 else
     tables: dict[str, pd.DataFrame]  # log_entries, events, pods, rejects, counts, evidence (coded, if it is much)
     rows: pa.Table = bulk.LAYOUT.empty_table()  # log entries, if the task asks for them
 
@@ -108,39 +117,67 @@ class Part(NamedTuple):
 def tasks(
     files: list[tuple[Path, str]], strict: set[Path], *, whole: bool = False, rows: bool = False, since=None, until=None
 ) -> list[Task]:
-    """The tasks for these files, in their order; a large plain file of lines is several.
+    """The tasks for these files, in their order; a large plain file of lines is several, small files are one.
 
     `since` and `until` are timestamps or None. With them, with `rows`, or with `whole`, every line is parsed.
     """
     first, last = (None if time is None else int(times.to_ns(pd.Series([time]))[0]) for time in (since, until))
     whole = whole or rows or since is not None or until is not None
     length = ROWS_STRETCH if rows else scan.STRETCH
-    found = []
-    for path, source in files:
+    sizes = [path.stat().st_size for path, _ in files]
+    enough = min(sum(sizes) // _TASKS, TOGETHER)
+    found: list[Task] = []
+    room = 0  # for further small files in the last task
+    for (path, source), size in zip(files, sizes, strict=True):
         pieces = [Stretch(path, source)]
-        if path.stat().st_size > length and _is_lines(path):
+        if size > length and _is_lines(path):
             pieces = scan.stretches(path, source, length)
-        found += [
+        made = [
             Task(str(path), source, piece.begin, piece.end, path in strict, whole, rows, first, last)
             for piece in pieces
         ]
+        small = size <= SMALL_FILE and not rows
+        if small and size <= room and found[-1].strict == made[0].strict:
+            found[-1] = found[-1]._replace(others=(*found[-1].others, made[0][:2]))
+            room -= size
+        else:
+            found += made
+            room = enough - size if small else 0
     return found
 
 
+_TASKS = 16  # at least, if there are so many files: every core is to have some
+
+
 def load(task: Task) -> Part:
-    """What the task's file holds. Raises InputError, for a file of no known form only if the task is strict."""
+    """What the task's files hold. Raises InputError, for a file of no known form only if the task is strict."""
+    return _collected(task, (piece for one in task.files for piece in _pieces(one)))
+
+
+class _Piece(NamedTuple):
+    """A shard of a file, the lines up to its end, and what a scan tells besides."""
+
+    shard: formats.Shard
+    lines: int = 0
+    found: scan.Found | None = None
+
+
+def _pieces(task: Task) -> Iterator[_Piece]:
+    """What the only file of a task holds."""
     path = storage.place(task.path)
     if not (task.is_stretch or _is_lines(path)):
         read = formats.chunks if task.strict else formats.chunks_any
-        return _collected(task, ((shard, 0) for shard in read(path, source=task.source)))
+        yield from map(_Piece, read(path, source=task.source))
+        return
     stretch = Stretch(path, task.source, task.begin, task.end)
     try:
         if task.whole:
-            return _collected(task, scan.rows(stretch))
-        found = scan.scan(stretch)
+            yield from (_Piece(*told) for told in scan.rows(stretch))
+        else:
+            found = scan.scan(stretch)
+            yield _Piece(found.shard, found.lines, found)
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror or error}") from error
-    return _collected(task, [(found.shard, found.lines)], found)
 
 
 def extracted(entries: list[pd.DataFrame], events: list[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -187,49 +224,55 @@ def _is_lines(path: Path) -> bool:
         return False  # told when it is read
 
 
-def _collected(task: Task, shards: Iterable[tuple[formats.Shard, int]], found: scan.Found | None = None) -> Part:
-    """The part that these shards are, each with the lines up to its end; of many rows only their evidence.
-
-    `found` is what a scan tells besides.
-    """
+def _collected(task: Task, pieces: Iterable[_Piece]) -> Part:
+    """The part that these pieces are; of many rows only their evidence."""
     files: dict[str, tuple[str, int, int]] = {}
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _LAYOUTS}
     rows, parsed, lines = [bulk.LAYOUT.empty_table()], 0, 0
-    for shard, upto in shards:
-        lines = upto
+    told: list[scan.Found] = []
+    for shard, lines, found in pieces:
         _, records, rejects = files.get(shard.source, ("", 0, 0))
-        files[shard.source] = (shard.form, records + shard.records, rejects + len(shard.rejects))
+        # Blank lines were counted, too, where not every line is parsed.
+        records = max(records + shard.records, lines if found else 0)
+        files[shard.source] = (shard.form, records, rejects + len(shard.rejects))
         parsed += len(shard.log_entries)
         tables["pods"].append(shard.pods)
         tables["rejects"].append(shard.rejects)
         tables["events"].append(_within(task, shard.events, "time_upper"))
-        if task.rows:
+        told += [found] if found else []
+        if task.rows or found:
             rows.append(_within(task, bulk.packed(shard.log_entries), "time"))
         else:
             tables["log_entries"].append(_within(task, bulk.unpacked(shard.log_entries), "time"))
-            _extract(tables, BATCH)
+        if not task.rows:
+            rows = _extract(tables, rows, BATCH)
     if not task.rows:
-        _extract(tables, 1 if tables["evidence"] else FEW)
-    if found:
-        tables["evidence"].append(found.logged)
-        tables["counts"].append(found.counts)
-    if lines and not task.whole:  # blank lines were counted
-        form, records, rejects = files[task.source]
-        files[task.source] = (form, max(records, lines), rejects)
+        rows = _extract(tables, rows, 1 if tables["evidence"] else FEW)
+        tables["log_entries"] += [bulk.unpacked(_stacked(rows))]
+        rows = rows[:1]
+    if told:
+        tables["evidence"].append(schema.conform(pa.concat_tables(one.logged for one in told), schema.EVIDENCE))
+        tables["counts"].append(schema.conform(pa.concat_tables(one.counts for one in told), schema.COVERAGE))
     facts = presence.thin(joined_facts(tables.pop("evidence")))
     facts = facts.sort_values(["source", "line"], kind="stable", ignore_index=True)
     tables = {name: joined(some, _LAYOUTS[name]) for name, some in tables.items()} | {"evidence": facts}
-    return Part(files, parsed, lines, tables, pa.concat_tables(rows).unify_dictionaries())
+    return Part(files, parsed, 0 if task.others else lines, tables, _stacked(rows))
 
 
-def _extract(tables: dict[str, list[pd.DataFrame]], least: int) -> None:
-    """Replace entries and events by their evidence, if there are so many."""
+def _extract(tables: dict[str, list[pd.DataFrame]], rows: list[pa.Table], least: int) -> list[pa.Table]:
+    """Replace entries, those in `rows` too, and events by their evidence, if there are so many; the rows that stay."""
     entries, events = tables["log_entries"], tables["events"]
-    if sum(map(len, (*entries, *events))) >= least:
-        facts, counts = extracted(entries, events)
-        tables["evidence"].append(joins.coded(facts, schema.SHARED) if len(facts) >= MANY_FACTS else facts)
-        tables["counts"].append(counts)
-        tables["log_entries"], tables["events"] = [], []
+    if sum(map(len, (*entries, *events, *rows))) < least:
+        return rows
+    facts, counts = extracted([*entries, bulk.unpacked(_stacked(rows))], events)
+    tables["evidence"].append(joins.coded(facts, schema.SHARED) if len(facts) >= MANY_FACTS else facts)
+    tables["counts"].append(counts)
+    tables["log_entries"], tables["events"] = [], []
+    return rows[:1]
+
+
+def _stacked(rows: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables(rows).unify_dictionaries()
 
 
 def _within(task: Task, rows, column: str):

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -47,9 +46,9 @@ _OTHER = (b"events", b"nvolvedObject", b"regarding", b"core.v1.pods")
 class Found(NamedTuple):
     """What one stretch held: the shard of what was parsed, what the other lines tell, and how many lines it has."""
 
-    shard: Shard
-    logged: pd.DataFrame  # `app_logged` evidence of lines that were not parsed whole
-    counts: pd.DataFrame  # kind, project, cluster, hour, entries, first, last of what was not parsed
+    shard: Shard  # its log entries are an Arrow table (`bulk.LAYOUT`)
+    logged: pa.Table  # `app_logged` evidence of lines that were not parsed whole
+    counts: pa.Table  # kind, project, cluster, hour, entries, first, last of what was not parsed
     lines: int
 
 
@@ -235,7 +234,7 @@ class _Look:
         if told and not (told[0].startswith(self._spelled[line.resource]) and told[1] == line.moment):
             raise _Misread
 
-    def shard(self) -> tuple[Shard, pd.DataFrame]:
+    def shard(self) -> tuple[Shard, pa.Table]:
         """The rows of what was parsed, and what the first and last lines of containers prove."""
         kept = {line.number: line for line in self._cells.ends()}
         for first, last in self._requests.values():
@@ -251,9 +250,9 @@ class _Look:
             self._rows.append(bulk.packed(careful.log_entries))
         rows = pa.concat_tables(self._rows).unify_dictionaries()
         records = careful.records + len(rows) - len(careful.log_entries)
-        return careful._replace(log_entries=bulk.unpacked(rows), records=records), logged
+        return careful._replace(log_entries=rows, records=records), logged
 
-    def _logged(self, lines: list[Line]) -> pd.DataFrame:
+    def _logged(self, lines: list[Line]) -> pa.Table:
         """What these lines of applications prove; those that hold anything else than one entry are parsed whole."""
         usual, odd = self._usual(lines)
         plain = pc.and_(pc.equal(usual["resource_type"], "k8s_container"), pc.is_valid(usual["pod"]))
@@ -278,10 +277,10 @@ class _Look:
                 self._wait(line)
         facts = presence.of_lines(usual.filter(proves))
         if logged:
-            facts = pd.concat([facts, presence.of_lines(presence.rows(logged, self._tables.source))], ignore_index=True)
+            facts = pa.concat_tables([facts, presence.of_lines(presence.rows(logged, self._tables.source))])
         return facts
 
-    def counts(self) -> pd.DataFrame:
+    def counts(self) -> pa.Table:
         """Lines that were not parsed whole: kind, project, cluster, hour, entries, and when the first and last were."""
         totals: dict[tuple, list[tuple]] = defaultdict(list)
         for resource, hour, *seen in zip(*self._cells.counted(), strict=True):
@@ -292,7 +291,7 @@ class _Look:
             rows.append((*site, sum(counts), min(firsts), max(lasts)))
         names = ["kind", "project", "cluster", "hour", "entries", "first", "last"]
         columns = zip(*rows, strict=True) if rows else [()] * len(names)
-        return schema.conform(pa.table(dict(zip(names, map(list, columns), strict=True))), schema.COVERAGE)
+        return schema.conform_arrow(pa.table(dict(zip(names, map(list, columns), strict=True))), schema.COVERAGE)
 
 
 def _place_of(line: bytes) -> tuple[bytes, int] | None:

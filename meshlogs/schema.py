@@ -280,8 +280,14 @@ def conform(rows, table: pa.Schema, name: str = "") -> pd.DataFrame:
     if isinstance(rows, list):
         if not rows:
             return empty(table)
-        rows = pa.Table.from_pylist(rows, schema=table)
-        return _to_pandas(rows)
+        return _to_pandas(pa.Table.from_pylist(rows, schema=table))
+    converted = conform_arrow(rows, table, name)
+    del rows  # so that each column goes as it is converted
+    return _to_pandas(converted)
+
+
+def conform_arrow(rows, table: pa.Schema, name: str = "") -> pa.Table:
+    """What `conform` gives for a dataframe or an Arrow table, as an Arrow table."""
     get = rows.column if isinstance(rows, pa.Table) else rows.__getitem__
     columns = set(rows.column_names if isinstance(rows, pa.Table) else rows.columns)
     arrays = []
@@ -293,9 +299,7 @@ def conform(rows, table: pa.Schema, name: str = "") -> pd.DataFrame:
             arrays.append(_cast(get(field.name), field.type))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise SchemaError(name or "rows", f"column {field.name!r} is not {field.type}: {error}") from error
-    converted = pa.Table.from_arrays(arrays, schema=table)
-    del arrays  # so that each column goes as it is converted
-    return _to_pandas(converted)
+    return pa.Table.from_arrays(arrays, schema=table)
 
 
 def lookup(keys: pd.Series, table: pd.Series) -> pd.Series:

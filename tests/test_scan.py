@@ -202,6 +202,21 @@ def test_an_error_in_a_worker_is_the_callers(tmp_path, monkeypatch):
         list(engines.Local(2).load(strict))
 
 
+def test_small_files_are_read_together(tmp_path, monkeypatch):
+    ml.simulate_fleet(tmp_path, pods=30, seed=6, shards=3)
+    files = ml.Export([tmp_path])._files
+    found = []
+    for at_least in (2, 10**9):
+        monkeypatch.setattr(parts, "_TASKS", at_least)
+        tasks = parts.tasks(files, set())
+        assert [(one.path, one.source) for task in tasks for one in task.files] == [(str(p), s) for p, s in files]
+        assert (len(tasks) < len(files)) == (at_least == 2)
+        assert sum(task.size for task in tasks) == sum(path.stat().st_size for path, _ in files)
+        found.append(gather.gather(tasks, engines.Local(1)))
+    same(*found)
+    assert_frame_equal(found[0].files, found[1].files)
+
+
 def test_what_came_again_is_dropped_on_the_way_as_at_the_end(tmp_path, monkeypatch):
     for folder in ("first", "second", "third"):
         ml.simulate_fleet(tmp_path / folder, pods=8, seed=4)

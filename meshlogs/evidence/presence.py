@@ -27,13 +27,13 @@ def rows(logged: list[tuple], source: str) -> pa.Table:
     return table.append_column("source", pa.repeat(source, len(table)))
 
 
-def of_lines(rows: pa.Table) -> pd.DataFrame:
-    """`app_logged` rows of single lines."""
+def of_lines(rows: pa.Table) -> pa.Table:
+    """`app_logged` rows of single lines (`schema.EVIDENCE`)."""
     names = [name for name in rows.column_names if name in schema.EVIDENCE.names and name not in ("kind", "message")]
     facts = rows.select(names).append_column("kind", pa.repeat("app_logged", len(rows)))
     for name in ("time_lower", "time_upper"):
         facts = facts.append_column(name, rows["time"])
-    return schema.conform(facts, schema.EVIDENCE)
+    return schema.conform_arrow(facts, schema.EVIDENCE)
 
 
 def thin(evidence: pd.DataFrame) -> pd.DataFrame:

@@ -191,14 +191,14 @@ def _matches(text: pd.Series, *patterns: str) -> np.ndarray:
 
 def _phrases(rows: pd.DataFrame) -> pd.DataFrame:
     text = rows["message"].fillna("").str.rstrip()
-    kind = pd.Series(None, index=rows.index, dtype=object)
-    value = kind.copy()
-    for line in _ALL:
-        found = kind.isna() & _matches(text, line.pattern)
-        kind[found], value[found] = line.kind, line.value
+    place = np.full(len(rows), -1)  # of the first line that matches
+    for at, line in enumerate(_ALL):
+        place[(place < 0) & _matches(text, line.pattern)] = at
+    told = np.array([*((line.kind, line.value) for line in _ALL), (None, None)], dtype=object)
+    kind, value = (pd.Series(column[place], rows.index, dtype=object) for column in told.T)
     told_address = text.map(lambda line: _group(_ADDRESS, line))
     version = kind == "proxy_version"
-    value[version] = text[version].map(lambda line: _group(_VERSION, line))
+    value = value.mask(version, text.where(version, "").map(lambda line: _group(_VERSION, line)))
     facts = rows.assign(kind=kind, value=value, time_lower=rows["time"], time_upper=rows["time"])
     facts = facts[kind.notna() & (~version | value.notna())]
     workers = facts["value"] == "workers"
@@ -257,7 +257,10 @@ def thin(evidence: pd.DataFrame) -> pd.DataFrame:
         return evidence
     at = np.flatnonzero(access)
     pod, order = ["project", "location", "cluster", "namespace", "pod"], ["time_lower", "insert_id", "source", "line"]
-    rows = evidence[pod + order].take(at).reset_index(drop=True).sort_values(order, kind="stable")
+    rows = evidence[[*pod, *order, "log_name"]].take(at).reset_index(drop=True).sort_values(order, kind="stable")
+    # One that was delivered twice is one, or which of them stays would depend on what is thinned together.
+    once = rows["insert_id"].isna().to_numpy() | ~rows.duplicated([*pod, "log_name", "time_lower", "insert_id"])
+    rows = rows[once]
     key = joins.numbered(joins.texts_of(rows[name]).fillna("") for name in pod)
     groups = rows.groupby([key, rows["time_lower"].dt.floor("min")], sort=False)
     keep = ~access
@@ -303,9 +306,8 @@ def from_events(events: pd.DataFrame) -> pd.DataFrame:
     rows = events[(events["kind"] == "Pod") & (events["container"] == PROXY) & events["pod"].notna()]
     message = rows["message"].fillna("")
     failed = _on_the_beat(rows[rows["reason"] == "Unhealthy"])
-    answer = pd.Series("other", index=failed.index, dtype=object)
-    for word, pattern in reversed(_PROBES):
-        answer[message[failed.index].str.contains(pattern, regex=True)] = word
+    told = [message[failed.index].str.contains(pattern, regex=True) for _, pattern in _PROBES]
+    answer = np.select(told, [word for word, _ in _PROBES], "other")
     port = pd.to_numeric(message[failed.index].map(lambda text: _group(_PROBE_PORT, text)), errors="coerce")
     failed = failed.assign(kind="probe_failed", value=answer, port=port.astype("Int64"), log_name="events")
     version = message.map(lambda text: _group(_IMAGE, text))
