@@ -233,7 +233,9 @@ def plot_windows(starts: pd.DataFrame, ax=None):
     for column in ("window_lower_s", "window_upper_s"):
         values = np.sort(rows[column].to_numpy(float))
         values = values[np.isfinite(values)]
-        steps[column] = np.append(0.0, values), np.arange(len(values) + 1) / max(total, 1) * 100
+        shown = np.unique(np.linspace(0, len(values), _STEPS).astype(int)) if len(values) > _STEPS else slice(None)
+        shares = np.arange(len(values) + 1) / max(total, 1) * 100
+        steps[column] = np.append(0.0, values)[shown], shares[shown]
     edge = max([times[-1] for times, _ in steps.values()]) * 1.05 or 1.0
     for column, style, color, label in (
         ("window_lower_s", "-", BLUE, "at most (every window as short as possible)"),
@@ -251,6 +253,9 @@ def plot_windows(starts: pd.DataFrame, ax=None):
     )
     ax.legend(fontsize=8, frameon=False, loc="lower right")
     return ax
+
+
+_STEPS = 300  # of a curve: more lie closer than a pixel or so
 
 
 def _between(ax, upper, lower, edge: float) -> None:

@@ -12,6 +12,7 @@ a stack trace as one entry a line. What a text means is said in `meshlogs.eviden
 """
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,8 @@ _START_TIME = re.compile(r"(?:^\[|\"start_time\":\s*\")(\d{4}-\d\d-\d\dT[\d:.]+Z
 _LONGEST_REQUEST = 3600 * times.SECOND
 
 _LONGEST_MESSAGE = 2000
+# Lines of failures that are put together at a time: as Python objects they take a kilobyte each.
+MANY_LINES = 20_000
 
 
 class _Found(NamedTuple):
@@ -255,22 +258,39 @@ def _failures_in(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame, np.ndarr
     """The positions of failures of one line; a row for each of several lines; the places of both in their order."""
     order, number = _near_failures(rows)
     alone = np.bincount(number)[number] == 1 if len(number) else np.zeros(0, dtype=bool)
-    several = rows.take(order[~alone]).reset_index(drop=True)
-    failures = []
-    stamps = times.to_ns(several["time_upper"])
-    columns = [several[name].astype(object).where(several[name].notna(), None).tolist() for name in _READ]
+    others = np.flatnonzero(~alone)
+    merged, firsts = [], []
+    for begin, end in _stretches(number[others]):
+        part = rows.take(order[others[begin:end]]).reset_index(drop=True)
+        failures = _failures_of(part, number[others[begin:end]])
+        merged.append(joins.coded(_merged(part, failures), schema.SHARED))
+        firsts += [others[begin + lines[0].at] for lines in failures]
+    single = np.flatnonzero(alone)
+    single = single[~_explained_alone(rows[["kind", "value"]].take(order[single]))]
+    return order[single], joins.stacked(merged), np.concatenate([single, np.array(firsts, np.int64)])
+
+
+def _stretches(number: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Where whole runs begin and end, about `MANY_LINES` lines at a time; at least one pair."""
+    ends = np.flatnonzero(np.diff(number, append=-1)) + 1
+    begin, end = 0, -1
+    while end < len(number):
+        end = int(ends[min(np.searchsorted(ends, begin + MANY_LINES), len(ends) - 1)]) if len(ends) else 0
+        yield begin, end
+        begin = end
+
+
+def _failures_of(rows: pd.DataFrame, number: np.ndarray) -> list[list["_Line"]]:
+    """The failures of several lines among these rows, each of which has the number of its run, as they begin."""
+    stamps = times.to_ns(rows["time_upper"])
+    columns = [rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in _READ]
     lines = [_Line(at, int(stamp), *values) for at, (stamp, *values) in enumerate(zip(stamps, *columns, strict=True))]
-    ends = np.flatnonzero(np.diff(number[~alone], append=-1)) + 1
-    start = 0
-    for end in ends:
+    failures, start = [], 0
+    for end in np.flatnonzero(np.diff(number, append=-1)) + 1:
         failures += _failures(lines[start:end])
         start = end
     # Failures of threads that wrote in turns end in another order than they began.
-    failures.sort(key=lambda lines: lines[0].at)
-    single = np.flatnonzero(alone)
-    single = single[~_explained_alone(rows[["kind", "value"]].take(order[single]))]
-    places = np.concatenate([single, np.flatnonzero(~alone)[[lines[0].at for lines in failures]]])
-    return order[single], joins.coded(_merged(several, failures), schema.SHARED), places
+    return sorted(failures, key=lambda lines: lines[0].at)
 
 
 def _single(rows: pd.DataFrame, single: np.ndarray) -> pd.DataFrame:

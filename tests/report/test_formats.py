@@ -6,11 +6,14 @@ import json
 import re
 
 import nbformat
+import numpy as np
 import pytest
 
 import meshlogs as ml
 from meshlogs.errors import InputError
+from meshlogs.plots import plot_windows
 from meshlogs.report import Section, machine, render, ticket
+from meshlogs.report.figures import figure
 from meshlogs.report.interactive import MOST, timeline_data
 
 from .hostile import NASTY, hostile, many
@@ -164,3 +167,10 @@ def test_the_widget_gives_back_the_rows(guide):
 
 def test_nasty_is_nasty():
     assert all(part in NASTY for part in ("<script>", "\x1b", "\u202e", "=HYPERLINK", "{{"))
+
+
+def test_windows_that_all_differ_make_a_small_picture(fleet):
+    large = many(fleet, 20_000 // len(fleet.starts) + 1).starts
+    seconds = np.arange(len(large)) / 1000
+    large = large.assign(at_risk=True, window_lower_s=seconds, window_upper_s=seconds + 1)
+    assert len(figure(lambda: plot_windows(large), "Windows")) < 250_000
