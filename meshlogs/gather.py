@@ -38,7 +38,7 @@ def gather(tasks: list[parts.Task], engine) -> Gathered:
     with progress(sum(task.size for task in tasks), "reading") as done:
         for task, part in zip(tasks, engine.load(tasks), strict=True):
             together.add(task.source, part)
-            done(task.size, f"{together.candidates:,} entries parsed, {together.rejected:,} rejects")
+            done(task.size, f"{together.candidates:,} candidates parsed, {together.rejected:,} rejects")
     return together.finish()
 
 
@@ -158,7 +158,7 @@ class Rows:
 
     def entries(self) -> Iterator[pa.Table]:
         """Log entries in the order of the files (`bulk.LAYOUT`), those delivered again left out."""
-        seen, before, source = _Seen(), 0, None
+        seen, before, source, count = _Seen(), 0, None, 0
         with progress(sum(task.size for task in self._tasks), "reading") as done:
             for task, part in zip(self._tasks, self._engine.load(self._tasks), strict=True):
                 first, source = (before if task.source == source else 0), task.source
@@ -172,7 +172,8 @@ class Rows:
                 if first:
                     rows = rows.set_column(rows.column_names.index("line"), "line", pc.add(rows["line"], first))
                 yield rows.filter(pa.array(~again)) if again.any() else rows
-                done(task.size)
+                count += len(again)
+                done(task.size, f"{count:,} entries, {sum(map(len, self._tables['rejects'])):,} rejects")
 
     def rest(self) -> dict[str, pd.DataFrame]:
         """Events, pods and rejects, once the entries have been read."""

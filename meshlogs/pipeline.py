@@ -24,6 +24,7 @@ from meshlogs.display import fleet_html
 from meshlogs.errors import InputError, UnknownPodError
 from meshlogs.incidence import BY, incidence_by
 from meshlogs.memory import give_back
+from meshlogs.progress import progress
 
 Paths = str | Path | Iterable[str | Path]
 
@@ -167,16 +168,22 @@ class Fleet:
         evidence = export.coded
         if not keep:
             export.forget_evidence()
-        self.coded = timelines.place(evidence, export.pods)
-        del evidence
-        give_back()
-        known = timelines.Known(self.coded, export.pods)
-        starts = timelines.reconstruct(self.coded, export.pods, known)
-        give_back()
-        self.judged = verdicts.judged(self.coded, starts, export.pods, known)
-        give_back()
-        self.starts = verdicts.conclude(starts, self.judged, self.coded, export.pods, known)
-        give_back()
+        with progress(4, "judging", unit="steps") as done:
+
+            def step(note: str) -> None:
+                give_back()
+                done(1, note)
+
+            self.coded = timelines.place(evidence, export.pods)
+            del evidence
+            step(f"{len(self.coded):,} facts")
+            known = timelines.Known(self.coded, export.pods)
+            starts = timelines.reconstruct(self.coded, export.pods, known)
+            step(f"{len(starts):,} pod starts")
+            self.judged = verdicts.judged(self.coded, starts, export.pods, known)
+            step(f"{len(starts):,} pod starts, {len(self.judged):,} refused connections")
+            self.starts = verdicts.conclude(starts, self.judged, self.coded, export.pods, known)
+            step("")
 
     @cached_property
     def evidence(self) -> pd.DataFrame:

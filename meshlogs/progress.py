@@ -61,14 +61,18 @@ class Progress:
             self._draw(now)
 
     def text(self, now: float) -> str:
-        """The state as a sentence: what, how much of how much, how long still."""
-        told = f"{self.what}: {_amount(self.done, self.unit)}"
-        spent = now - self.began
+        """The state as a sentence: what, how much of how much, how fast, how long still."""
+        done, spent = _amount(self.done, self.unit), now - self.began
         if not self.total:
-            return f"{told}, {_duration(spent)} so far"
+            return f"{self.what}: {done}{self._rate(spent)}, {_duration(spent)} so far"
         share = min(self.done / self.total, 1.0)
-        told += f" of {_amount(self.total, self.unit)} ({int(share * 100)} %)"
+        done = done.removesuffix(f" {self.unit}")
+        told = f"{self.what}: {done} of {_amount(self.total, self.unit)} ({int(share * 100)} %){self._rate(spent)}"
         return f"{told}, about {_duration(spent * (1 - share) / share)} left" if share > 0.01 else told
+
+    def _rate(self, spent: float) -> str:
+        """Bytes a second; of other units, the time left says enough."""
+        return f", {_amount(int(self.done / spent), self.unit)}/s" if self.unit == "bytes" and spent > 0 else ""
 
     def close(self) -> None:
         """Take the moving line or bar away; a log in which a line was written gets the last one."""
@@ -80,11 +84,12 @@ class Progress:
         elif self.place == "notebook":
             self._handle.update({"text/plain": "", "text/html": ""}, raw=True)
         else:
-            spent = _duration(self.clock() - self.began)
-            self.stream.write(f"{self.what}: {_amount(self.done, self.unit)} done in {spent}\n")
+            spent = self.clock() - self.began
+            told = f"{self.what}: {_amount(self.done, self.unit)} done in {_duration(spent)}{self._rate(spent)}"
+            self.stream.write(self._noted(told) + "\n")
 
     def _draw(self, now: float) -> None:
-        line = self.text(now) + (f"  {clean(self.note, 80)}" if self.note else "")
+        line = self._noted(self.text(now))
         if self.place == "terminal":
             width = shutil.get_terminal_size().columns - 1
             self.stream.write(f"\r\x1b[K{line[:width]}")
@@ -95,6 +100,9 @@ class Progress:
             self.stream.write(line + "\n")
             self.stream.flush()
         self._drawn = True
+
+    def _noted(self, line: str) -> str:
+        return f"{line}; {clean(self.note, 80)}" if self.note else line
 
     def _show(self, line: str) -> None:
         from IPython.display import display

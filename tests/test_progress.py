@@ -35,7 +35,7 @@ def test_a_terminal_gets_one_line_that_is_taken_away():
     told = at(Terminal())
     assert "\n" not in told
     assert told.endswith("\r\x1b[K")
-    assert "reading: 500 B of 1.0 kB (50 %), about 15 s left" in told
+    assert "reading: 500 B of 1.0 kB (50 %), 33 B/s, about 15 s left" in told
 
 
 def test_a_log_gets_whole_lines_without_control_characters():
@@ -43,13 +43,22 @@ def test_a_log_gets_whole_lines_without_control_characters():
     assert "\r" not in told
     assert "\x1b" not in told
     lines = told.splitlines()
-    assert lines[0].startswith("reading: 250 B of 1.0 kB (25 %), about 45 s left")
-    assert lines[-1] == "reading: 1.0 kB done in 1 min 00 s"
+    assert lines[0].startswith("reading: 250 B of 1.0 kB (25 %), 16 B/s, about 45 s left")
+    assert lines[-1] == "reading: 1.0 kB done in 1 min 00 s, 16 B/s"
     assert len(lines) == 5
 
 
 def test_a_hostile_file_name_moves_no_cursor():
     assert "\x1b[2J" not in at(Terminal(), note="\x1b[2Jx.json")
+
+
+def test_what_is_no_bytes_has_its_unit_once_and_no_rate():
+    assert "reading: 500 of 1,000 pods (50 %), about 15 s left\r" in at(Terminal(), unit="pods")
+
+
+def test_the_last_line_in_a_log_says_what_was_found():
+    told = at(io.StringIO(), seconds=60, note="12 candidates parsed, 0 rejects")
+    assert told.splitlines()[-1] == "reading: 1.0 kB done in 1 min 00 s, 16 B/s; 12 candidates parsed, 0 rejects"
 
 
 def test_without_a_total_it_tells_the_time_spent():

@@ -7,6 +7,7 @@ A remedy is a module with `REMEDY`, `TREATS` (the verdicts it removes), `WHEN`, 
 import pandas as pd
 
 from meshlogs import schema
+from meshlogs.progress import progress
 from meshlogs.remedies import (
     agent_init_first,
     drain,
@@ -41,13 +42,15 @@ def advise(
 
     `evidence` is the placed evidence; without it, failed hooks, ends of proxies and stops are unknown.
     """
-    rows = []
-    for workload in workloads(starts, errors, pods, evidence):
-        for remedy in REMEDIES:
-            treated = [verdict for verdict in remedy.TREATS if _harmed(workload, verdict)]
-            advice = remedy.advise(workload) if treated else None
-            if advice:
-                rows.append(_row(workload, remedy, treated, advice))
+    rows, found = [], workloads(starts, errors, pods, evidence)
+    with progress(len(found), "finding remedies", unit="workloads") as done:
+        for workload in found:
+            for remedy in REMEDIES:
+                treated = [verdict for verdict in remedy.TREATS if _harmed(workload, verdict)]
+                advice = remedy.advise(workload) if treated else None
+                if advice:
+                    rows.append(_row(workload, remedy, treated, advice))
+            done(1)
     table = schema.conform(rows, schema.REMEDIES, "remedies")
     blocked = table.assign(blocked=table["blocked_by"].notna())
     keys = ["namespace", "workload", "cluster", "blocked"]
