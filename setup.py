@@ -4,6 +4,7 @@ from setuptools import Extension, setup
 
 # Without a compiler meshlogs installs all the same: then every line is decoded, which takes longer.
 COMPILED = {
+    "meshlogs._arrays": "meshlogs/_arrays.pyx",
     "meshlogs._hashes": "meshlogs/_hashes.pyx",
     "meshlogs._lines": "meshlogs/_lines.pyx",
     "meshlogs.formats._arrow_texts": "meshlogs/formats/_arrow_texts.pyx",

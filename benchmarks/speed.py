@@ -110,10 +110,13 @@ COMMANDS = {
     "jq: select by text": ["sh", "-c", "jq -c 'select((.textPayload // .jsonPayload.message) | test(\"refused\"; \"i\"))' FOLDER/*"],
     "wc -l": ["sh", "-c", "cat FOLDER/* | wc -l"],
 }  # fmt: skip
-GZIP = {
+OTHERWISE = {  # the same export in other forms
     "meshlogs: scan and evidence, gzip": "import meshlogs as ml; ml.read('ZIPPED').evidence",
     "gzip alone, two files at a time": "import subprocess, glob\nfs=sorted(glob.glob('ZIPPED/*'))\n"
     "for a,b in zip(fs[::2],fs[1::2]):\n p=[subprocess.Popen(['gzip','-dc',f],stdout=subprocess.DEVNULL) for f in (a,b)]\n [q.wait() for q in p]",
+    "meshlogs: scan and evidence, one JSON array": "import meshlogs as ml; ml.read('ARRAY').evidence",
+    "duckdb: load one JSON array": DUCKDB.replace("FOLDER/*', format='newline_delimited'", "ARRAY/*', format='array', records=true")
+    + "con.sql(f'select * from {source}').to_arrow_table()",
 }  # fmt: skip
 
 
@@ -144,18 +147,18 @@ def _watch(process: psutil.Process, peak: list[int], stop: threading.Event) -> N
         peak[0] = max(peak[0], total)
 
 
-def commands(folder: Path, zipped: Path, out: Path) -> dict[str, list[str]]:
+def commands(place: Path) -> dict[str, list[str]]:
     """Name -> command of every task that can be run here."""
+    folders = {"FOLDER": "export", "ZIPPED": "zipped", "ARRAY": "array", "OUT": "out"}
 
     def told(text: str) -> str:
-        return (
-            text.replace("FOLDER", str(folder))
-            .replace("ZIPPED", str(zipped))
-            .replace("OUT", str(out))
-            .replace("TRIGGER", TRIGGER)
-        )
+        for word, name in folders.items():
+            text = text.replace(word, str(place / name))
+        return text.replace("TRIGGER", TRIGGER)
 
-    found = {name: [sys.executable, "-c", told(text)] for name, text in (SCRIPTS | GZIP).items() if _installed(name)}
+    found = {
+        name: [sys.executable, "-c", told(text)] for name, text in (SCRIPTS | OTHERWISE).items() if _installed(name)
+    }
     return found | {
         name: [told(word) for word in words]
         for name, words in COMMANDS.items()
@@ -195,13 +198,15 @@ def run(sizes: list[int], rounds: int, only: set[str] | None = None) -> dict[int
 
 def _prepared(place: Path, megabytes: int, only: set[str] | None) -> dict[str, list[str]]:
     """The commands for an export that is made here, of these names, or all, for which it is compressed too."""
-    folder, zipped, out = (place / name for name in ("export", "zipped", "out"))
-    folder.mkdir(parents=True)
-    zipped.mkdir()
+    folder, zipped, array = (place / name for name in ("export", "zipped", "array"))
+    for made in (folder, zipped, array):
+        made.mkdir(parents=True)
     generate(folder, megabytes)
-    for path in folder.iterdir() if only is None else ():
-        (zipped / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 6))
-    return {name: words for name, words in commands(folder, zipped, out).items() if only is None or name in only}
+    if only is None:
+        for path in folder.iterdir():
+            (zipped / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 6))
+        _write_array(sorted(folder.iterdir()), array / "entries.json")
+    return {name: words for name, words in commands(place).items() if only is None or name in only}
 
 
 SIZED = {
@@ -231,7 +236,7 @@ def page(full: dict, sized: dict[int, dict], megabytes: int, rounds: int) -> str
         f"| {name} | {cost[name] / load:.2f} | {max(fixed[name], 0):.1f} s | {sized[large][name][1]:,.0f} MB |"
         for name in cost
     ]
-    absent = [name for name in (*SCRIPTS, *COMMANDS, *GZIP) if name not in full]
+    absent = [name for name in (*SCRIPTS, *COMMANDS, *OTHERWISE) if name not in full]
     versions = ", ".join(
         f"{name} {version(name)}"
         for name in ("duckdb", "polars", "pandas", "msgspec", "pyarrow", "hyperscan")
@@ -241,7 +246,7 @@ def page(full: dict, sized: dict[int, dict], megabytes: int, rounds: int) -> str
 
 Written by `make bench`; medians of {rounds} interleaved rounds on {os.cpu_count()} cores ({platform.machine()}, Python
 {platform.python_version()}; {versions}). The export is made up: {megabytes} MB in 8 shards as a Cloud Storage sink writes
-them, 400 pods, {RELEVANT:.0%} of the lines report a refused connection, each another one. Ratios hold from machine to machine
+them (one JSON array: the same entries as `gcloud logging read` prints them), 400 pods, {RELEVANT:.0%} of the lines report a refused connection, each another one. Ratios hold from machine to machine
 better than seconds do, so the tables give ratios.
 
 ## One export, whole processes
@@ -273,12 +278,25 @@ hour. Its peers are ripgrep, which only counts, and duckdb's filter.
 - A line is parsed only if its bytes may matter: one search by hyperscan for all patterns. Which container wrote each line,
   and when, is told from its bytes by code that is compiled at installation. The first and last line of each container and
   hour are kept as proof that it logged.
+- The elements of a JSON array are made lines of a sink by compiled code, and go the same way; an array in which anything
+  is unsound is read one element after another.
 - Evidence is taken where the lines are read, and only evidence comes together, each fact once and each text that facts
   share once, so memory grows with what matters and not with the logs.
 - `convert` does parse every line: usual ones by code that is compiled at installation, checks them as strictly as any
   parser and copies their texts straight into Arrow columns, in threads of one process; all others one after another. It
   also finds repeats, and compresses what a database's load only holds in memory.
 """
+
+
+def _write_array(shards: list[Path], path: Path) -> None:
+    """The entries of these shards as `gcloud logging read --format=json` prints them."""
+    with path.open("w", encoding="utf-8") as file:
+        before = "["
+        for shard in shards:
+            for line in shard.open(encoding="utf-8"):
+                file.write(before + "\n  " + json.dumps(json.loads(line), indent=2).replace("\n", "\n  "))
+                before = ","
+        file.write("\n]\n")
 
 
 def figure(sized: dict[int, dict]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +11,12 @@ import pandas as pd
 import pyarrow as pa
 
 from meshlogs import coverage, evidence, formats, joins, scan, schema, storage, times
+from meshlogs.arrays import Odd
 from meshlogs.blocks import Stretch
 from meshlogs.errors import InputError
 from meshlogs.evidence import presence
 from meshlogs.formats import bulk
+from meshlogs.formats.tables import TABLES
 
 _LAYOUTS = {
     "log_entries": schema.LOG_ENTRIES,
@@ -67,7 +70,7 @@ class Task(NamedTuple):
     @property
     def is_compiled(self) -> bool:
         """Whether nearly all of the work is done by compiled code, during which other threads go on."""
-        return bool(bulk.usual_rows) and self.rows and (self.is_stretch or _is_lines(storage.place(self.path)))
+        return bool(bulk.usual_rows) and self.rows and (self.is_stretch or _wrapping(self.path) is not None)
 
     @property
     def size(self) -> int:
@@ -130,7 +133,7 @@ def tasks(
     room = 0  # for further small files in the last task
     for (path, source), size in zip(files, sizes, strict=True):
         pieces = [Stretch(path, source)]
-        if size > length and _is_lines(path):
+        if size > length and _wrapping(path) == "lines":
             pieces = scan.stretches(path, source, length)
         made = [
             Task(str(path), source, piece.begin, piece.end, path in strict, whole, rows, first, last)
@@ -164,20 +167,40 @@ class _Piece(NamedTuple):
 
 def _pieces(task: Task) -> Iterator[_Piece]:
     """What the only file of a task holds."""
-    path = storage.place(task.path)
-    if not (task.is_stretch or _is_lines(path)):
+    wrapping = "lines" if task.is_stretch else _wrapping(task.path)
+    given = Counter()
+    try:
+        for piece in _entries(task, wrapping == "array") if wrapping else ():
+            given.update({name: len(getattr(piece.shard, name)) for name in TABLES}, records=piece.shard.records)
+            yield piece
+    except Odd:
+        wrapping = None
+    if not wrapping:
         read = formats.chunks if task.strict else formats.chunks_any
-        yield from map(_Piece, read(path, source=task.source))
-        return
-    stretch = Stretch(path, task.source, task.begin, task.end)
+        yield from _after(given, map(_Piece, read(storage.place(task.path), source=task.source)))
+
+
+def _entries(task: Task, array: bool) -> Iterator[_Piece]:
+    """The log entries of a file of lines or, an `array`, of one; raises Odd for one that is not sound."""
+    stretch = Stretch(storage.place(task.path), task.source, task.begin, task.end)
     try:
         if task.whole:
-            yield from (_Piece(*told) for told in scan.rows(stretch))
+            yield from (_Piece(*told) for told in scan.rows(stretch, array=array))
         else:
-            found = scan.scan(stretch)
+            found = scan.scan(stretch, array=array)
             yield _Piece(found.shard, found.lines, found)
     except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror or error}") from error
+        raise InputError(str(stretch.path), f"cannot be read: {error.strerror or error}") from error
+
+
+def _after(given: Counter, pieces: Iterable[_Piece]) -> Iterator[_Piece]:
+    """These pieces without so many of their first rows, which were given already."""
+    for piece in pieces:
+        shard = piece.shard
+        kept = {name: getattr(shard, name)[given[name] :] for name in TABLES}
+        records = max(shard.records - given["records"], 0)
+        given -= Counter({name: len(getattr(shard, name)) for name in TABLES}, records=shard.records)
+        yield piece._replace(shard=shard._replace(**kept, records=records))
 
 
 def extracted(entries: list[pd.DataFrame], events: list[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -217,11 +240,11 @@ def _to_pandas(table: pa.Table, layout: pa.Schema) -> pd.DataFrame:
     return table.to_pandas() if coded else schema.conform(table, layout)
 
 
-def _is_lines(path: Path) -> bool:
+def _wrapping(path: Path | str) -> str | None:
     try:
-        return formats.is_lines(path)
+        return formats.wrapping(path)
     except InputError:
-        return False  # told when it is read
+        return None  # told when it is read
 
 
 def _collected(task: Task, pieces: Iterable[_Piece]) -> Part:

@@ -23,13 +23,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import schema, times
+from meshlogs.arrays import Array, Odd
 from meshlogs.blocks import Lines, Numbers, Stretch, blocks
 from meshlogs.container_hours import Cells, Line
 from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import SUSPECTS
 from meshlogs.formats import Shard, bulk, entry, log_entries, streams
-from meshlogs.formats.tables import Tables, stamp
+from meshlogs.formats.tables import TABLES, Tables, stamp
 
 # Files are split for several workers at multiples of this.
 STRETCH = 128 << 20
@@ -64,39 +65,51 @@ def stretches(path: Path, source: str, length: int | None = None) -> list[Stretc
     return [Stretch(path, source, begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True)]
 
 
-def scan(stretch: Stretch) -> Found:
-    """What matters in a stretch of a file of log entries."""
+def scan(stretch: Stretch, *, array: bool = False) -> Found:
+    """What matters in a stretch of a file of log entries, or in a file that is one array of them.
+
+    Raises Odd for an array that is not sound.
+    """
     try:
-        return _scanned(stretch, _Look(stretch.source))
+        return _scanned(stretch, _Look(stretch.source, array=array), array)
     except _Misread:
-        return _scanned(stretch, _Look(stretch.source, careful=True))
+        return _scanned(stretch, _Look(stretch.source, array=array, careful=True), array)
 
 
-def _scanned(stretch: Stretch, look: "_Look") -> Found:
+def _scanned(stretch: Stretch, look: "_Look", is_array: bool) -> Found:
+    array = Array()
     with streams.open_text(stretch.path) as file:
-        for block in blocks(file, stretch):
+        for block in array.blocks(file) if is_array else blocks(file, stretch):
             look.at(block)
         damage = streams.damage_of(file)
     shard, logged = look.shard()
+    if is_array:
+        shard, logged = _placed(shard, array), array.placed(logged)
     if damage is not None:
         shard = shard.with_reject(None, damage, "", stretch.source)
     return Found(shard, logged, look.counts(), look.lines)
 
 
-def rows(stretch: Stretch) -> Iterator[tuple[Shard, int]]:
+def rows(stretch: Stretch, *, array: bool = False) -> Iterator[tuple[Shard, int]]:
     """Every line of a stretch, parsed: shards of a bounded size, each with the number of lines read so far.
 
-    Their log entries are Arrow tables (`bulk.LAYOUT`).
+    Their log entries are Arrow tables (`bulk.LAYOUT`). `array`: the file is one array of entries; raises Odd where it
+    turns out not to be sound, after the shards before that.
     """
-    reader = bulk.Reader(stretch.source)
+    whole, reader = Array(), bulk.Reader(stretch.source, strict=array)
     with streams.open_text(stretch.path) as file:
-        for block in blocks(file, stretch):
+        for block in whole.blocks(file) if array else blocks(file, stretch):
             reader.add(block)
             if reader.full:
-                yield reader.taken(), reader.lines
+                yield _placed(reader.taken(), whole) if array else reader.taken(), reader.lines
         damage = streams.damage_of(file)
-    shard = reader.shard()
+    shard = _placed(reader.shard(), whole) if array else reader.shard()
     yield shard if damage is None else shard.with_reject(None, damage, "", stretch.source), reader.lines
+
+
+def _placed(shard: Shard, array: Array) -> Shard:
+    """The shard of an array with the lines of its document."""
+    return shard._replace(**{name: array.placed(getattr(shard, name)) for name in TABLES})
 
 
 class _Misread(Exception):
@@ -106,9 +119,10 @@ class _Misread(Exception):
 class _Look:
     """The state of a scan: rows parsed so far, and per container and hour what was seen first and last."""
 
-    def __init__(self, source: str, *, careful: bool = False):
+    def __init__(self, source: str, *, array: bool = False, careful: bool = False):
         self.lines = 0
         self._careful = careful  # decode whose and when each line is
+        self._array = array  # each line is one entry, or else the array is odd
         self._tables = Tables(source)
         self._read = bulk.reader_of(source)
         self._rows: list[pa.Table] = []  # of usual lines
@@ -201,7 +215,14 @@ class _Look:
                 self._rows.append(self._parsed_rows())
         elif line.text and not line.text.isspace():
             self._parsed.add(line.number)
-            log_entries.add_text(self._tables, line.text, line.number)
+            self._add(line)
+
+    def _add(self, line: Line) -> "entry.Entry | None":
+        """Take the careful road with a line; the entry that it is, if nothing is wrong."""
+        found = log_entries.add_text(self._tables, line.text, line.number)
+        if self._array and found is None:
+            raise Odd
+        return found
 
     def _parsed_rows(self) -> pa.Table:
         """The rows of the usual ones of the lines that wait; the others go the careful road."""
@@ -209,7 +230,7 @@ class _Look:
         self._cells.drop(waiting)
         usual, odd = self._usual(waiting)
         for line in odd:
-            found = log_entries.add_text(self._tables, line.text, line.number)
+            found = self._add(line)
             self._check(line, _place(found) if found else _place_of(line.text))
         return usual
 

@@ -64,7 +64,7 @@ def test_without_a_compiler_the_result_is_the_same(export, tmp_path):
     output.write_export(ml.read(export), tmp_path / "compiled")
     compiled = [".".join(path.with_suffix("").parts) for path in Path("meshlogs").rglob("*.pyx")]
     subprocess.run([sys.executable, "-c", WITHOUT, export, tmp_path / "plain", *compiled], check=True)
-    assert len(compiled) == 4
+    assert len(compiled) == 5
     for name in output.LAYOUTS:
         found, expected = (pq.read_table(tmp_path / folder / f"{name}.parquet") for folder in ("plain", "compiled"))
         assert found.equals(expected)

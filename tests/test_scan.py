@@ -118,11 +118,12 @@ def test_a_scan_finds_what_parsing_every_line_finds(name, tmp_path):
         assert (found.evidence["kind"] == "refused").any()
 
 
-def test_bytes_that_are_no_text_are_read_as_when_every_line_is_parsed(tmp_path):
+@pytest.mark.parametrize("broken", [b"\xff\xfe", b"\xed\xa0\x80"], ids=["no letters", "half a letter"])
+def test_bytes_that_are_no_text_are_read_as_when_every_line_is_parsed(broken, tmp_path):
     lines = [entry(f"b{n}", "fine", pod=f"web-{n}", labels={"a": "BROKEN"}) for n in range(3)]
     lines += [entry(f"p{n}", "fine", pod=f"BROKEN-{n}") for n in range(3)]
     text = lines_of(*lines, *CHATTER, entry("x", REFUSED)).encode()
-    (tmp_path / "export.json").write_bytes(text.replace(b"BROKEN", b"\xff\xfe"))
+    (tmp_path / "export.json").write_bytes(text.replace(b"BROKEN", broken))
     same(gathered(tmp_path), gathered(tmp_path, whole=True))
 
 

@@ -48,6 +48,11 @@ FORMATS = {
 
 EMPTY, ARCHIVE, OTHER, UNKNOWN = "empty", "archive", "other", "unknown"
 NOTHING = (EMPTY, OTHER, UNKNOWN)  # what a file is called in which there is nothing to read
+# What kubectl prints for people: a table with a heading, or events without one.
+_TABLE = re.compile(
+    rb"\s*(?:(?:NAMESPACE +)?NAME +[A-Z-]+ "
+    rb"|(?:[\w.-]+ +)?(?:\d+[smhdy]){1,3} +(?:\(x\d+ over \S+ +)?(?:Normal|Warning) )"
+)
 HEAD = 1 << 16  # bytes looked at to find the form
 
 # Files of `istioctl bug-report` that hold no logs, events or pods. (istio tools/bug-report/pkg)
@@ -69,7 +74,7 @@ def detect(path: str | Path) -> str:
         head = file.peek(HEAD)[:HEAD]
         form = _form_of(head, str(path))
     if form is None:
-        raise InputError(str(path), _unknown(head), "Name the form, or leave the file out.")
+        raise InputError(str(path), _unknown(head), _advice(head))
     return form
 
 
@@ -82,14 +87,21 @@ def read(path: str | Path, form: str | None = None, source: str | None = None) -
     return _whole(path, chunks(path, form, source), source)
 
 
-def is_lines(path: str | Path) -> bool:
-    """Whether a file holds log entries, one a line. Raises InputError for a file that cannot be opened."""
+def wrapping(path: str | Path) -> str | None:
+    """How a file holds log entries: "lines", one each, or "array", in one; None: otherwise, or something else.
+
+    Raises InputError for a file that cannot be opened.
+    """
     path = storage.place(path)
     with _opened(path) as file:
         if archives.is_archive(file):
-            return False
+            return None
         head = file.read(HEAD)
-    return _form_of(head, str(path)) == "log_entries" and not log_entries.is_document(head.splitlines(keepends=True))
+    if _form_of(head, str(path)) != "log_entries":
+        return None
+    if head.lstrip()[:1] == b"[":
+        return "array"
+    return None if log_entries.is_document(head.splitlines(keepends=True)) else "lines"
 
 
 def read_any(path: str | Path, source: str | None = None) -> Shard:
@@ -115,7 +127,7 @@ def chunks(path: str | Path, form: str | None = None, source: str | None = None)
             head = file.peek(HEAD)[:HEAD]
             form = form or (OTHER if _is_other(path.absolute().as_posix()) else _form_of(head, str(path)))
             if form is None:
-                raise InputError(str(path), _unknown(head), "Name the form, or leave the file out.")
+                raise InputError(str(path), _unknown(head), _advice(head))
             yield from _chunks(file, form, source)
         except OSError as error:
             raise InputError(str(path), f"cannot be read: {error.strerror or error}") from error
@@ -149,7 +161,7 @@ def _members(file: BinaryIO, source: str) -> Iterator[Shard]:
         head = member.file.peek(HEAD)[:HEAD]
         form = OTHER if _is_other(member.name) else _form_of(head, member.name)
         if form is None:
-            yield _refused(name, f"no known form (tried {', '.join(FORMATS)})", _first(head))
+            yield _refused(name, _nothing_in(head), _first(head))
         else:
             yield from _chunks(member.file, form, name)
     if empty:
@@ -214,7 +226,21 @@ def _form_of(head: bytes, name: str) -> str | None:
 
 
 def _unknown(head: bytes) -> str:
-    return f"no known form (tried {', '.join(FORMATS)}); it begins with {_first(head)!r}"
+    return f"{_nothing_in(head)}; it begins with {_first(head)!r}"
+
+
+def _nothing_in(head: bytes) -> str:
+    """Why a file of no known form is none."""
+    if _TABLE.match(head):
+        return "a table that kubectl prints for people, whose ages are no times"
+    return f"no known form (tried {', '.join(FORMATS)})"
+
+
+def _advice(head: bytes) -> str:
+    """What to do about it."""
+    if _TABLE.match(head):
+        return "Save it with '-o json', pods and events alike, or leave the file out."
+    return "'meshlogs formats' shows what can be read; export it so, or leave the file out."
 
 
 def _first(head: bytes) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from meshlogs import schema
+from meshlogs.arrays import Odd
 from meshlogs.formats import entry, log_entries
 from meshlogs.formats.tables import CHUNK, Shard, Tables
 
@@ -28,10 +29,10 @@ LAYOUT = pa.schema([(field.name, _TEXTS if field.name in REPEATED else field.typ
 
 
 class Reader:
-    """Rows of lines that are added block by block."""
+    """Rows of lines that are added block by block. `strict`: a line that is not one entry is Odd (`arrays`)."""
 
-    def __init__(self, source: str):
-        self.lines = 0
+    def __init__(self, source: str, *, strict: bool = False):
+        self.lines, self._strict = 0, strict
         self._tables = Tables(source)
         self._rows = [LAYOUT.empty_table()]
         self._read = reader_of(source)
@@ -69,7 +70,8 @@ class Reader:
         for number, text in odd:
             if text and not text.isspace():
                 line = self.lines + 1 + number
-                log_entries.add_text(self._tables, text, line)
+                if log_entries.add_text(self._tables, text, line) is None and self._strict:
+                    raise Odd
                 numbers += [line] * (self._tables.waiting - len(numbers))
         careful = packed(self._tables.entries_taken())
         order = np.argsort(np.concatenate([rows["line"].to_numpy(), numbers]), kind="stable")

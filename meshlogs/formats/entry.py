@@ -208,7 +208,10 @@ def place_of(entry: Entry) -> tuple | None:
     """
     if entry.entries or entry.nextPageToken or entry.protoPayload or bytes(entry.split) not in _ABSENT:
         return None
-    place, log_id = _place(bytes(entry.resource)), _log_id(entry.logName)
+    try:
+        place, log_id = _place(bytes(entry.resource)), _log_id(entry.logName)
+    except WRONG:  # texts that are no UTF-8
+        return None
     if (
         place.resource_type != "k8s_container"
         or place.pod is None

@@ -20,6 +20,9 @@ _SCALE = [10 ** (9 - digits) for digits in range(10)]
 GRANULARITY = ["s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns"]
 
 
+TABLES = ("log_entries", "events", "pods", "rejects")
+
+
 class Shard(NamedTuple):
     """What one file held: tables that conform to `schema`, and how many records were found in it.
 
@@ -48,7 +51,7 @@ def joined(shards: Iterable[Shard]) -> Shard:
     if len(shards) == 1:
         return shards[0]
     tables = {}
-    for name in ("log_entries", "events", "pods", "rejects"):
+    for name in TABLES:
         parts = [getattr(shard, name) for shard in shards]
         filled = [part for part in parts if len(part)]
         tables[name] = pd.concat(filled, ignore_index=True) if filled else parts[0]

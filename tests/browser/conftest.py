@@ -47,9 +47,13 @@ class Watched:
     def __init__(self, page, allowed: tuple[str, ...]):
         self.page, self.complaints, self.outside = page, [], []
         page.set_default_timeout(15_000)
-        page.on("console", lambda told: told.type == "error" and self.complaints.append(told.text))
+        page.on("console", self._complain)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda asked: asked.url.startswith(allowed) or self.outside.append(asked.url))
+
+    def _complain(self, told) -> None:
+        if told.type == "error":
+            self.complaints.append(f"{told.text} ({told.location['url']})")
 
 
 @pytest.fixture
