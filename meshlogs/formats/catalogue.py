@@ -27,6 +27,8 @@ KUBERNETES = {
     "`kubectl get events -A`": (SAME, "all times of events: without proxies' logs some starts cannot be told"),
     "`kubectl describe pods -A`": (LESS, "all times of events; users, hooks: nothing that rests on them is proven"),
     "`kubectl logs --timestamps`": (SAME, "the cluster; logs of pods that are gone"),
+    "`kubectl logs --timestamps --prefix` of many pods": (SAME, "the cluster; logs of pods that are gone"),
+    "`stern --timestamps -A`": (SAME, "the same"),
     "files of a node": (SAME, "the cluster; what was rotated away"),
     "`kubectl cluster-info dump`, printed": (LESS, "times of lines that hold none: their errors cannot be judged"),
     "`kubectl cluster-info dump`, as a folder": (LESS, "the same"),

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import BinaryIO
 
 from meshlogs.formats import envelopes, k8s_objects, pod_logs
 from meshlogs.formats.tables import Shard, Tables, joined
+from meshlogs.formats.whose import Whose
 
 TITLE = "Output of `kubectl cluster-info dump` (written to a folder it is JSON lists and logs, each of its own form)"
 LOSES = "the cluster's name; times of log lines but those that the program wrote itself; logs of earlier runs"
@@ -56,7 +56,7 @@ def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
             yield
         if objects.heading is None:
             return
-        yield from pod_logs.steps(tables, _block(objects.heading, lines), pod_logs.owner_of(PurePath("dump")))
+        yield from pod_logs.steps(tables, _block(objects.heading, lines), Whose())
 
 
 def _block(heading: tuple[int, bytes], lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:

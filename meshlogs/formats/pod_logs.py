@@ -1,43 +1,36 @@
 """Logs of containers as text: `kubectl logs`, files of a node, cluster snapshots, bug reports.
 
 Files of a node are those of containerd and CRI-O (`TIME stdout F text`) and of Docker (JSON: log, stream, time): long
-lines come in parts there, which are joined. What is in their frame is read like any other line.
+lines come in parts there, which are joined. What is in their frame is read like any other line, as is what follows the
+name of a pod that `kubectl logs --prefix` or stern wrote.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import PurePath
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from meshlogs import times
-from meshlogs.formats.names import workload_of
 from meshlogs.formats.tables import Shard, Tables, compact, dated, joined, moment, text_of, tidy, without_newline
+from meshlogs.formats.whose import Told, Whose, is_status, owner_of, style_of, unpacked
 
 TITLE = (
-    "Logs of containers as text: `kubectl logs` with `--timestamps` or not, files of a node (CRI, Docker), "
-    "cluster snapshots, bug reports"
+    "Logs of containers as text: `kubectl logs` with `--timestamps` and `--prefix` or not, `stern`, "
+    "files of a node (CRI, Docker), cluster snapshots, bug reports"
 )
 LOSES = (
     "the cluster's name; without the runtime's stamps all times but those that the program wrote itself; "
-    "where the path does not name them, namespace, pod and container"
+    "where neither the path nor the lines name them, namespace, pod and container"
 )
 EXAMPLE = "2022-06-03T14:15:54.137066Z\tinfo\tEnvoy proxy is ready\n"
 
 # Where a JSON line keeps its time, first come first served; seconds since the epoch as a number, too.
 TIME_KEYS = ("time", "timestamp", "ts", "@timestamp")
 MESSAGE_KEYS = ("message", "msg")
-# Names of files that lie in the folder of their pod, and the container they mean.
-FILES = {
-    "logs.txt": None,
-    "logs": None,
-    "istio-proxy.log": "istio-proxy",
-    "istio-proxy-previous.log": "istio-proxy",
-    "discovery.log": "discovery",
-}
 
 _STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 _LEADING = re.compile(rf"\[?({_STAMP})(?=[\s\],|]|$)")
@@ -58,27 +51,12 @@ _PROXY = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\t(?:trace|debug|info|warn|warning|error|critical|fatal)\t"
     r'|\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] "[^"]*" \d+ '
 )
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
-# On a node: /var/log/pods/NAMESPACE_POD_UID/CONTAINER/0.log, /var/log/containers/POD_NAMESPACE_CONTAINER-ID.log; a
-# rotated file ends in its time. (kubernetes pkg/kubelet/kuberuntime/helpers.go, legacy.go, logs)
-_POD_FOLDER = re.compile(r"([a-z0-9-]+)_([a-z0-9][a-z0-9.-]*)_([0-9a-f-]{32,36})")
-_CONTAINER_LINK = re.compile(r"([a-z0-9][a-z0-9.-]*)_([a-z0-9-]+)_([a-z0-9-]+)-[0-9a-f]{64}\.log")
-_ROTATED = re.compile(r"(\d+\.log|.+\.log)\.(?:\d{8}-\d{6}|\d{1,3})")
 _SUFFIXES = (".log", ".txt", "")
-_PACKED = (".gz", ".zst", ".bz2", ".xz")
 _LOOK, _SHARE, _KUBECTL_SHARE, _NULS = 200, 0.2, 0.9, 10
 # So much may be held until a line tells the year, and of a line in parts. [characters]
 _HELD, _LONGEST = 32_000_000, 4_000_000
+_CONTAINERS = 10_000  # whose lines one file may mix, of which the last time is known
 _WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class Whose(NamedTuple):
-    """Whose line it is, as far as a path or the heading of a block says."""
-
-    namespace: str | None = None
-    pod: str | None = None
-    container: str | None = None
-    uid: str | None = None
 
 
 class Framed(NamedTuple):
@@ -94,11 +72,12 @@ def sniff(head: bytes, name: str) -> bool:
     """Whether this is a log: by the kind of its name, and times at the start of a fair share of lines.
 
     In a file named `….log` one such line is enough, and none in a pod's `logs.txt`. Frames of a container
-    runtime are enough whatever the name.
+    runtime are enough whatever the name, and so are pods' names before the lines.
     """
-    path = _unpacked(PurePath(name))
+    path = unpacked(PurePath(name))
     lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip()][:_LOOK]
-    if lines and sum(map(_is_framed, lines[:-1] or lines)) >= _KUBECTL_SHARE * len(lines[:-1] or lines):
+    whole = lines[:-1] or lines
+    if lines and sum(map(_is_framed, whole)) >= _KUBECTL_SHARE * len(whole) or style_of(whole, owner_of(path).pod):
         return True
     if path.suffix.lower() not in _SUFFIXES or _NULS * head.count(b"\x00") > len(head):
         return False
@@ -118,8 +97,9 @@ def read(file: BinaryIO, source: str) -> Shard:
 
     Namespace, pod and container are those of the path: `…/NAMESPACE/POD/CONTAINER.log` or `logs.txt`, or as a node
     names its files; the container also that of the block of a snapshot (`==== START logs for container …`), else
-    istio-proxy for lines that only it writes. A line's time is its own leading stamp, else that of the line before
-    (`time_granularity` null), null while there is none. klog's stamps lack the year: it is taken from other stamps.
+    istio-proxy for lines that only it writes. Where each line names its pod, it is that pod's. A line's time is its own
+    leading stamp, else that of the container's line before (`time_granularity` null), null while there is none. klog's
+    stamps lack the year: it is taken from other stamps.
     """
     return joined(chunks(file, source))
 
@@ -127,30 +107,52 @@ def read(file: BinaryIO, source: str) -> Shard:
 def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
     """The rows of `read` in the same order, as shards of a bounded size."""
     tables = Tables(source)
-    owner = owner_of(_unpacked(PurePath(str(getattr(file, "name", source)))))
+    owner = owner_of(unpacked(PurePath(str(getattr(file, "name", source)))))
     return tables.chunks("pod_logs", steps(tables, enumerate(file, 1), owner))
 
 
 def steps(tables: Tables, lines: Iterator[tuple[int, bytes]], owner: Whose) -> Iterator[None]:
     """Add numbered lines to the tables, a step for each."""
-    ahead = _look_ahead(lines)
-    log = _Log(tables, owner, [text for _, text in ahead])
-    for number, text in chain(ahead, ((number, _decoded(data)) for number, data in lines)):
-        log.line(number, text)
+    texts = ((number, _decoded(data)) for number, data in lines)
+    first = list(islice(texts, _LOOK))
+    style = style_of([text for _, text in first], owner.pod)
+    told = _told_by(style, owner)
+    marked = ((number, *told(text)) for number, text in chain(first, texts) if not (style and is_status(text)))
+    ahead = _look_ahead(marked)
+    form = _Form.of([text for _, _, text in ahead])
+    logs: dict[Whose, _Log] = {}
+    for number, whose, text in chain(ahead, marked):
+        if whose not in logs:
+            if len(logs) == _CONTAINERS:
+                logs.pop(next(iter(logs))).end()
+            logs[whose] = _Log(tables, whose, form)
+        logs[whose].line(number, text)
         yield
-    log.end()
+    for log in logs.values():
+        log.end()
+
+
+def _told_by(style: Told | None, owner: Whose) -> Callable[[str], tuple[Whose, str]]:
+    """Whose each line is, and its text: as the lines tell it, else by the path."""
+    if style is None:
+        return lambda text: (owner, text)
+
+    def told(text: str) -> tuple[Whose, str]:
+        whose, rest = style(text) or (owner, text)
+        return whose if whose.namespace else whose._replace(namespace=owner.namespace), rest
+
+    return told
 
 
 def _decoded(data: bytes) -> str:
     return data.decode("utf-8", "replace").rstrip("\r\n")
 
 
-def _look_ahead(lines: Iterator[tuple[int, bytes]]) -> list[tuple[int, str]]:
+def _look_ahead(lines: Iterator[tuple[int, Whose, str]]) -> list[tuple[int, Whose, str]]:
     """The first lines: enough to know the form, and the year if klog's stamps need one."""
     found, held, wanted, known = [], 0, False, False
-    for number, data in lines:
-        text = _decoded(data)
-        found.append((number, text))
+    for number, whose, text in lines:
+        found.append((number, whose, text))
         held += len(text)
         wanted = wanted or bool(_KLOG.match(text))
         known = known or _stamp(text, None)[0] is not None
@@ -159,18 +161,30 @@ def _look_ahead(lines: Iterator[tuple[int, bytes]]) -> list[tuple[int, str]]:
     return found
 
 
+class _Form(NamedTuple):
+    """How the lines of a log look: in a runtime's frame, after its stamp; and the first time that is known."""
+
+    framed: bool
+    stamped: bool
+    anchor: int | None
+
+    @classmethod
+    def of(cls, ahead: list[str]) -> "_Form":
+        filled = [text for text in ahead if text.strip()]
+        framed = sum(map(_is_framed, filled)) * 2 > len(filled)
+        anchor = next((ns for text in ahead if (ns := _stamp(text, _object(text))[0]) is not None), None)
+        return cls(framed, not framed and _has_kubectl_stamps(filled), anchor)
+
+
 class _Log:
     """Lines of a log one after another: whose they are, what time it is, which parts wait for their end."""
 
-    def __init__(self, tables: Tables, owner: Whose, ahead: list[str]):
+    def __init__(self, tables: Tables, owner: Whose, form: _Form):
         self._tables, self._owner = tables, owner
         self._block: Whose | None = None
         self._last: int | None = None
         self._parts: dict[str, tuple[int, list[Framed]]] = {}  # stream -> number of the first, parts
-        filled = [text for text in ahead if text.strip()]
-        self._framed = sum(map(_is_framed, filled)) * 2 > len(filled)
-        self._strip = not self._framed and _has_kubectl_stamps(filled)
-        self._anchor = next((ns for text in ahead if (ns := _stamp(text, _object(text))[0]) is not None), None)
+        self._framed, self._strip, self._anchor = form
 
     def line(self, number: int, text: str) -> None:
         """Add a line, unless it is blank or the heading of a block."""
@@ -277,36 +291,6 @@ def _entry(number, text, value, whose: Whose, ns, granularity, stream) -> tuple:
 @lru_cache(maxsize=1024)
 def _labels(uid: str | None) -> str | None:
     return compact({"pod_uid": uid}) if uid else None
-
-
-def owner_of(path: PurePath) -> Whose:
-    """Namespace, pod and container that a path names: `…/NAMESPACE/POD/logs.txt`, `…/NAMESPACE/POD/NAME.log`.
-
-    Another file's folders count only if the inner one is named like a generated pod. A node's files name all.
-
-    >>> owner_of(PurePath("log/pods/shop_web-0_12345678-1234-1234-1234-123456789012/web/0.log"))[:3]
-    ('shop', 'web-0', 'web')
-    """
-    folders, name = path.parts[:-1], path.name
-    on_node = _POD_FOLDER.fullmatch(folders[-2]) if len(folders) > 1 else None
-    if on_node and name.partition(".")[0].isdigit():
-        return Whose(on_node[1], on_node[2], folders[-1], on_node[3])
-    link = _CONTAINER_LINK.fullmatch(name)
-    if link:
-        return Whose(link[2], link[1], link[3])
-    container = FILES.get(name, path.stem if path.suffix == ".log" else None)
-    if len(folders) < 2 or not all(map(_NAME.fullmatch, folders[-2:])):
-        return Whose(container=FILES.get(name))
-    if name in FILES or (container and workload_of(folders[-1]).controller != "Pod"):
-        return Whose(folders[-2], folders[-1], container)
-    return Whose()
-
-
-def _unpacked(path: PurePath) -> PurePath:
-    """The path without the endings that a compressor and a rotation gave it."""
-    path = path.with_suffix("") if path.suffix.lower() in _PACKED else path
-    rotated = _ROTATED.fullmatch(path.name)
-    return path.with_name(rotated[1]) if rotated else path
 
 
 def _has_kubectl_stamps(texts: list[str]) -> bool:

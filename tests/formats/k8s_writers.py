@@ -104,6 +104,21 @@ def kubectl_logs(out: Path, told: Story) -> None:
         put(out / f"logs/{namespace}/{pod}/{container}.log", "".join(f"{stamp} {line}\n" for stamp, _, line in lines))
 
 
+def mixed_logs(out: Path, told: Story) -> None:
+    """As `kubectl logs --all-containers --timestamps --prefix` prints those of all pods of a namespace."""
+    for (namespace, pod, container), lines in containers(told).items():
+        (out / namespace).mkdir(parents=True, exist_ok=True)
+        with (out / namespace / "all.log").open("a", encoding="utf-8") as file:
+            file.writelines(f"[pod/{pod}/{container}] {stamp} {line}\n" for stamp, _, line in lines)
+
+
+def stern_logs(out: Path, told: Story) -> None:
+    """As `stern --all-namespaces --timestamps` prints them."""
+    with (out / "all.log").open("w", encoding="utf-8") as file:
+        for (namespace, pod, container), lines in containers(told).items():
+            file.writelines(f"{namespace} {pod} {container} {stamp} {line}\n" for stamp, _, line in lines)
+
+
 def dumped_logs(told: Story, namespace: str, pod: str) -> str:
     """The logs of a pod as `kubectl cluster-info dump` writes them."""
     blocks = []

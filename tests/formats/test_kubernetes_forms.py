@@ -15,6 +15,8 @@ WRITERS = {
     "`kubectl get events -A`": (write.cloud_logs, write.events_table, write.pods_json),
     "`kubectl describe pods -A`": (write.cloud_logs, write.described),
     "`kubectl logs --timestamps`": (write.kubectl_logs, write.events_json, write.pods_json),
+    "`kubectl logs --timestamps --prefix` of many pods": (write.mixed_logs, write.events_json, write.pods_json),
+    "`stern --timestamps -A`": (write.stern_logs, write.events_json, write.pods_json),
     "files of a node": (write.node_logs, write.events_json, write.pods_json),
     "`kubectl cluster-info dump`, printed": (write.printed_dump,),
     "`kubectl cluster-info dump`, as a folder": (write.dumped_folder,),
