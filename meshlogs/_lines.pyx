@@ -13,21 +13,23 @@ from meshlogs._texts cimport Text, find, moment
 
 cdef enum:
     LONGEST = 1024  # a resource's spelling up to its first closing brace; a longer one is unusual
+    LONGEST_STAMP = 33  # a time in nanoseconds, up to the last letter of its zone
     USUALLY = 200  # letters that lines have at least, on average: to count lines of shorter ones takes a further look
 
 
-def look(const uint8_t[::1] block, const uint64_t[:, ::1] factors):
+def look(const uint8_t[::1] block, const uint64_t[:, ::1] factors, bint stored):
     """(ends, usual, keys, times, places, sizes) of the lines of a block.
 
     `ends`: of every line, without its newline. Of each usual line, as `blocks` says what that is: its number, a hash of
     its resource, its time [ns], where its resource is, and how long. The factors, of shape (128, 2), are secret.
+    `stored`: times may be written as a warehouse does, too: `2020-03-31 10:41:15.552128 UTC`.
     """
     cdef Text text = &block[0], stop = text + block.shape[0]
-    found = _looked_at(text, stop, factors, block.shape[0] // USUALLY + 1)
-    return _looked_at(text, stop, factors, _count(text, stop)) if found is None else found
+    found = _looked_at(text, stop, factors, stored, block.shape[0] // USUALLY + 1)
+    return _looked_at(text, stop, factors, stored, _count(text, stop)) if found is None else found
 
 
-cdef _looked_at(Text text, Text stop, const uint64_t[:, ::1] factors, int64_t room):
+cdef _looked_at(Text text, Text stop, const uint64_t[:, ::1] factors, bint stored, int64_t room):
     """What `look` tells of up to so many lines; None if there are more."""
     cdef Text begin = text, end, resource
     cdef int64_t line = 0, found = 0, size, time
@@ -42,7 +44,7 @@ cdef _looked_at(Text text, Text stop, const uint64_t[:, ::1] factors, int64_t ro
             resource = _resource(begin, end)
             if resource != NULL:
                 size = find(resource, end, c"}") - resource
-                time = _time(begin, end)
+                time = _time(begin, end, stored)
                 if time >= 0 and size < LONGEST and resource + size < end:
                     usual[found], times[found], places[found], sizes[found] = line, time, resource - text, size
                     keys[found] = _hash(resource, size, factors)
@@ -92,34 +94,51 @@ cdef inline bint _opens_resource(Text begin, Text at, Text end) noexcept nogil:
     return not memcmp(at + 1, b'"labels"', 8) or not memcmp(at + 1, b'"type":', 7)
 
 
-cdef int64_t _time(Text begin, Text end) noexcept nogil:
+cdef int64_t _time(Text begin, Text end, bint stored) noexcept nogil:
     """The time [ns] of an object's line; -1 if it is not told by one `"timestamp"`, in UTC.
 
     One right before the last brace is the entry's own, whatever others the line holds.
     """
-    cdef Text last = _last(begin, end), at = begin
-    cdef int64_t found = -1, time = -1
-    if last - begin > 2 and (last - 1)[0] == c'"' and (last - 2)[0] == c"Z":
+    cdef Text last = _last(begin, end)
+    cdef int64_t found = 0, time = -1
+    if last - begin > 2 and (last - 1)[0] == c'"' and ((last - 2)[0] == c"Z" or stored and (last - 2)[0] == c"C"):
         found = _stamp(begin, last - 2, &time)
     if found > 0:
         return time
-    found = 0
-    while at < last:
-        at = find(at, last, c"Z")
-        if at + 1 < last and at[1] == c'"':
-            found += _stamp(begin, at, &time)
-        at += 1
+    found = _stamps(begin, last, c"Z", &time)
+    if stored:
+        found += _stamps(begin, last, c"C", &time)
     return time if found == 1 else -1
 
 
-cdef int64_t _stamp(Text begin, Text zulu, int64_t* time) noexcept nogil:
-    """Whether a `"timestamp"` ends with this letter Z; its time [ns], -1 if it is none, is then set."""
-    cdef Text at = zulu
-    while at - begin > 14 and zulu - at < 30 and (at - 1)[0] != c'"':
+cdef int64_t _stamps(Text begin, Text last, uint8_t zone, int64_t* time) noexcept nogil:
+    """How many `"timestamp"` end with this letter of their zone; the time [ns] of the last one is set."""
+    cdef Text at = begin
+    cdef int64_t found = 0
+    while at < last:
+        at = find(at, last, zone)
+        if at + 1 < last and at[1] == c'"':
+            found += _stamp(begin, at, time)
+        at += 1
+    return found
+
+
+cdef int64_t _stamp(Text begin, Text zone, int64_t* time) noexcept nogil:
+    """Whether a `"timestamp"` ends with this letter, Z or the last of UTC; its time [ns], -1 if it is none, is set."""
+    cdef Text at = zone
+    cdef uint8_t[LONGEST_STAMP] spelled
+    while at - begin > 14 and zone - at < LONGEST_STAMP and (at - 1)[0] != c'"':
         at -= 1
     if at - begin < 14 or (memcmp(at - 13, b'"timestamp":"', 13) and memcmp(at - 14, b'"timestamp": "', 14)):
         return 0
-    time[0] = moment(at, zulu - at)
+    if zone[0] == c"Z":
+        time[0] = moment(at, zone - at)
+    elif zone - at > 10 and not memcmp(zone - 3, b" UT", 3) and at[10] == c" ":
+        memcpy(spelled, at, zone - 3 - at)
+        spelled[10] = c"T"
+        time[0] = moment(spelled, zone - 3 - at)
+    else:
+        time[0] = -1
     return 1
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def look(block: np.ndarray, _factors: np.ndarray) -> tuple[np.ndarray, ...]:
+def look(block: np.ndarray, _factors: np.ndarray, _stored: bool) -> tuple[np.ndarray, ...]:
     """`_lines.look`."""
     ends = np.flatnonzero(block == ord("\n"))
     if block[-1] != ord("\n"):

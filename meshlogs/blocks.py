@@ -1,8 +1,8 @@
 """Blocks of a file of log entries: where their lines are, and which container wrote each of them, and when.
 
 Nothing is parsed. A usual line, as nearly all writers spell it, is an object that holds one `"resource":{` with labels
-or a type, and one `"timestamp":"` whose value ends with Z, or one right before its last brace. They may be nested
-ones, where the entry's own are spelled oddly: whoever relies on them parses some of the lines.
+or a type, and one `"timestamp":"` whose value ends with Z (a warehouse's: with UTC), or one right before its last
+brace. They may be nested ones, where the entry's own are spelled oddly: whoever relies on them parses some lines.
 """
 
 from collections.abc import Iterator
@@ -65,12 +65,13 @@ class Lines:
     """The lines of a block: `starts` and `ends` (without the newline), by number from 0.
 
     `usual` are the numbers of the lines of which the arrays tell more: `keys`, a hash of the resource's spelling, and
-    `times` [ns].
+    `times` [ns]. `stored`: they are rows of a warehouse.
     """
 
-    def __init__(self, letters: np.ndarray):
+    def __init__(self, letters: np.ndarray, *, stored: bool = False):
         self.letters = letters
-        self.ends, self.usual, self.keys, self.times, self._places, self._sizes = _lines.look(letters, _FACTORS)
+        found = _lines.look(letters, _FACTORS, stored)
+        self.ends, self.usual, self.keys, self.times, self._places, self._sizes = found
         self.starts = np.concatenate([[0], self.ends[:-1] + 1])
 
     def texts(self, lines: np.ndarray) -> list[bytes]:

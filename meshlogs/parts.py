@@ -70,7 +70,7 @@ class Task(NamedTuple):
     @property
     def is_compiled(self) -> bool:
         """Whether nearly all of the work is done by compiled code, during which other threads go on."""
-        return bool(bulk.usual_rows) and self.rows and (self.is_stretch or _wrapping(self.path) is not None)
+        return bool(bulk.usual_rows) and self.rows and (self.is_stretch or _wrapping(self.path) in _COMPILED)
 
     @property
     def size(self) -> int:
@@ -129,11 +129,12 @@ def tasks(
     length = ROWS_STRETCH if rows else scan.STRETCH
     sizes = [path.stat().st_size for path, _ in files]
     enough = min(sum(sizes) // _TASKS, TOGETHER)
+    splittable = ("lines",) if whole else ("lines", "rows")
     found: list[Task] = []
     room = 0  # for further small files in the last task
     for (path, source), size in zip(files, sizes, strict=True):
         pieces = [Stretch(path, source)]
-        if size > length and _wrapping(path) == "lines":
+        if size > length and _wrapping(path) in splittable:
             pieces = scan.stretches(path, source, length)
         made = [
             Task(str(path), source, piece.begin, piece.end, path in strict, whole, rows, first, last)
@@ -149,6 +150,7 @@ def tasks(
     return found
 
 
+_COMPILED = ("lines", "array")  # wrappings of which every entry can be read fast
 _TASKS = 16  # at least, if there are so many files: every core is to have some
 
 
@@ -167,10 +169,11 @@ class _Piece(NamedTuple):
 
 def _pieces(task: Task) -> Iterator[_Piece]:
     """What the only file of a task holds."""
-    wrapping = "lines" if task.is_stretch else _wrapping(task.path)
+    wrapping = _wrapping(task.path)
+    wrapping = wrapping if wrapping in _COMPILED or not task.whole else None
     given = Counter()
     try:
-        for piece in _entries(task, wrapping == "array") if wrapping else ():
+        for piece in _entries(task, wrapping) if wrapping else ():
             given.update({name: len(getattr(piece.shard, name)) for name in TABLES}, records=piece.shard.records)
             yield piece
     except Odd:
@@ -180,14 +183,14 @@ def _pieces(task: Task) -> Iterator[_Piece]:
         yield from _after(given, map(_Piece, read(storage.place(task.path), source=task.source)))
 
 
-def _entries(task: Task, array: bool) -> Iterator[_Piece]:
-    """The log entries of a file of lines or, an `array`, of one; raises Odd for one that is not sound."""
+def _entries(task: Task, wrapping: str) -> Iterator[_Piece]:
+    """The log entries of a file of this wrapping; raises Odd for an array that is not sound."""
     stretch = Stretch(storage.place(task.path), task.source, task.begin, task.end)
     try:
         if task.whole:
-            yield from (_Piece(*told) for told in scan.rows(stretch, array=array))
+            yield from (_Piece(*told) for told in scan.rows(stretch, array=wrapping == "array"))
         else:
-            found = scan.scan(stretch, array=array)
+            found = scan.scan(stretch, wrapping)
             yield _Piece(found.shard, found.lines, found)
     except OSError as error:
         raise InputError(str(stretch.path), f"cannot be read: {error.strerror or error}") from error

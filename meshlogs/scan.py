@@ -1,4 +1,4 @@
-"""Finding what matters in files of log entries, one a line, without parsing every line.
+"""Finding what matters in files of log entries, or of a warehouse's rows, one a line, without parsing every line.
 
 A line is parsed if its raw bytes might matter to any step (`evidence.suspects`), or if it is a proxy's own, an event or
 about a pod; of a proxy's access log only the first and last request of each minute. Of the others it is told by their
@@ -28,8 +28,8 @@ from meshlogs.blocks import Lines, Numbers, Stretch, blocks
 from meshlogs.container_hours import Cells, Line
 from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
-from meshlogs.evidence.suspects import SUSPECTS
-from meshlogs.formats import Shard, bulk, entry, log_entries, streams
+from meshlogs.evidence.suspects import ROW_SUSPECTS, SUSPECTS
+from meshlogs.formats import Shard, bulk, columns, entry, log_entries, streams, warehouse
 from meshlogs.formats.tables import TABLES, Tables, stamp
 
 # Files are split for several workers at multiples of this.
@@ -41,7 +41,7 @@ WAITING = 4 << 20
 _ACCESS = re.compile(rb'(?:"textPayload":"\[|"start_time":\s*")(\d{4}-\d\d-\d\dT[\d:.]+Z)')
 _OUTBOUND = (b"outbound|", b"PassthroughCluster", b"BlackHoleCluster")
 # Entries that are no container's, and matter: events, and audit entries about pods.
-_OTHER = (b"events", b"nvolvedObject", b"regarding", b"core.v1.pods")
+_OTHER = (b"events", b"nvolvedObject", b"nvolvedobject", b"regarding", b"core.v1.pods")
 
 
 class Found(NamedTuple):
@@ -65,25 +65,25 @@ def stretches(path: Path, source: str, length: int | None = None) -> list[Stretc
     return [Stretch(path, source, begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True)]
 
 
-def scan(stretch: Stretch, *, array: bool = False) -> Found:
-    """What matters in a stretch of a file of log entries, or in a file that is one array of them.
+def scan(stretch: Stretch, wrapping: str = "lines") -> Found:
+    """What matters in a stretch of a file of log entries, or in a file that is wrapped so (`formats.wrapping`).
 
     Raises Odd for an array that is not sound.
     """
     try:
-        return _scanned(stretch, _Look(stretch.source, array=array), array)
+        return _scanned(stretch, _LOOKS[wrapping](stretch.source))
     except _Misread:
-        return _scanned(stretch, _Look(stretch.source, array=array, careful=True), array)
+        return _scanned(stretch, _LOOKS[wrapping](stretch.source, careful=True))
 
 
-def _scanned(stretch: Stretch, look: "_Look", is_array: bool) -> Found:
-    array = Array()
+def _scanned(stretch: Stretch, look: "_Look") -> Found:
+    array = Array() if isinstance(look, _ArrayLook) else None
     with streams.open_text(stretch.path) as file:
-        for block in array.blocks(file) if is_array else blocks(file, stretch):
+        for block in array.blocks(file) if array else blocks(file, stretch):
             look.at(block)
         damage = streams.damage_of(file)
     shard, logged = look.shard()
-    if is_array:
+    if array:
         shard, logged = _placed(shard, array), array.placed(logged)
     if damage is not None:
         shard = shard.with_reject(None, damage, "", stretch.source)
@@ -119,10 +119,11 @@ class _Misread(Exception):
 class _Look:
     """The state of a scan: rows parsed so far, and per container and hour what was seen first and last."""
 
-    def __init__(self, source: str, *, array: bool = False, careful: bool = False):
+    form, suspects, stored = "log_entries", SUSPECTS, False
+
+    def __init__(self, source: str, *, careful: bool = False):
         self.lines = 0
         self._careful = careful  # decode whose and when each line is
-        self._array = array  # each line is one entry, or else the array is odd
         self._tables = Tables(source)
         self._read = bulk.reader_of(source)
         self._rows: list[pa.Table] = []  # of usual lines
@@ -140,8 +141,8 @@ class _Look:
 
     def at(self, block: np.ndarray) -> None:
         """Look at one block of whole lines."""
-        lines = Lines(block)
-        suspects = _engine()(block.data)
+        lines = Lines(block, stored=self.stored)
+        suspects = _engine(self.suspects)(block.data)
         resources, moments = self._placed(lines)
         told = np.flatnonzero(resources >= 0)
         self._cells.add(resources[told], moments[told], told, self.lines, lines)
@@ -161,7 +162,7 @@ class _Look:
             resources[lines.usual], moments[lines.usual] = self._hashed[hashes], lines.times
         untold = np.flatnonzero(resources < 0)
         for line, text in zip(untold.tolist(), lines.texts(untold), strict=True):
-            if found := _place_of(text):
+            if found := self._place_of(text):
                 key, moments[line] = found
                 resources[line] = self._number(key)
         if len(self._special) < len(self._kinds):
@@ -184,8 +185,8 @@ class _Look:
         wanted[lines.holding(suspects)] = True
         others = np.flatnonzero(~wanted & np.append(self._special, True)[resources])
         told = (lines.texts(others), resources[others].tolist(), moments[others].tolist())
-        for line, *columns in zip(others.tolist(), *told, strict=True):
-            wanted[line] = self._matters(Line(self.lines + 1 + line, *columns))
+        for line, *about in zip(others.tolist(), *told, strict=True):
+            wanted[line] = self._matters(Line(self.lines + 1 + line, *about))
         return np.flatnonzero(wanted)
 
     def _matters(self, line: Line) -> bool:
@@ -219,10 +220,7 @@ class _Look:
 
     def _add(self, line: Line) -> "entry.Entry | None":
         """Take the careful road with a line; the entry that it is, if nothing is wrong."""
-        found = log_entries.add_text(self._tables, line.text, line.number)
-        if self._array and found is None:
-            raise Odd
-        return found
+        return log_entries.add_text(self._tables, line.text, line.number)
 
     def _parsed_rows(self) -> pa.Table:
         """The rows of the usual ones of the lines that wait; the others go the careful road."""
@@ -231,7 +229,7 @@ class _Look:
         usual, odd = self._usual(waiting)
         for line in odd:
             found = self._add(line)
-            self._check(line, _place(found) if found else _place_of(line.text))
+            self._check(line, _place(found) if found else self._place_of(line.text))
         return usual
 
     def _usual(self, lines: list[Line]) -> tuple[pa.Table, list[Line]]:
@@ -250,6 +248,11 @@ class _Look:
             begin += count
         return pa.concat_tables(rows).unify_dictionaries(), others
 
+    def _place_of(self, line: bytes) -> tuple[bytes, int] | None:
+        """(resource, time [ns]) of a line that is one entry and has both."""
+        found = _placed_in(line)
+        return _place(found) if found else None
+
     def _check(self, line: Line, told: tuple[bytes, int] | None) -> None:
         """Raise _Misread if what an entry tells of its resource and time is not what the line's bytes seemed to say."""
         if told and not (told[0].startswith(self._spelled[line.resource]) and told[1] == line.moment):
@@ -261,17 +264,21 @@ class _Look:
         for first, last in self._requests.values():
             kept |= first[1] | last[1]
         kept = [kept[number] for number in sorted(kept.keys() - self._parsed)]
-        for line in kept:
-            if self._special[line.resource]:
-                self._wait(line)
-        logged = self._logged([line for line in kept if not self._special[line.resource]])
+        logged = self._ends(kept)
         self._rows.append(self._parsed_rows())
-        careful = self._tables.shard("log_entries")
+        careful = self._tables.shard(self.form)
         if len(careful.log_entries):
             self._rows.append(bulk.packed(careful.log_entries))
         rows = pa.concat_tables(self._rows).unify_dictionaries()
         records = careful.records + len(rows) - len(careful.log_entries)
         return careful._replace(log_entries=rows, records=records), logged
+
+    def _ends(self, lines: list[Line]) -> pa.Table:
+        """What first and last lines prove; those that are no application's are parsed whole."""
+        for line in lines:
+            if self._special[line.resource]:
+                self._wait(line)
+        return self._logged([line for line in lines if not self._special[line.resource]])
 
     def _logged(self, lines: list[Line]) -> pa.Table:
         """What these lines of applications prove; those that hold anything else than one entry are parsed whole."""
@@ -315,17 +322,64 @@ class _Look:
         return schema.conform_arrow(pa.table(dict(zip(names, map(list, columns), strict=True))), schema.COVERAGE)
 
 
-def _place_of(line: bytes) -> tuple[bytes, int] | None:
-    """(resource, time [ns]) of a line that is one entry and has both."""
+class _ArrayLook(_Look):
+    """Each line is an entry of an array, or else that is odd."""
+
+    def _add(self, line: Line) -> "entry.Entry":
+        found = super()._add(line)
+        if found is None:
+            raise Odd
+        return found
+
+
+class _RowsLook(_Look):
+    """Lines are rows of a warehouse: what is parsed takes the careful road."""
+
+    form, suspects, stored = "warehouse", ROW_SUSPECTS, True
+
+    def _add(self, line: Line) -> None:
+        warehouse.add_text(self._tables, line.text, line.number)
+
+    def _usual(self, lines: list[Line]) -> tuple[pa.Table, list[Line]]:
+        return bulk.LAYOUT.empty_table(), lines
+
+    def _matters(self, line: Line) -> bool:
+        # A pod's row that does not name its container may be one's all the same.
+        is_pods = self._kinds[line.resource][0] == "other" and b"pod_name" in self._spelled[line.resource]
+        return is_pods or super()._matters(line)
+
+    def _ends(self, lines: list[Line]) -> pa.Table:
+        for line in lines:
+            self._wait(line)
+        return self._logged([])
+
+    def shard(self) -> tuple[Shard, pa.Table]:
+        shard, logged = super().shard()
+        rows = shard.log_entries
+        types = dict(zip(rows["line"].to_pylist(), rows["resource_type"].to_pylist(), strict=True))
+        for line in self._cells.ends():
+            if types.get(line.number, "k8s_container") != "k8s_container":  # a container by its labels only
+                self._kinds[line.resource] = ("other", *self._kinds[line.resource][1:])
+        return shard, logged
+
+    def _place_of(self, line: bytes) -> tuple[bytes, int] | None:
+        found = _placed_in(line)
+        return _place(found, columns.time_text(found.timestamp)) if found else None
+
+
+_LOOKS = {"lines": _Look, "array": _ArrayLook, "rows": _RowsLook}
+
+
+def _placed_in(line: bytes) -> "_Placed | None":
+    """The resource and time of a line that is one object and has both."""
     try:
-        found = _DECODER.decode(line)
+        return _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return _place(found)
 
 
-def _place(found: "entry.Entry | _Placed") -> tuple[bytes, int] | None:
-    moment = stamp(found.timestamp)
+def _place(found: "entry.Entry | _Placed", time: str | None = None) -> tuple[bytes, int] | None:
+    moment = stamp(time or found.timestamp)
     return (bytes(found.resource), moment) if moment != times.NAT else None
 
 
@@ -340,12 +394,13 @@ _DECODER = msgspec.json.Decoder(_Placed)
 @lru_cache(maxsize=200_000)
 def _site(key: bytes) -> tuple[str, str | None, str | None] | None:
     """(kind, project, cluster) of entries with this resource, whole or up to its first closing brace."""
-    for text in (key, key + b"}", key + b"}}"):
+    for end in (b"", b"}", b"}}", b'}"}'):
         try:
-            found = json.loads(text)
+            found = json.loads(key + end)
+            labels = found.get("labels", {}) if isinstance(found, dict) else None
+            labels = json.loads(labels) if isinstance(labels, str) else labels
         except ValueError:
             continue
-        labels = found.get("labels", {}) if isinstance(found, dict) else None
         if isinstance(labels, dict):
             container = labels.get("container_name")
             kind = "other" if container is None else "proxy_logs" if container == PROXY else "app_logs"
@@ -353,17 +408,17 @@ def _site(key: bytes) -> tuple[str, str | None, str | None] | None:
     return None
 
 
-@lru_cache(maxsize=1)
-def _engine():
+@lru_cache(maxsize=2)
+def _engine(suspects: tuple[bytes, ...]):
     """A function from a block to the places where suspects end: their last bytes."""
     try:
         import hyperscan
     except ImportError:
-        compiled = re.compile(b"|".join(b"(?:" + each + b")" for each in SUSPECTS), re.IGNORECASE)
+        compiled = re.compile(b"|".join(b"(?:" + each + b")" for each in suspects), re.IGNORECASE)
         return lambda block: [match.end() - 1 for match in compiled.finditer(block)]
     database = hyperscan.Database()
-    flags = [hyperscan.HS_FLAG_CASELESS] * len(SUSPECTS)
-    database.compile(expressions=list(SUSPECTS), ids=list(range(len(SUSPECTS))), flags=flags)
+    flags = [hyperscan.HS_FLAG_CASELESS] * len(suspects)
+    database.compile(expressions=list(suspects), ids=list(range(len(suspects))), flags=flags)
     own = threading.local()  # two threads must not share the room to work in
 
     def places(block: memoryview) -> list[int]:

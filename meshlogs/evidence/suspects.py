@@ -29,6 +29,13 @@ ESCAPED = (r"\\u00(?:[4-7][0-9a-f]|3[0-9]|2[013-5890-9a-f])", r"\\u04[0-9a-f][0-
 _RUSSIAN = "\\xd0[\\x9e\\xbe](?:\\xd0\\xa2|\\xd1\\x82)\\xd0[\\x9a\\xba]"
 # The parts of an entry that was split are put together first.
 SPLIT = r"\"split\"[ \t]*:"
+# A warehouse may hold payloads as JSON in a text, whose quotes are escaped, and says of all entries whether they were
+# split.
+NESTED = (
+    r":[ ]?\\\"(?:[ \t]|\\\\t|\\\\u0009|[\]}})])",
+    r"connect:(?:[ \t]|\\\\t|\\\\u0009|\\\\[rn])*\\\"",
+)
+SPLIT_ROW = SPLIT + r"[ \t]*[{\"]"
 
 
 def _in_bytes(pattern: str) -> bytes:
@@ -41,6 +48,7 @@ SUSPECTS: tuple[bytes, ...] = (
     _in_bytes(connected.TRIGGER),
     *(pattern.encode() for pattern in (*CONTEXT, *ESCAPED, SPLIT, _RUSSIAN)),
 )
+ROW_SUSPECTS = (*(each for each in SUSPECTS if each != SPLIT.encode()), SPLIT_ROW.encode(), *map(str.encode, NESTED))
 
 
 def suspect(line: bytes) -> bool:

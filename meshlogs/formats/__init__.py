@@ -88,7 +88,7 @@ def read(path: str | Path, form: str | None = None, source: str | None = None) -
 
 
 def wrapping(path: str | Path) -> str | None:
-    """How a file holds log entries: "lines", one each, or "array", in one; None: otherwise, or something else.
+    """How a file holds log entries: "lines", one each, "array", all in one, "rows", lines out of a warehouse; or None.
 
     Raises InputError for a file that cannot be opened.
     """
@@ -97,7 +97,10 @@ def wrapping(path: str | Path) -> str | None:
         if archives.is_archive(file):
             return None
         head = file.read(HEAD)
-    if _form_of(head, str(path)) != "log_entries":
+    form = _form_of(head, str(path))
+    if form == "warehouse":
+        return "rows" if warehouse.are_lines(head) else None
+    if form != "log_entries":
         return None
     if head.lstrip()[:1] == b"[":
         return "array"

@@ -79,6 +79,11 @@ def sniff(head: bytes, _name: str) -> bool:
     return bool(_BEGIN.match(head)) and any(_is_row(row) for row in _first_rows(head))
 
 
+def are_lines(head: bytes) -> bool:
+    """Whether these first bytes are of rows as JSON, one a line."""
+    return head.lstrip()[:1] == b"{" and not log_entries.is_document(head.splitlines(keepends=True))
+
+
 def _first_rows(head: bytes) -> Iterator[dict]:
     """The first objects of these bytes, which may be cut off."""
     text = head.decode("utf-8", "replace")
@@ -154,16 +159,18 @@ def _read_json(tables: Tables, file: BinaryIO) -> Iterator[None]:
             if isinstance(found, envelopes.Damage):
                 _refuse(tables, found.line, found.reason, found.data)
             else:
-                _add_text(tables, found.data, found.line)
+                add_text(tables, found.data, found.line)
             yield
         return
     for line, data in enumerate(chain(first, file), 1):
         if data.strip():
-            _add_text(tables, data, line)
+            add_text(tables, data, line)
             yield
 
 
-def _add_text(tables: Tables, data: bytes, line: int) -> None:
+def add_text(tables: Tables, data: bytes, line: int) -> None:
+    """Add the row that a text is, or a reject."""
+    data = data.rstrip(b"\r\n")
     try:
         row = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
