@@ -115,6 +115,7 @@ OTHERWISE = {  # the same export in other forms
     "gzip alone, two files at a time": "import subprocess, glob\nfs=sorted(glob.glob('ZIPPED/*'))\n"
     "for a,b in zip(fs[::2],fs[1::2]):\n p=[subprocess.Popen(['gzip','-dc',f],stdout=subprocess.DEVNULL) for f in (a,b)]\n [q.wait() for q in p]",
     "meshlogs: scan and evidence, one JSON array": "import meshlogs as ml; ml.read('ARRAY').evidence",
+    "meshlogs: scan and evidence, rows of BigQuery": "import meshlogs as ml; ml.read('ROWS').evidence",
     "duckdb: load one JSON array": DUCKDB.replace("FOLDER/*', format='newline_delimited'", "ARRAY/*', format='array', records=true")
     + "con.sql(f'select * from {source}').to_arrow_table()",
 }  # fmt: skip
@@ -149,7 +150,7 @@ def _watch(process: psutil.Process, peak: list[int], stop: threading.Event) -> N
 
 def commands(place: Path) -> dict[str, list[str]]:
     """Name -> command of every task that can be run here."""
-    folders = {"FOLDER": "export", "ZIPPED": "zipped", "ARRAY": "array", "OUT": "out"}
+    folders = {"FOLDER": "export", "ZIPPED": "zipped", "ARRAY": "array", "ROWS": "rows", "OUT": "out"}
 
     def told(text: str) -> str:
         for word, name in folders.items():
@@ -198,14 +199,16 @@ def run(sizes: list[int], rounds: int, only: set[str] | None = None) -> dict[int
 
 def _prepared(place: Path, megabytes: int, only: set[str] | None) -> dict[str, list[str]]:
     """The commands for an export that is made here, of these names, or all, for which it is compressed too."""
-    folder, zipped, array = (place / name for name in ("export", "zipped", "array"))
-    for made in (folder, zipped, array):
+    folder, zipped, array, rows = (place / name for name in ("export", "zipped", "array", "rows"))
+    for made in (folder, zipped, array, rows):
         made.mkdir(parents=True)
     generate(folder, megabytes)
     if only is None:
         for path in folder.iterdir():
             (zipped / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 6))
         _write_array(sorted(folder.iterdir()), array / "entries.json")
+        for path in folder.iterdir():
+            (rows / path.name).write_text("".join(map(_row, path.open(encoding="utf-8"))), encoding="utf-8")
     return {name: words for name, words in commands(place).items() if only is None or name in only}
 
 
@@ -246,7 +249,7 @@ def page(full: dict, sized: dict[int, dict], megabytes: int, rounds: int) -> str
 
 Written by `make bench`; medians of {rounds} interleaved rounds on {os.cpu_count()} cores ({platform.machine()}, Python
 {platform.python_version()}; {versions}). The export is made up: {megabytes} MB in 8 shards as a Cloud Storage sink writes
-them (one JSON array: the same entries as `gcloud logging read` prints them), 400 pods, {RELEVANT:.0%} of the lines report a refused connection, each another one. Ratios hold from machine to machine
+them (one JSON array: the same entries as `gcloud logging read` prints them; rows: as `bq extract` does), 400 pods, {RELEVANT:.0%} of the lines report a refused connection, each another one. Ratios hold from machine to machine
 better than seconds do, so the tables give ratios.
 
 ## One export, whole processes
@@ -297,6 +300,15 @@ def _write_array(shards: list[Path], path: Path) -> None:
                 file.write(before + "\n  " + json.dumps(json.loads(line), indent=2).replace("\n", "\n  "))
                 before = ","
         file.write("\n]\n")
+
+
+def _row(line: str) -> str:
+    """An entry as a BigQuery sink's table holds it, and `bq extract` writes it."""
+    entry = json.loads(line)
+    for name in ("timestamp", "receiveTimestamp"):
+        entry[name] = entry[name][:26].replace("T", " ") + " UTC"
+    entry["labels"] = {name.translate(str.maketrans("/.-", "___")): value for name, value in entry["labels"].items()}
+    return json.dumps(entry, separators=(",", ":")) + "\n"
 
 
 def figure(sized: dict[int, dict]) -> None:

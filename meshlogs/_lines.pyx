@@ -13,7 +13,7 @@ from meshlogs._texts cimport Text, find, moment
 
 cdef enum:
     LONGEST = 1024  # a resource's spelling up to its first closing brace; a longer one is unusual
-    LONGEST_STAMP = 33  # a time in nanoseconds, up to the last letter of its zone
+    LONGEST_STAMP = 30  # a time in nanoseconds, or in microseconds with UTC, up to the last letter of its zone
     USUALLY = 200  # letters that lines have at least, on average: to count lines of shorter ones takes a further look
 
 
@@ -133,7 +133,7 @@ cdef int64_t _stamp(Text begin, Text zone, int64_t* time) noexcept nogil:
         return 0
     if zone[0] == c"Z":
         time[0] = moment(at, zone - at)
-    elif zone - at > 10 and not memcmp(zone - 3, b" UT", 3) and at[10] == c" ":
+    elif 10 < zone - at < 30 and not memcmp(zone - 3, b" UT", 3) and at[10] == c" ":
         memcpy(spelled, at, zone - 3 - at)
         spelled[10] = c"T"
         time[0] = moment(spelled, zone - 3 - at)

@@ -17,21 +17,25 @@ FACTORS = np.arange(256, dtype=np.uint64).reshape(128, 2) * np.uint64(0x9E3779B9
 LINE = (
     b'{"m":"x","resource":{"labels":{"pod_name":"web-1"},"type":"k8s_container"},"timestamp":"2026-03-02T09:00:05.25Z"}'
 )
+ROW = LINE.replace(b"2026-03-02T09:00:05.25Z", b"2026-03-02 09:00:05.25 UTC")
 PARTS = [
-    LINE, b'"resource":{"labels":{', b'"resource": {"type":"x"', b'"timestamp":"2026-03-02T09:00:05Z"', b'Z"}', b"{",
+    LINE, ROW, b'"timestamp":"2026-03-02 09:00:05 UTC"', b'C"}', b'"resource":{"labels":{', b'"resource": {"type":"x"',
+    b'"timestamp":"2026-03-02T09:00:05Z"', b'Z"}', b"{",
     b"}", b'"', b"Z", b"\r", b"\n", b"\n", b'"timestamp": "', b"2026-02-30T09:00:05Z", b"\x00", b"\xff", b"x" * 1100,
 ]  # fmt: skip
 STAMP = re.compile(rb'"timestamp": ?"([^"]*)Z"')
+STORED = re.compile(rb'"timestamp": ?"([^"]*) UTC"')
 RESOURCE = re.compile(rb'"resource": ?(\{(?:"labels"|"type":)[^}]*)\}')
 
 
-@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=12))
-@example([b"{"])
-@example([LINE[:-1], b"\r\n", LINE, b"\r"])
-def test_what_is_told_stands_there(parts):
+@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=12), st.booleans())
+@example([b"{"], False)
+@example([LINE[:-1], b"\r\n", LINE, b"\r"], False)
+@example([ROW], True)
+def test_what_is_told_stands_there(parts, stored):
     data = b"".join(parts)
-    ends, usual, keys, moments, places, sizes = _lines.look(np.frombuffer(data, np.uint8), FACTORS)
-    assert ends.tolist() == _lines_plain.look(np.frombuffer(data, np.uint8), FACTORS)[0].tolist()
+    ends, usual, keys, moments, places, sizes = _lines.look(np.frombuffer(data, np.uint8), FACTORS, stored)
+    assert ends.tolist() == _lines_plain.look(np.frombuffer(data, np.uint8), FACTORS, False)[0].tolist()
     lines = data.split(b"\n")
     starts = [0, *(end + 1 for end in ends.tolist())]
     seen = {}
@@ -39,7 +43,8 @@ def test_what_is_told_stands_there(parts):
         line, spelled = lines[number], data[at : at + size]
         assert starts[number] < at < at + size < ends[number]
         assert [spelled] == RESOURCE.findall(line)
-        assert moment in [times.parse_ns(found.decode("latin-1") + "Z") for found in STAMP.findall(line)]
+        stamps = STAMP.findall(line) + (STORED.findall(line) if stored else [])
+        assert moment in [times.parse_ns(found.decode("latin-1").replace(" ", "T") + "Z") for found in stamps]
         assert seen.setdefault(key, spelled) == spelled
 
 
@@ -49,7 +54,7 @@ def test_what_is_told_stands_there(parts):
 )
 def test_times_are_exact(moment):
     line = LINE.replace(b"2026-03-02T09:00:05.25", moment.encode())
-    assert _lines.look(np.frombuffer(line, np.uint8), FACTORS)[3].tolist() == [times.parse_ns(moment + "Z")]
+    assert _lines.look(np.frombuffer(line, np.uint8), FACTORS, False)[3].tolist() == [times.parse_ns(moment + "Z")]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,36 @@ def test_times_are_exact(moment):
 )
 def test_what_may_be_no_time_is_left_to_the_careful(moment):
     line = LINE.replace(b"2026-03-02T09:00:05.25", moment.encode())
-    assert not len(_lines.look(np.frombuffer(line, np.uint8), FACTORS)[1])
+    assert not len(_lines.look(np.frombuffer(line, np.uint8), FACTORS, False)[1])
+
+
+@pytest.mark.parametrize(
+    ("stamp", "known"),
+    [
+        ("2026-03-02 09:00:05 UTC", "2026-03-02T09:00:05Z"),
+        ("2026-03-02 09:00:05.123456 UTC", "2026-03-02T09:00:05.123456Z"),
+        ("2026-03-02T09:00:05.123456789Z", "2026-03-02T09:00:05.123456789Z"),
+        ("2026-03-02T09:00:05 UTC", None),
+        ("2026-03-02 09:00:05Z", None),
+        ("2026-03-02 09:00:05.1234567 UTC", None),
+        ("2026-03-02 09:00:05 XTC", None),
+        ("2026-03-02 09:00:05C", None),
+        (" UTC", None),
+    ],
+)
+@pytest.mark.parametrize("after", ["}", ',"trace":null}'])
+def test_times_of_a_warehouse(stamp, known, after):
+    line = LINE.replace(b"2026-03-02T09:00:05.25Z", stamp.encode())[:-1] + after.encode()
+    found = _lines.look(np.frombuffer(line, np.uint8), FACTORS, True)[3].tolist()
+    assert found == ([times.parse_ns(known)] if known else [])
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_of_two_times_none_is_told_unless_one_is_the_last(stored):
+    line = LINE.replace(b'{"m":"x"', b'{"timestamp":"2020-01-01 00:00:00 UTC","t":{"timestamp":"2020-01-01T00:00:00Z"}')
+    line = line[:-1] + b',"trace":null}'
+    found = _lines.look(np.frombuffer(line, np.uint8), FACTORS, stored)[3].tolist()
+    assert found == []
 
 
 KEYS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3), max_size=40)
@@ -79,7 +113,7 @@ def test_keys_are_numbered_as_they_come(blocks):
 
 
 def test_very_short_lines_are_all_looked_at():
-    assert _lines.look(np.frombuffer(b"\n" * 1000 + LINE, np.uint8), FACTORS)[0].tolist() == [
+    assert _lines.look(np.frombuffer(b"\n" * 1000 + LINE, np.uint8), FACTORS, False)[0].tolist() == [
         *range(1000),
         1000 + len(LINE),
     ]
