@@ -110,12 +110,16 @@ COMMANDS = {
     "jq: select by text": ["sh", "-c", "jq -c 'select((.textPayload // .jsonPayload.message) | test(\"refused\"; \"i\"))' FOLDER/*"],
     "wc -l": ["sh", "-c", "cat FOLDER/* | wc -l"],
 }  # fmt: skip
+FORMS = ("zipped", "array", "rows", "tables")
 OTHERWISE = {  # the same export in other forms
     "meshlogs: scan and evidence, gzip": "import meshlogs as ml; ml.read('ZIPPED').evidence",
     "gzip alone, two files at a time": "import subprocess, glob\nfs=sorted(glob.glob('ZIPPED/*'))\n"
     "for a,b in zip(fs[::2],fs[1::2]):\n p=[subprocess.Popen(['gzip','-dc',f],stdout=subprocess.DEVNULL) for f in (a,b)]\n [q.wait() for q in p]",
     "meshlogs: scan and evidence, one JSON array": "import meshlogs as ml; ml.read('ARRAY').evidence",
     "meshlogs: scan and evidence, rows of BigQuery": "import meshlogs as ml; ml.read('ROWS').evidence",
+    "meshlogs: scan and evidence, tables of BigQuery": "import meshlogs as ml; ml.read('TABLES').evidence",
+    "duckdb: filter tables of BigQuery": "import duckdb\ncon = duckdb.connect(); con.execute('set threads=2')\n"
+    "con.sql(\"select * from read_parquet('TABLES/*') where regexp_matches(coalesce(textPayload,'')||coalesce(jsonPayload.message,''), $$TRIGGER$$)\").to_arrow_table()",
     "duckdb: load one JSON array": DUCKDB.replace("FOLDER/*', format='newline_delimited'", "ARRAY/*', format='array', records=true")
     + "con.sql(f'select * from {source}').to_arrow_table()",
 }  # fmt: skip
@@ -150,7 +154,7 @@ def _watch(process: psutil.Process, peak: list[int], stop: threading.Event) -> N
 
 def commands(place: Path) -> dict[str, list[str]]:
     """Name -> command of every task that can be run here."""
-    folders = {"FOLDER": "export", "ZIPPED": "zipped", "ARRAY": "array", "ROWS": "rows", "OUT": "out"}
+    folders = {name.upper(): name for name in FORMS} | {"FOLDER": "export", "OUT": "out"}
 
     def told(text: str) -> str:
         for word, name in folders.items():
@@ -199,16 +203,18 @@ def run(sizes: list[int], rounds: int, only: set[str] | None = None) -> dict[int
 
 def _prepared(place: Path, megabytes: int, only: set[str] | None) -> dict[str, list[str]]:
     """The commands for an export that is made here, of these names, or all, for which it is compressed too."""
-    folder, zipped, array, rows = (place / name for name in ("export", "zipped", "array", "rows"))
-    for made in (folder, zipped, array, rows):
-        made.mkdir(parents=True)
+    for name in ("export", *FORMS):
+        (place / name).mkdir(parents=True)
+    folder = place / "export"
     generate(folder, megabytes)
     if only is None:
+        _write_array(sorted(folder.iterdir()), place / "array" / "entries.json")
         for path in folder.iterdir():
-            (zipped / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 6))
-        _write_array(sorted(folder.iterdir()), array / "entries.json")
-        for path in folder.iterdir():
-            (rows / path.name).write_text("".join(map(_row, path.open(encoding="utf-8"))), encoding="utf-8")
+            (place / "zipped" / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 6))
+            rows = list(map(_row, path.open(encoding="utf-8")))
+            text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+            (place / "rows" / path.name).write_text(text, encoding="utf-8")
+            _write_table(rows, place / "tables" / f"{path.stem}.parquet")
     return {name: words for name, words in commands(place).items() if only is None or name in only}
 
 
@@ -249,7 +255,7 @@ def page(full: dict, sized: dict[int, dict], megabytes: int, rounds: int) -> str
 
 Written by `make bench`; medians of {rounds} interleaved rounds on {os.cpu_count()} cores ({platform.machine()}, Python
 {platform.python_version()}; {versions}). The export is made up: {megabytes} MB in 8 shards as a Cloud Storage sink writes
-them (one JSON array: the same entries as `gcloud logging read` prints them; rows: as `bq extract` does), 400 pods, {RELEVANT:.0%} of the lines report a refused connection, each another one. Ratios hold from machine to machine
+them (one JSON array: the same entries as `gcloud logging read` prints them; rows and tables: as `bq extract` does), 400 pods, {RELEVANT:.0%} of the lines report a refused connection, each another one. Ratios hold from machine to machine
 better than seconds do, so the tables give ratios.
 
 ## One export, whole processes
@@ -283,6 +289,8 @@ hour. Its peers are ripgrep, which only counts, and duckdb's filter.
   hour are kept as proof that it logged.
 - The elements of a JSON array are made lines of a sink by compiled code, and go the same way; an array in which anything
   is unsound is read one element after another.
+- A warehouse's rows go the same way, whether in lines or in a table, whose texts are searched as they lie in memory; what
+  is parsed of them takes the careful road for renamed columns.
 - Evidence is taken where the lines are read, and only evidence comes together, each fact once and each text that facts
   share once, so memory grows with what matters and not with the logs.
 - `convert` does parse every line: usual ones by code that is compiled at installation, checks them as strictly as any
@@ -302,13 +310,26 @@ def _write_array(shards: list[Path], path: Path) -> None:
         file.write("\n]\n")
 
 
-def _row(line: str) -> str:
-    """An entry as a BigQuery sink's table holds it, and `bq extract` writes it."""
+def _row(line: str) -> dict:
+    """An entry as a BigQuery sink's table holds it, and `bq extract` writes it in JSON."""
     entry = json.loads(line)
     for name in ("timestamp", "receiveTimestamp"):
         entry[name] = entry[name][:26].replace("T", " ") + " UTC"
     entry["labels"] = {name.translate(str.maketrans("/.-", "___")): value for name, value in entry["labels"].items()}
-    return json.dumps(entry, separators=(",", ":")) + "\n"
+    return entry
+
+
+def _write_table(rows: list[dict], path: Path) -> None:
+    """Rows as `bq extract` writes them in Parquet: with times that are none of JSON's texts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist(rows)
+    for name in ("timestamp", "receiveTimestamp"):
+        moments = pa.array([text.removesuffix(" UTC") for text in table[name].to_pylist()])
+        stamps = moments.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+        table = table.set_column(table.column_names.index(name), name, stamps)
+    pq.write_table(table, path)
 
 
 def figure(sized: dict[int, dict]) -> None:

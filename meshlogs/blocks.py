@@ -27,6 +27,11 @@ class Stretch(NamedTuple):
     begin: int = 0
     end: int | None = None
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is all of it."""
+        return self.begin == 0 and self.end is None
+
 
 def blocks(file: BinaryIO, stretch: Stretch) -> Iterator[np.ndarray]:
     """Whole lines, about `BLOCK` bytes at a time (uint8); a longer line is a block of its own.

@@ -129,13 +129,14 @@ def tasks(
     length = ROWS_STRETCH if rows else scan.STRETCH
     sizes = [path.stat().st_size for path, _ in files]
     enough = min(sum(sizes) // _TASKS, TOGETHER)
-    splittable = ("lines",) if whole else ("lines", "rows")
+    lengths = {"lines": length} if whole else {"lines": length, "rows": length, "table": scan.TABLE_STRETCH}
     found: list[Task] = []
     room = 0  # for further small files in the last task
     for (path, source), size in zip(files, sizes, strict=True):
         pieces = [Stretch(path, source)]
-        if size > length and _wrapping(path) in splittable:
-            pieces = scan.stretches(path, source, length)
+        wrapping = _wrapping(path) if size > min(lengths.values()) else None
+        if size > lengths.get(wrapping, size):
+            pieces = scan.stretches(path, source, lengths[wrapping], wrapping)
         made = [
             Task(str(path), source, piece.begin, piece.end, path in strict, whole, rows, first, last)
             for piece in pieces

@@ -1,5 +1,7 @@
 """Finding what matters in files of log entries, or of a warehouse's rows, one a line, without parsing every line.
 
+Rows of a warehouse's table in Parquet go the same way.
+
 A line is parsed if its raw bytes might matter to any step (`evidence.suspects`), or if it is a proxy's own, an event or
 about a pod; of a proxy's access log only the first and last request of each minute. Of the others it is told by their
 bytes (`blocks.Lines`) which container wrote them and when: they are counted by container and hour, and the first and
@@ -15,14 +17,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import schema, times
+from meshlogs import schema, table_rows, times
 from meshlogs.arrays import Array, Odd
 from meshlogs.blocks import Lines, Numbers, Stretch, blocks
 from meshlogs.container_hours import Cells, Line
@@ -34,6 +36,7 @@ from meshlogs.formats.tables import TABLES, Tables, stamp
 
 # Files are split for several workers at multiples of this.
 STRETCH = 128 << 20
+TABLE_STRETCH = 16 << 20  # of a table, which is packed
 
 # Lines that are to be parsed wait, up to so many bytes, until they are parsed together.
 WAITING = 4 << 20
@@ -53,13 +56,13 @@ class Found(NamedTuple):
     lines: int
 
 
-def stretches(path: Path, source: str, length: int | None = None) -> list[Stretch]:
+def stretches(path: Path, source: str, length: int | None = None, wrapping: str = "lines") -> list[Stretch]:
     """The parts of a file that can be scanned apart: several of a large plain file, one of a compressed one."""
     length = length or STRETCH
     with path.open("rb") as file:
-        compressed = streams.compressed(file.read(6))
+        whole = streams.compressed(file.read(6)) or (wrapping == "table" and not table_rows.is_usual(path))
     size = path.stat().st_size
-    if compressed or size <= length + length // 2:
+    if whole or size <= length + length // 2:
         return [Stretch(path, source)]
     edges = [*range(0, size - length // 2, length), None]
     return [Stretch(path, source, begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True)]
@@ -68,7 +71,7 @@ def stretches(path: Path, source: str, length: int | None = None) -> list[Stretc
 def scan(stretch: Stretch, wrapping: str = "lines") -> Found:
     """What matters in a stretch of a file of log entries, or in a file that is wrapped so (`formats.wrapping`).
 
-    Raises Odd for an array that is not sound.
+    Raises Odd for an array that is not sound, and for a table that is not laid out as usual.
     """
     try:
         return _scanned(stretch, _LOOKS[wrapping](stretch.source))
@@ -77,14 +80,11 @@ def scan(stretch: Stretch, wrapping: str = "lines") -> Found:
 
 
 def _scanned(stretch: Stretch, look: "_Look") -> Found:
-    array = Array() if isinstance(look, _ArrayLook) else None
     with streams.open_text(stretch.path) as file:
-        for block in array.blocks(file) if array else blocks(file, stretch):
+        for block in look.blocks(file, stretch):
             look.at(block)
         damage = streams.damage_of(file)
     shard, logged = look.shard()
-    if array:
-        shard, logged = _placed(shard, array), array.placed(logged)
     if damage is not None:
         shard = shard.with_reject(None, damage, "", stretch.source)
     return Found(shard, logged, look.counts(), look.lines)
@@ -139,18 +139,29 @@ class _Look:
         self._requests: dict = {}  # (resource, minute) -> first and last request, with their lines
         self._parsed: set[int] = set()
 
-    def at(self, block: np.ndarray) -> None:
+    def blocks(self, file: BinaryIO, stretch: Stretch) -> Iterator:
+        """The blocks of a stretch of a file."""
+        return blocks(file, stretch)
+
+    def at(self, block) -> None:
         """Look at one block of whole lines."""
-        lines = Lines(block, stored=self.stored)
-        suspects = _engine(self.suspects)(block.data)
+        lines = self._lines(block)
+        suspects = self._suspects(lines)
         resources, moments = self._placed(lines)
         told = np.flatnonzero(resources >= 0)
         self._cells.add(resources[told], moments[told], told, self.lines, lines)
         wanted = self._wanted(lines, resources, moments, suspects)
-        columns = (lines.texts(wanted), resources[wanted].tolist(), moments[wanted].tolist())
-        for number, *told in zip((wanted + (self.lines + 1)).tolist(), *columns, strict=True):
+        about = (lines.texts(wanted), resources[wanted].tolist(), moments[wanted].tolist())
+        for number, *told in zip((wanted + (self.lines + 1)).tolist(), *about, strict=True):
             self._wait(Line(number, *told))
         self.lines += len(lines.ends)
+
+    def _lines(self, block: np.ndarray) -> Lines:
+        return Lines(block, stored=self.stored)
+
+    def _suspects(self, lines: Lines) -> np.ndarray:
+        """The numbers from 0 of the lines that may matter."""
+        return lines.holding(_engine(self.suspects)(lines.letters.data))
 
     def _placed(self, lines: Lines) -> tuple[np.ndarray, np.ndarray]:
         """Of each line the number of its resource, -1 where it is not told, and its time [ns]."""
@@ -179,10 +190,10 @@ class _Look:
                 self._spelled.append(spelled)
         return self._numbers[spelled]
 
-    def _wanted(self, lines: Lines, resources: np.ndarray, moments: np.ndarray, suspects: list[int]) -> np.ndarray:
+    def _wanted(self, lines: Lines, resources: np.ndarray, moments: np.ndarray, suspects: np.ndarray) -> np.ndarray:
         """The lines to parse now: suspects, those that do not tell whose they are, and others' that matter."""
         wanted = resources < 0
-        wanted[lines.holding(suspects)] = True
+        wanted[suspects] = True
         others = np.flatnonzero(~wanted & np.append(self._special, True)[resources])
         told = (lines.texts(others), resources[others].tolist(), moments[others].tolist())
         for line, *about in zip(others.tolist(), *told, strict=True):
@@ -325,6 +336,17 @@ class _Look:
 class _ArrayLook(_Look):
     """Each line is an entry of an array, or else that is odd."""
 
+    def __init__(self, source: str, *, careful: bool = False):
+        super().__init__(source, careful=careful)
+        self._array = Array()
+
+    def blocks(self, file: BinaryIO, _stretch: Stretch) -> Iterator:
+        return self._array.blocks(file)
+
+    def shard(self) -> tuple[Shard, pa.Table]:
+        shard, logged = super().shard()
+        return _placed(shard, self._array), self._array.placed(logged)
+
     def _add(self, line: Line) -> "entry.Entry":
         found = super()._add(line)
         if found is None:
@@ -367,7 +389,28 @@ class _RowsLook(_Look):
         return _place(found, columns.time_text(found.timestamp)) if found else None
 
 
-_LOOKS = {"lines": _Look, "array": _ArrayLook, "rows": _RowsLook}
+class _TableLook(_RowsLook):
+    """Lines are rows of a table."""
+
+    def blocks(self, file: BinaryIO, stretch: Stretch) -> Iterator:
+        try:
+            yield from table_rows.blocks(file, stretch)
+        except (pa.ArrowException, OSError) as error:
+            if stretch.is_file:  # whoever is careful may read more of it
+                raise Odd from error
+            warehouse.refuse_damaged(self._tables, self.lines + 1, error)
+
+    def _lines(self, block: pa.Table) -> table_rows.Rows:
+        return table_rows.Rows(block)
+
+    def _suspects(self, lines: table_rows.Rows) -> np.ndarray:
+        return lines.suspect(_engine(self.suspects))
+
+    def _add(self, line: Line) -> None:
+        warehouse.add_typed(self._tables, msgspec.json.decode(line.text), line.number)
+
+
+_LOOKS = {"lines": _Look, "array": _ArrayLook, "rows": _RowsLook, "table": _TableLook}
 
 
 def _placed_in(line: bytes) -> "_Placed | None":

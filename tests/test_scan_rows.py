@@ -1,11 +1,13 @@
-"""The scan of a warehouse's rows finds what a run that parses every row finds."""
+"""The scan of a warehouse's rows, in lines or in a table, finds what a run that parses every row finds."""
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import meshlogs as ml
-from meshlogs import blocks, parts, scan, times
+from meshlogs import blocks, formats, parts, scan, table_rows, times
 from tests.formats import writers
 from tests.test_scan import CHATTER, DATED, ODD, REFUSED, entry, gathered, same
 
@@ -105,3 +107,154 @@ def test_rows_however_they_are_spelled(name, shape, tmp_path):
         text += text.splitlines()[0] + text.splitlines()[1] + "\n"
     (tmp_path / "rows.json").write_text(text)
     same(gathered(tmp_path), gathered(tmp_path, whole=True))
+
+
+# The same as a table in Parquet.
+
+
+def entries_of(text):
+    """The log entries of a file's lines, with all that a warehouse knows of them."""
+    found = []
+    for line in text.splitlines():
+        try:
+            value = json.loads(line)
+            found.append({"receiveTimestamp": value["timestamp"], "insertId": "i"} | value)
+        except (ValueError, TypeError):
+            pass
+    return found
+
+
+def table_of(entries, shape, path):
+    writers.row_parquet(SHAPES[shape])(entries, path)
+    return pq.read_table(path)
+
+
+def scanned(path):
+    """What a scan finds, which must be one of the table and not the careful road."""
+    assert formats.wrapping(path) == "table" and table_rows.is_usual(path)
+    return gathered(path.parent)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", [name for name in ODD if "half a letter" not in name])
+def test_a_scan_finds_what_parsing_every_row_of_a_table_finds(name, shape, tmp_path):
+    table_of(entries_of(ODD[name]), shape, tmp_path / "rows.parquet")
+    same(scanned(tmp_path / "rows.parquet"), gathered(tmp_path, whole=True))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_fleet_in_tables(shape, tmp_path, monkeypatch):
+    ml.simulate_fleet(tmp_path / "made", pods=60, seed=4)
+    (tmp_path / "rows").mkdir()
+    for folder in ("stdout", "stderr", "events"):
+        shards = sorted((tmp_path / "made" / "export" / folder).rglob("*.json"))
+        entries = entries_of("".join(path.read_text() for path in shards))
+        table_of(entries, shape, tmp_path / "rows" / f"{folder}.parquet")
+    whole = gathered(tmp_path / "rows", whole=True)
+    assert len(whole.evidence) > 1_000
+    same(gathered(tmp_path / "rows"), whole)
+    monkeypatch.setattr(scan, "TABLE_STRETCH", 20_000)
+    monkeypatch.setattr(table_rows, "BATCH", 77)
+    assert len(ml.read(tmp_path / "rows").tasks()) > 5
+    same(gathered(tmp_path / "rows"), whole)
+
+
+def test_most_rows_of_a_table_are_not_parsed(tmp_path):
+    entries = [{"receiveTimestamp": one["timestamp"]} | one for one in [*CHATTER, entry("x", REFUSED, second=15)]]
+    table_of(entries, "bigquery", tmp_path / "rows.parquet")
+    part = parts.load(ml.read(tmp_path).tasks()[0])
+    assert (part.parsed, part.lines) == (3, 301)
+
+
+HIDDEN = {
+    "a tab at the beginning": {"message": "\tat java.net.Socket"},
+    "a line's end between the words": {"message": "connection\nrefused"},
+    "the name of a column is one of the words": {"connection": "refused"},
+    "a list": {"args": ["connection refused", "10.0.0.9:6379"]},
+    "a list of objects": {"errors": [{"message": "connection refused"}]},
+    "an object in an object": {"error": {"cause": {"msg": "connection refused"}}},
+    "a cause at the end": {"message": "dial tcp 10.0.0.9:6379: connect: \n"},
+    "an escape": {"message": '{"m":"connection \\u0072efused"}'},
+    "JSON in a text": {"message": '{"m":" at java.net.Socket"}'},
+    "a bracket": {"message": "} 10.0.0.9:6379"},
+    "split": {"message": "connection refu"},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", HIDDEN)
+def test_what_matters_is_found_wherever_a_table_holds_it(name, shape, tmp_path):
+    more = {"split": {"uid": "u", "index": 0, "totalSplits": 2}} if name == "split" else {}
+    first = entry("x", None, second=15, jsonPayload=HIDDEN[name], **more)
+    second = entry("y", None, second=16, jsonPayload={"message": "java.net.ConnectException: Connection refused"})
+    entries = [{"receiveTimestamp": one["timestamp"]} | one for one in [*CHATTER, first, second]]
+    table_of(entries, shape, tmp_path / "rows.parquet")
+    part = parts.load(ml.read(tmp_path).tasks()[0])
+    assert part.tables["log_entries"]["insert_id"].eq("ix").sum() == 1
+    same(scanned(tmp_path / "rows.parquet"), gathered(tmp_path, whole=True))
+
+
+def changed(table, name, column):
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+@pytest.fixture
+def table(tmp_path):
+    entries = entries_of(ODD["stack traces"])
+    return table_of(entries, "bigquery", tmp_path / "rows.parquet")
+
+
+def test_rows_without_a_time_or_a_resource(table, tmp_path):
+    some = pa.array([number % 7 > 0 for number in range(len(table))])
+    others = pa.array([number % 5 > 0 for number in range(len(table))])
+    for name, keep in (("timestamp", some), ("resource", others)):
+        table = changed(table, name, pa.array(table[name].to_pylist(), table[name].type, mask=~keep.to_numpy(False)))
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=50)
+    same(scanned(tmp_path / "rows.parquet"), gathered(tmp_path, whole=True))
+
+
+@pytest.mark.parametrize("how", ["nanoseconds", "repeated texts as numbers", "long texts", "compressed"])
+def test_tables_however_they_are_typed(how, table, tmp_path):
+    if how == "nanoseconds":
+        table = changed(table, "timestamp", table["timestamp"].cast(pa.timestamp("ns", "Europe/Berlin")))
+    elif how == "repeated texts as numbers":
+        table = changed(table, "textPayload", table["textPayload"].dictionary_encode())
+    elif how == "long texts":
+        table = changed(table, "textPayload", table["textPayload"].cast(pa.large_string()))
+    pq.write_table(table, tmp_path / "rows.parquet", compression="zstd" if how == "compressed" else "snappy")
+    same(scanned(tmp_path / "rows.parquet"), gathered(tmp_path, whole=True))
+
+
+@pytest.mark.parametrize("how", ["times as texts", "no resource", "bytes", "no zone"])
+def test_other_tables_take_the_careful_road(how, table, tmp_path):
+    if how == "times as texts":
+        table = changed(table, "timestamp", table["timestamp"].cast(pa.string()))
+    elif how == "no resource":
+        labels = table["resource"].combine_chunks().field("labels")
+        table = table.drop_columns("resource").append_column("resource_labels", labels)
+    elif how == "bytes":
+        table = changed(table, "textPayload", table["textPayload"].cast(pa.binary()))
+    else:
+        table = changed(table, "timestamp", table["timestamp"].cast(pa.timestamp("us")))
+    pq.write_table(table, tmp_path / "rows.parquet")
+    assert not table_rows.is_usual(tmp_path / "rows.parquet")
+    found = gathered(tmp_path)
+    assert found.files["records"].tolist() == [len(table)]
+    same(found, gathered(tmp_path, whole=True))
+
+
+def test_a_damaged_table_is_read_as_far_as_it_goes_and_told(table, tmp_path, monkeypatch):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(table, path, row_group_size=100, compression="none", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"handled request 150")
+    data[at - 2_000 : at] = b"\xff" * 2_000
+    path.write_bytes(data)
+    found, whole = gathered(tmp_path), gathered(tmp_path, whole=True)
+    same(found, whole)
+    assert found.rejects["reason"].str.startswith("the Parquet file is damaged").all() and len(found.rejects) == 1
+    monkeypatch.setattr(scan, "TABLE_STRETCH", 5_000)
+    assert len(ml.read(tmp_path).tasks()) > 2
+    parts_ = gathered(tmp_path)
+    assert parts_.rejects["reason"].str.startswith("the Parquet file is damaged").all() and len(parts_.rejects) >= 1
+    assert len(parts_.evidence) >= len(whole.evidence)

@@ -149,6 +149,11 @@ def add_row(tables: Tables, row: dict, line: int | None, shown: str | bytes) -> 
     csv_entries.add_cells(tables, ((columns.path_of(name), name, value) for name, value in row.items()), line, shown)
 
 
+def add_typed(tables: Tables, row: dict, line: int) -> None:
+    """Add a row of a typed table, in which what is absent is null."""
+    add_row(tables, row, line, ", ".join(name for name in row if row[name] is not None))
+
+
 # JSON
 
 
@@ -234,12 +239,17 @@ def _read_parquet(tables: Tables, held: BinaryIO) -> Iterator[None]:
         if not _are_ours(tables, table.schema_arrow.names):
             return
         for batch in table.iter_batches(ROWS):
-            for row in _plain(pa.Table.from_batches([batch])).to_pylist():
+            for row in plain(pa.Table.from_batches([batch])).to_pylist():
                 line += 1
-                add_row(tables, row, line, ", ".join(name for name in row if row[name] is not None))
+                add_typed(tables, row, line)
                 yield
     except (pa.ArrowException, OSError) as error:
-        _refuse(tables, line + 1, f"the Parquet file is damaged: {_first_line(error)}", b"")
+        refuse_damaged(tables, line + 1, error)
+
+
+def refuse_damaged(tables: Tables, line: int, error: Exception) -> None:
+    """Add a reject: from this row on a Parquet file cannot be read."""
+    _refuse(tables, line, f"the Parquet file is damaged: {_first_line(error)}", b"")
 
 
 def _seekable(tables: Tables, file: BinaryIO) -> BinaryIO | None:
@@ -259,7 +269,7 @@ def _are_ours(tables: Tables, names: list[str]) -> bool:
     return False
 
 
-def _plain(table: Any) -> Any:
+def plain(table: Any) -> Any:
     """The table with times and dates, at any depth, as text: a `datetime` would cut nanoseconds."""
     import pyarrow as pa
 
@@ -321,7 +331,7 @@ def _read_avro(tables: Tables, file: BinaryIO) -> Iterator[None]:
                     pubsub.add_message(tables, row, line)
                     yield
                     continue
-                add_row(tables, row, line, ", ".join(name for name in row if row[name] is not None))
+                add_typed(tables, row, line)
                 yield
     except (*_DAMAGED, DecompressionError, SchemaParseException) as error:
         _refuse(tables, line + 1, f"the Avro file is damaged: {_first_line(error)}", b"")

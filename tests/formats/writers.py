@@ -257,7 +257,7 @@ def bigquery_row(entry):
             if name in audit:
                 audit[f"{name}Json"] = json.dumps(audit.pop(name))
         row["protopayload_auditlog"] = {key.lstrip("@"): item for key, item in audit.items()}
-    return row
+    return row | ({"split": entry["split"]} if "split" in entry else {})
 
 
 def analytics_row(entry):
@@ -275,6 +275,7 @@ def analytics_row(entry):
         "json_payload": json.dumps(entry["jsonPayload"]) if "jsonPayload" in entry else None,
         "proto_payload": audit, "labels": json.dumps(entry.get("labels") or {}),
         "resource": {"type": entry["resource"]["type"], "labels": json.dumps(entry["resource"]["labels"])},
+        **({"split": entry["split"]} if "split" in entry else {}),
     }  # fmt: skip
 
 
