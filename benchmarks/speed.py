@@ -324,7 +324,7 @@ def _write_table(rows: list[dict], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist(rows)
+    table = pa.Table.from_pylist([{"textPayload": None, "jsonPayload": None} | row for row in rows])
     for name in ("timestamp", "receiveTimestamp"):
         moments = pa.array([text.removesuffix(" UTC") for text in table[name].to_pylist()])
         stamps = moments.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
