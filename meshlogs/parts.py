@@ -173,13 +173,15 @@ def _pieces(task: Task) -> Iterator[_Piece]:
     wrapping = _wrapping(task.path)
     wrapping = wrapping if wrapping in _COMPILED or not task.whole else None
     given = Counter()
-    try:
-        for piece in _entries(task, wrapping) if wrapping else ():
-            given.update({name: len(getattr(piece.shard, name)) for name in TABLES}, records=piece.shard.records)
-            yield piece
-    except Odd:
-        wrapping = None
-    if not wrapping:
+    for read in (_entries, _converted) if wrapping == "table" else (_entries,) if wrapping else ():
+        try:
+            for piece in read(task, wrapping):
+                given.update({name: len(getattr(piece.shard, name)) for name in TABLES}, records=piece.shard.records)
+                yield piece
+            return
+        except Odd:
+            continue
+    else:
         read = formats.chunks if task.strict else formats.chunks_any
         yield from _after(given, map(_Piece, read(storage.place(task.path), source=task.source)))
 
@@ -195,6 +197,12 @@ def _entries(task: Task, wrapping: str) -> Iterator[_Piece]:
             yield _Piece(found.shard, found.lines, found)
     except OSError as error:
         raise InputError(str(stretch.path), f"cannot be read: {error.strerror or error}") from error
+
+
+def _converted(task: Task, _wrapping: str) -> Iterator[_Piece]:
+    """The log entries of a table that `meshlogs convert` wrote; raises Odd for another one."""
+    stretch = Stretch(storage.place(task.path), task.source, task.begin, task.end)
+    yield from (_Piece(found.shard, found.lines, found) for found in scan.converted(stretch))
 
 
 def _after(given: Counter, pieces: Iterable[_Piece]) -> Iterator[_Piece]:

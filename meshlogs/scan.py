@@ -24,10 +24,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import schema, table_rows, times
+from meshlogs import converted_rows, schema, table_rows, times
 from meshlogs.arrays import Array, Odd
 from meshlogs.blocks import Lines, Numbers, Stretch, blocks
 from meshlogs.container_hours import Cells, Line
+from meshlogs.errors import SchemaError
 from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import ROW_SUSPECTS, SUSPECTS
@@ -60,12 +61,18 @@ def stretches(path: Path, source: str, length: int | None = None, wrapping: str 
     """The parts of a file that can be scanned apart: several of a large plain file, one of a compressed one."""
     length = length or STRETCH
     with path.open("rb") as file:
-        whole = streams.compressed(file.read(6)) or (wrapping == "table" and not table_rows.is_usual(path))
+        whole = streams.compressed(file.read(6)) or (wrapping == "table" and not _is_known(path))
     size = path.stat().st_size
     if whole or size <= length + length // 2:
         return [Stretch(path, source)]
     edges = [*range(0, size - length // 2, length), None]
     return [Stretch(path, source, begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _is_known(path: Path) -> bool:
+    """Whether a table is one that can be scanned."""
+    layout = table_rows.columns_of(path)
+    return table_rows.is_usual(layout) or converted_rows.is_converted(layout)
 
 
 def scan(stretch: Stretch, wrapping: str = "lines") -> Found:
@@ -88,6 +95,27 @@ def _scanned(stretch: Stretch, look: "_Look") -> Found:
     if damage is not None:
         shard = shard.with_reject(None, damage, "", stretch.source)
     return Found(shard, logged, look.counts(), look.lines)
+
+
+def converted(stretch: Stretch) -> Iterator[Found]:
+    """What matters in a stretch of log entries that `meshlogs convert` wrote, piece by piece; `lines` is 0.
+
+    Their sources and lines are those of the files they were converted from. Raises Odd for another table.
+    """
+    empty = Tables(stretch.source).shard("warehouse")._replace(log_entries=bulk.LAYOUT.empty_table())
+    nothing = Found(empty, schema.EVIDENCE.empty_table(), schema.COVERAGE.empty_table(), 0)
+    yield nothing
+    read = 0
+    with streams.open_text(stretch.path) as file:
+        try:
+            for batch in converted_rows.blocks(file, stretch):
+                kept, counts = converted_rows.sifted(batch, _engine(SUSPECTS))
+                shard = empty._replace(log_entries=bulk.packed(kept), records=len(batch))
+                yield nothing._replace(shard=shard, counts=schema.to_arrow(counts, schema.COVERAGE))
+                read += len(batch)
+        except (pa.ArrowException, OSError, SchemaError) as error:
+            shard = empty.with_reject(read + 1, warehouse.damage_of(error), "", stretch.source)
+            yield nothing._replace(shard=shard)
 
 
 def rows(stretch: Stretch, *, array: bool = False) -> Iterator[tuple[Shard, int]]:

@@ -28,13 +28,23 @@ _TIME, _RESOURCE, _SPLIT = ("timestamp",), ("resource",), ("split",)
 _OTHERS = {"resource", "labels", "insertId", "logName", "logId", "timestamp", "receiveTimestamp", "severity"}
 
 
-def is_usual(path: Path) -> bool:
-    """Whether a file is such a table, whole as far as its end tells."""
+def columns_of(path: Path) -> pa.Schema:
+    """The columns of the table in a file; none if it cannot be read."""
     try:
         with storage.open_binary(path, _HEAD) as file:
-            return _is_usual(pq.ParquetFile(file).schema_arrow)
+            return pq.ParquetFile(file).schema_arrow
     except (pa.ArrowException, OSError):
+        return pa.schema([])
+
+
+def is_usual(layout: pa.Schema) -> bool:
+    """Whether this is a warehouse's own table: one time, one resource, and no bytes, which may be no text."""
+    paths = [columns.path_of(name) for name in layout.names]
+    if paths.count(_TIME) != 1 or paths.count(_RESOURCE) != 1:
         return False
+    time, resource = (layout.field(paths.index(path)).type for path in (_TIME, _RESOURCE))
+    is_time = pa.types.is_timestamp(time) and time.tz is not None
+    return is_time and pa.types.is_struct(resource) and not any(map(_has_bytes, layout.types))
 
 
 def blocks(file: BinaryIO, stretch: Stretch) -> Iterator[pa.Table]:
@@ -45,27 +55,23 @@ def blocks(file: BinaryIO, stretch: Stretch) -> Iterator[pa.Table]:
     if not file.seekable():
         raise Odd
     table = pq.ParquetFile(file)
-    if not _is_usual(table.schema_arrow):
+    if not is_usual(table.schema_arrow):
         raise Odd
-    groups = [at for at in range(table.num_row_groups) if _is_in(stretch, table.metadata.row_group(at))]
-    for batch in table.iter_batches(BATCH, row_groups=groups):
+    for batch in table.iter_batches(BATCH, row_groups=groups_in(table, stretch)):
         yield pa.Table.from_batches([batch])
 
 
-def _is_in(stretch: Stretch, group: pq.RowGroupMetaData) -> bool:
-    first = group.column(0)
-    begins = min(filter(None, (first.dictionary_page_offset, first.data_page_offset)), default=0)
-    return stretch.begin <= begins and (stretch.end is None or begins < stretch.end)
+def groups_in(table: pq.ParquetFile, stretch: Stretch) -> list[int]:
+    """The groups of rows that begin in a stretch of the file."""
 
+    def begin(group: int) -> int:
+        first = table.metadata.row_group(group).column(0)
+        return min(filter(None, (first.dictionary_page_offset, first.data_page_offset)), default=0)
 
-def _is_usual(layout: pa.Schema) -> bool:
-    """Whether this is a warehouse's own table: one time, one resource, and no bytes, which may be no text."""
-    paths = [columns.path_of(name) for name in layout.names]
-    if paths.count(_TIME) != 1 or paths.count(_RESOURCE) != 1:
-        return False
-    time, resource = (layout.field(paths.index(path)).type for path in (_TIME, _RESOURCE))
-    is_time = pa.types.is_timestamp(time) and time.tz is not None
-    return is_time and pa.types.is_struct(resource) and not any(map(_has_bytes, layout.types))
+    begins = map(begin, range(table.num_row_groups))
+    return [
+        group for group, at in enumerate(begins) if stretch.begin <= at and (stretch.end is None or at < stretch.end)
+    ]
 
 
 def _has_bytes(kind: pa.DataType) -> bool:
@@ -105,7 +111,7 @@ class Rows:
         Lists take a closer look, and so does what was split.
         """
         wanted = np.zeros(len(self._table), dtype=bool)
-        pieces: list = []
+        texts: list[tuple[str, pa.Array]] = []
         for path, column in self._columns.items():
             if path == _SPLIT:
                 wanted |= column.is_valid().to_numpy(zero_copy_only=False)
@@ -114,15 +120,27 @@ class Rows:
                     if leaf is None:
                         wanted |= column.is_valid().to_numpy(zero_copy_only=False)
                     else:
-                        text = pc.replace_substring(leaf.cast(pa.large_string()), "\n", "\\n")
-                        pieces += [pa.scalar(f'"{name}":"', pa.large_string()), text, _CLOSED]
-        if pieces:
-            joined = pc.binary_join_element_wise(*pieces, _END, null_handling="replace", null_replacement="")
-            offsets = np.frombuffer(joined.buffers()[1], np.int64, len(joined) + 1, 8 * joined.offset)
-            begin, end = int(offsets[0]), int(offsets[-1])
-            found = np.array(places(memoryview(joined.buffers()[2])[begin:end]), np.int64)
-            wanted[np.searchsorted(offsets[1:] - begin, found, side="right")] = True
+                        texts.append((name, leaf))
+        wanted[rows_holding(texts, places)] = True
         return np.flatnonzero(wanted)
+
+
+def rows_holding(texts: list[tuple[str, pa.Array]], places: Callable[[memoryview], list[int]]) -> np.ndarray:
+    """The numbers of the rows of which a search tells, in these texts as JSON has them behind their names.
+
+    Quotes in them are not escaped, ends of lines are.
+    """
+    if not texts or not len(texts[0][1]):
+        return np.zeros(0, np.int64)
+    pieces: list = []
+    for name, text in texts:
+        text = pc.replace_substring(text.cast(pa.large_string()), "\n", "\\n")
+        pieces += [pa.scalar(f'"{name}":"', pa.large_string()), text, _CLOSED]
+    joined = pc.binary_join_element_wise(*pieces, _END, null_handling="replace", null_replacement="")
+    offsets = np.frombuffer(joined.buffers()[1], np.int64, len(joined) + 1, 8 * joined.offset)
+    begin, end = int(offsets[0]), int(offsets[-1])
+    found = np.array(places(memoryview(joined.buffers()[2])[begin:end]), np.int64)
+    return np.unique(np.searchsorted(offsets[1:] - begin, found, side="right"))
 
 
 _CLOSED, _END = pa.scalar('",', pa.large_string()), pa.scalar("", pa.large_string())

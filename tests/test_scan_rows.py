@@ -131,7 +131,7 @@ def table_of(entries, shape, path):
 
 def scanned(path):
     """What a scan finds, which must be one of the table and not the careful road."""
-    assert formats.wrapping(path) == "table" and table_rows.is_usual(path)
+    assert formats.wrapping(path) == "table" and table_rows.is_usual(pq.read_schema(path))
     return gathered(path.parent)
 
 
@@ -237,7 +237,7 @@ def test_other_tables_take_the_careful_road(how, table, tmp_path):
     else:
         table = changed(table, "timestamp", table["timestamp"].cast(pa.timestamp("us")))
     pq.write_table(table, tmp_path / "rows.parquet")
-    assert not table_rows.is_usual(tmp_path / "rows.parquet")
+    assert not table_rows.is_usual(pq.read_schema(tmp_path / "rows.parquet"))
     found = gathered(tmp_path)
     assert found.files["records"].tolist() == [len(table)]
     same(found, gathered(tmp_path, whole=True))

@@ -8,7 +8,7 @@ from meshlogs import schema, times
 from meshlogs.joins import numbered
 
 HOUR = "h"
-_CONTAINER = ["project", "location", "cluster", "namespace", "pod", "container"]
+CONTAINER = ["project", "location", "cluster", "namespace", "pod", "container"]
 _UNTIL_LINE = ["time_lower", "insert_id", "source", "line"]
 
 
@@ -22,7 +22,7 @@ def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
 
 def rows(logged: list[tuple], source: str) -> pa.Table:
     """Single lines as rows that `of_lines` takes: (*container, log name, insert id, time [ns], line) of each."""
-    names = [*_CONTAINER, "log_name", "insert_id", "time", "line"]
+    names = [*CONTAINER, "log_name", "insert_id", "time", "line"]
     table = pa.table(dict(zip(names, map(list, zip(*logged, strict=True)), strict=True)))
     return table.append_column("source", pa.repeat(source, len(table)))
 
@@ -43,14 +43,14 @@ def thin(evidence: pd.DataFrame) -> pd.DataFrame:
     """
     at = np.flatnonzero(evidence["kind"] == "app_logged")
     keep = np.ones(len(evidence), dtype=bool)
-    keep[at] = _are_ends(evidence[[*_CONTAINER, *_UNTIL_LINE]].take(at))
+    keep[at] = _are_ends(evidence[[*CONTAINER, *_UNTIL_LINE]].take(at))
     return evidence if keep.all() else evidence[keep]
 
 
 def _are_ends(rows: pd.DataFrame) -> np.ndarray:
     """Whether each row is the first or the last of its container's hour."""
     hour = rows["time_lower"].dt.floor(HOUR)
-    cell = numbered([*(rows[name] for name in _CONTAINER), hour])
+    cell = numbered([*(rows[name] for name in CONTAINER), hour])
     time = times.to_ns(rows["time_lower"])
     first, last = np.full((2, cell.max(initial=-1) + 1), [[np.iinfo(np.int64).max], [times.NAT]])
     np.minimum.at(first, cell, time)

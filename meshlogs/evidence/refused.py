@@ -27,7 +27,7 @@ from meshlogs.evidence.signatures import OTHER_CAUSE, SPECIFICITY, TRIGGER, Dest
 KINDS = ("refused", "suspected", "upstream_refused", "refused_context")
 
 # Containers of the mesh itself: their refusals are evidence about the proxy, read elsewhere.
-_MESH = (PROXY, "istio-init", "istio-validation", "enable-core-dump", "install-cni", "ztunnel", "linkerd-proxy")
+MESH = (PROXY, "istio-init", "istio-validation", "enable-core-dump", "install-cni", "ztunnel", "linkerd-proxy")
 
 # Lines that belong to what stands above or below them. (RE2: linear, `^` is the start of the text)
 _CONTEXT = (
@@ -82,7 +82,7 @@ def extract(log_entries: pd.DataFrame) -> pd.DataFrame:
         log_entries["resource_type"].eq("k8s_container") & log_entries["pod"].notna() & log_entries["time"].notna()
     )
     readable = readable.to_numpy(bool, na_value=False)
-    app = readable & ~log_entries["container"].isin(_MESH).to_numpy(bool)
+    app = readable & ~log_entries["container"].isin(MESH).to_numpy(bool)
     by_proxy = readable & log_entries["container"].eq(PROXY).to_numpy(bool, na_value=False)
     message, payload = _strings(log_entries["message"]), _strings(log_entries["payload"])
     text = pc.coalesce(payload, message)
@@ -110,7 +110,7 @@ def undated(log_entries: pd.DataFrame) -> pd.DataFrame:
     No verdict can be given of them; they tell that a log without dated refusals is not one without refusals.
     """
     rows = log_entries[log_entries["time"].isna() & log_entries["resource_type"].eq("k8s_container")]
-    rows = rows[rows["pod"].notna() & ~rows["container"].isin(_MESH)]
+    rows = rows[rows["pod"].notna() & ~rows["container"].isin(MESH)]
     if rows.empty:
         return schema.empty(schema.EVIDENCE)
     texts = rows["payload"].fillna(rows["message"]).fillna("")

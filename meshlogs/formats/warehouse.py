@@ -223,7 +223,7 @@ def _as_it_is(tables: Tables, table: Any, kind: str) -> Iterator[Shard]:
             rows += len(found)
             yield empty._replace(**{kind: found}, records=len(found))
     except (pa.ArrowException, OSError, SchemaError) as error:
-        yield empty.with_reject(rows + 1, f"the Parquet file is damaged: {_first_line(error)}", "", tables.source)
+        yield empty.with_reject(rows + 1, damage_of(error), "", tables.source)
         return
     if not rows:
         yield empty
@@ -249,7 +249,12 @@ def _read_parquet(tables: Tables, held: BinaryIO) -> Iterator[None]:
 
 def refuse_damaged(tables: Tables, line: int, error: Exception) -> None:
     """Add a reject: from this row on a Parquet file cannot be read."""
-    _refuse(tables, line, f"the Parquet file is damaged: {_first_line(error)}", b"")
+    _refuse(tables, line, damage_of(error), b"")
+
+
+def damage_of(error: Exception) -> str:
+    """What to tell of a Parquet file that cannot be read."""
+    return f"the Parquet file is damaged: {_first_line(error)}"
 
 
 def _seekable(tables: Tables, file: BinaryIO) -> BinaryIO | None:
