@@ -289,8 +289,14 @@ class _Look:
 
     def _place_of(self, line: bytes) -> tuple[bytes, int] | None:
         """(resource, time [ns]) of a line that is one entry and has both."""
-        found = _placed_in(line)
+        found = self._placed_in(line)
         return _place(found) if found else None
+
+    def _placed_in(self, line: bytes) -> "_Placed | None":
+        try:
+            return _DECODER.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
 
     def _check(self, line: Line, told: tuple[bytes, int] | None) -> None:
         """Raise _Misread if what an entry tells of its resource and time is not what the line's bytes seemed to say."""
@@ -361,8 +367,8 @@ class _Look:
         return schema.conform_arrow(pa.table(dict(zip(names, map(list, columns), strict=True))), schema.COVERAGE)
 
 
-class _ArrayLook(_Look):
-    """Each line is an entry of an array, or else that is odd."""
+class _InArray:
+    """Each line is one element of an array, or else that is odd."""
 
     def __init__(self, source: str, *, careful: bool = False):
         super().__init__(source, careful=careful)
@@ -373,13 +379,19 @@ class _ArrayLook(_Look):
 
     def shard(self) -> tuple[Shard, pa.Table]:
         shard, logged = super().shard()
+        # Several elements may stand on one line of the document, in their order.
+        shard = shard._replace(log_entries=shard.log_entries.sort_by("line"))
         return _placed(shard, self._array), self._array.placed(logged)
 
-    def _add(self, line: Line) -> "entry.Entry":
+    def _add(self, line: Line) -> "entry.Entry | _Placed":
         found = super()._add(line)
         if found is None:
             raise Odd
         return found
+
+
+class _ArrayLook(_InArray, _Look):
+    """Entries in an array."""
 
 
 class _RowsLook(_Look):
@@ -387,8 +399,9 @@ class _RowsLook(_Look):
 
     form, suspects, stored = "warehouse", ROW_SUSPECTS, True
 
-    def _add(self, line: Line) -> None:
+    def _add(self, line: Line) -> "_Placed | None":
         warehouse.add_text(self._tables, line.text, line.number)
+        return self._placed_in(line.text)
 
     def _usual(self, lines: list[Line]) -> tuple[pa.Table, list[Line]]:
         return bulk.LAYOUT.empty_table(), lines
@@ -412,9 +425,13 @@ class _RowsLook(_Look):
                 self._kinds[line.resource] = ("other", *self._kinds[line.resource][1:])
         return shard, logged
 
-    def _place_of(self, line: bytes) -> tuple[bytes, int] | None:
-        found = _placed_in(line)
-        return _place(found, columns.time_text(found.timestamp)) if found else None
+    def _placed_in(self, line: bytes) -> "_Placed | None":
+        found = super()._placed_in(line)
+        return found and _Placed(found.resource, columns.time_text(found.timestamp))
+
+
+class _RowArrayLook(_InArray, _RowsLook):
+    """Rows in an array."""
 
 
 class _TableLook(_RowsLook):
@@ -434,23 +451,16 @@ class _TableLook(_RowsLook):
     def _suspects(self, lines: table_rows.Rows) -> np.ndarray:
         return lines.suspect(_engine(self.suspects))
 
-    def _add(self, line: Line) -> None:
+    def _add(self, line: Line) -> "_Placed | None":
         warehouse.add_typed(self._tables, msgspec.json.decode(line.text), line.number)
+        return self._placed_in(line.text)
 
 
-_LOOKS = {"lines": _Look, "array": _ArrayLook, "rows": _RowsLook, "table": _TableLook}
+_LOOKS = {"lines": _Look, "array": _ArrayLook, "rows": _RowsLook, "row_array": _RowArrayLook, "table": _TableLook}
 
 
-def _placed_in(line: bytes) -> "_Placed | None":
-    """The resource and time of a line that is one object and has both."""
-    try:
-        return _DECODER.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _place(found: "entry.Entry | _Placed", time: str | None = None) -> tuple[bytes, int] | None:
-    moment = stamp(time or found.timestamp)
+def _place(found: "entry.Entry | _Placed") -> tuple[bytes, int] | None:
+    moment = stamp(found.timestamp)
     return (bytes(found.resource), moment) if moment != times.NAT else None
 
 

@@ -57,6 +57,25 @@ def test_a_scan_of_a_fleet_is_a_run_over_every_row(shape, how, tmp_path):
     same(found, whole)
 
 
+@pytest.mark.parametrize(("shape", "indent"), [("bigquery", None), ("analytics", 2)])
+@pytest.mark.parametrize("name", [name for name in ODD if "half a letter" not in name])
+def test_an_array_of_rows_is_what_reading_each_of_them_finds(name, shape, indent, tmp_path):
+    """As `bq query --format=json` prints one, or `--format=prettyjson`."""
+    rows = [writers.printed(SHAPES[shape](one), writers.as_spaced) for one in entries_of(ODD[name])]
+    (tmp_path / "rows.json").write_text(json.dumps(rows, indent=indent))
+    assert formats.wrapping(tmp_path / "rows.json") == "row_array"
+    same(gathered(tmp_path), gathered(tmp_path, whole=True))
+    part = parts.load(ml.read(tmp_path).tasks()[0])
+    assert part.lines > part.parsed or name in ("stack traces", "many containers in many hours") or len(rows) < 300
+
+
+@pytest.mark.parametrize("text", ['[{"a":1}', "[1]", '[{"timestamp":"x"} {"a":1}]'])
+def test_an_array_that_is_not_sound_is_read_with_care(text, tmp_path):
+    rows = [writers.printed(writers.bigquery_row(one), writers.as_spaced) for one in entries_of(ODD["stack traces"])]
+    (tmp_path / "rows.json").write_text(json.dumps(rows, indent=2)[:-2] + ",\n" + text[1:])
+    same(gathered(tmp_path), gathered(tmp_path, whole=True))
+
+
 def test_most_rows_are_not_parsed(tmp_path):
     text = rows_of("".join(json.dumps(one) + "\n" for one in [*CHATTER, entry("x", REFUSED, second=15)]), "bigquery")
     (tmp_path / "rows.json").write_text(text)

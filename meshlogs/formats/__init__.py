@@ -88,7 +88,7 @@ def read(path: str | Path, form: str | None = None, source: str | None = None) -
 
 
 def wrapping(path: str | Path) -> str | None:
-    """How a file holds log entries: one a line in "lines", all in an "array"; a warehouse's: in "rows" or in a "table".
+    """How a file holds log entries: "lines", one each, an "array"; or a warehouse's: "rows", a "row_array", a "table".
 
     None if it holds them in another way, or something else.
 
@@ -101,7 +101,7 @@ def wrapping(path: str | Path) -> str | None:
         head = file.read(HEAD)
     form = _form_of(head, str(path))
     if form == "warehouse":
-        return "table" if head.startswith(warehouse.PARQUET) else "rows" if warehouse.are_lines(head) else None
+        return warehouse.wrapping(head)
     if form != "log_entries":
         return None
     if head.lstrip()[:1] == b"[":

@@ -79,9 +79,14 @@ def sniff(head: bytes, _name: str) -> bool:
     return bool(_BEGIN.match(head)) and any(_is_row(row) for row in _first_rows(head))
 
 
-def are_lines(head: bytes) -> bool:
-    """Whether these first bytes are of rows as JSON, one a line."""
-    return head.lstrip()[:1] == b"{" and not log_entries.is_document(head.splitlines(keepends=True))
+def wrapping(head: bytes) -> str | None:
+    """How these first bytes hold rows: as a "table" in Parquet, as JSON in "rows", one a line, or in a "row_array"."""
+    if head.startswith(PARQUET):
+        return "table"
+    if head.lstrip()[:1] == b"[":
+        return "row_array"
+    is_lines = head.lstrip()[:1] == b"{" and not log_entries.is_document(head.splitlines(keepends=True))
+    return "rows" if is_lines else None
 
 
 def _first_rows(head: bytes) -> Iterator[dict]:
