@@ -46,8 +46,9 @@ VERDICTS = """
 placed = timelines.place(evidence, pods)
 known = timelines.Known(placed, pods)
 starts = timelines.reconstruct(placed, pods, known)
-errors = verdicts.judged(placed, starts, pods, known)
-verdicts.conclude(starts, errors, placed, pods, known)
+told = verdicts.lessons.lessons_of(placed, pods)
+errors = verdicts.decide([verdicts.draft(placed, starts, known, told)], told)
+verdicts.concluded(starts, verdicts.signs_of(starts, known, pods, told), errors)
 """
 TABLES = """
 import duckdb, pyarrow.parquet as pq

@@ -180,9 +180,10 @@ class Fleet:
             known = timelines.Known(self.coded, export.pods)
             starts = timelines.reconstruct(self.coded, export.pods, known)
             step(f"{len(starts):,} pod starts")
-            self.judged = verdicts.judged(self.coded, starts, export.pods, known)
+            told = verdicts.lessons.lessons_of(self.coded, export.pods)
+            self.judged = verdicts.decide([verdicts.draft(self.coded, starts, known, told)], told)
             step(f"{len(starts):,} pod starts, {len(self.judged):,} refused connections")
-            self.starts = verdicts.conclude(starts, self.judged, self.coded, export.pods, known)
+            self.starts = verdicts.concluded(starts, verdicts.signs_of(starts, known, export.pods, told), self.judged)
             step("")
 
     @cached_property

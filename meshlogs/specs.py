@@ -1,13 +1,14 @@
 """What the pod objects say of each start, and so whether a connection of its containers was redirected."""
 
 import json
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
 from meshlogs import joins, schema
 from meshlogs.evidence.proxy import PROXY
-from meshlogs.evidence.redirection import PROXY_ID, Redirection, redirected
+from meshlogs.evidence.redirection import METADATA_SERVER, PROXY_ID, Redirection, redirected
 
 MESH_CONTAINERS = {PROXY, "istio-init", "istio-validation", "istio-cni"}
 # Injected helpers: never "the application", though their refusals count.
@@ -148,3 +149,11 @@ _ANSWER = {"answer": "answer", "answer_reason": "reason"}
 def _redirected(*question) -> Redirection:
     host, ip, port, rules, pod_ip, run_as = (None if pd.isna(value) else value for value in question)
     return redirected(host, ip, None if port is None else int(port), rules, pod_ip, run_as)
+
+
+@lru_cache(maxsize=10_000)
+def excludes(text: str | None) -> bool:
+    """Whether rules (JSON; None: unknown) let something else than the metadata server bypass the proxy."""
+    rules = json.loads(text or "{}")
+    ranges = [entry for entry in rules.get("exclude_ranges") or [] if not entry.startswith(METADATA_SERVER)]
+    return bool(ranges or rules.get("exclude_ports") or rules.get("include_ranges", "*") not in ("*", ["*"], None))

@@ -3,14 +3,22 @@
 A rule is a module that claims errors for its verdict, proven or likely, with a reason. `judge` asks
 each rule in the order of `RULES`; a proven claim goes before a likely one, an earlier rule before a
 later. What no rule claims is undetermined, with the reason `situation.unexplained` gives.
+
+A large fleet is judged some pods at a time: `draft` and `signs_of` look at a part, `decide` and `concluded` at what
+all parts came to; `judge` and `conclude` are both steps at once.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 import pandas as pd
 
 from meshlogs import joins, schema
 from meshlogs.timelines import Known
 from meshlogs.verdicts import (
     init_race,
+    lessons,
     local,
     no_sidecar,
     proxy_outage,
@@ -19,7 +27,7 @@ from meshlogs.verdicts import (
     startup_race,
     upstream,
 )
-from meshlogs.verdicts.outcome import conclude
+from meshlogs.verdicts.outcome import conclude, concluded, signs_of
 
 RULES = (no_sidecar, local, init_race, upstream, shutdown_race, startup_race, proxy_outage)
 
@@ -46,58 +54,103 @@ REASONS = {
 }
 
 
+class Draft(NamedTuple):
+    """Failures before other pods have told what they know of the same destinations: what `decide` takes.
+
+    `errors`: `schema.ERRORS` without the verdict, coded, with `target` (destination and port) and `situation`, the
+    number of a row of `situations`, in which all that a verdict depends on stands once.
+    """
+
+    errors: pd.DataFrame
+    situations: pd.DataFrame
+
+
 def judge(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
     """One row per refused connection (`schema.ERRORS`) with verdict, certainty and reason.
 
     `known` is what `timelines.reconstruct` was given, if it was.
     """
-    return schema.conform(judged(placed, starts, pods, known), schema.ERRORS, "errors")
+    told = lessons.lessons_of(placed, pods)
+    judged = decide([draft(placed, starts, known or Known(placed, pods), told)], told)
+    return schema.conform(judged, schema.ERRORS, "errors")
 
 
-def judged(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
-    """What `judge` gives, with the texts that rows share as categories: a quarter of its memory."""
-    errors = situation.situate(placed, starts, pods, known)
-    errors = errors.assign(**_decide(errors))
-    bypassing = situation.learned_bypass(errors)
-    if bypassing.any():
-        errors = errors.assign(bypass=errors["bypass"] | bypassing)
-        errors = errors.assign(**_decide(errors))
-    narrow = errors[_JUDGED]
+def draft(placed: pd.DataFrame, starts: pd.DataFrame, known: Known, told: lessons.Lessons) -> Draft:
+    """The failures among some of a fleet's placed evidence; `told` are the lessons of all of it."""
+    errors = situation.situate(placed, starts, known, told)
+    situations, which = joins.questions(errors, _SITUATION)
+    # Few rows: their texts need no categories.
+    situations = situations.astype({name: object for name in situations if joins.is_coded(situations[name])})
+    narrow = errors[["row", *_OF_FAILURE]].assign(situation=which.astype("int32"))
     del errors  # it is wide
-    return _table(narrow, placed)
+    return Draft(_table(narrow, placed), situations)
 
 
-_JUDGED = ["row", "destination", "ip", "workload", "suspected", "verdict", "certainty", "reason"]
+_OF_FAILURE = ["destination", "ip", "target", "workload", "suspected"]
 
 
 def _table(errors: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
-    """The errors in their order, with what their rows of evidence say besides."""
-    keys = ["time_upper", "start_id", "container", "insert_id", "message"]
-    order = joins.ordered(placed[keys].take(errors["row"]), keys, cheap=3)
-    errors = errors.take(order)
+    """The failures with what their rows of evidence say."""
     told = placed.take(errors["row"]).rename(columns={"time_lower": "attempt_lower", "time_upper": "attempt_upper"})
-    narrow = errors[_JUDGED[3:]].set_axis(told.index)
+    errors = errors.set_axis(told.index)
     table = told.assign(
         time=told["attempt_upper"],
         signature=told["value"],
-        destination_host=errors["destination"].array,
-        destination_ip=errors["ip"].array,
+        destination_host=errors["destination"],
+        destination_ip=errors["ip"],
         destination_port=told["port"],
-        **narrow.assign(suspected=narrow["suspected"].astype("boolean")),
+        suspected=errors["suspected"].astype("boolean"),
+        **{name: errors[name] for name in ("workload", "target", "situation")},
     )
-    return table[schema.ERRORS.names].reset_index(drop=True)
+    return table[[*_UNDECIDED, "target", "situation"]].reset_index(drop=True)
 
 
-# All that a verdict depends on.
-_SITUATION = {name for rule in RULES for name in rule.NEEDS} | {*situation.UNEXPLAINED, "suspected"}
+# What a verdict says; all that it depends on; what may be learned of other failures to the same destination.
+_VERDICT = ("verdict", "certainty", "reason")
+_UNDECIDED = [name for name in schema.ERRORS.names if name not in _VERDICT]
+_DEPENDS_ON = {name for rule in RULES for name in rule.NEEDS} | {*situation.UNEXPLAINED, "suspected"}
+_SITUATION = sorted(
+    (_DEPENDS_ON - {"assumption_holds"})
+    | {"guessed", "clear", "settled", "excludes", "alone", "has_proxy_logs", "later_unexplained"}
+)
 
 
-def _decide(errors: pd.DataFrame) -> dict[str, pd.Categorical]:
-    """Verdict, certainty and reason of each error; each different situation is judged once."""
-    columns = sorted(_SITUATION)
-    situations, which = joins.questions(errors, columns)
-    judged = _claimed(situations.astype({name: object for name in columns if joins.is_coded(situations[name])}))
-    return {name: pd.Categorical(judged[name]).take(which) for name in judged}
+def decide(drafts: Sequence[Draft], told: lessons.Lessons) -> pd.DataFrame:
+    """The errors by time with verdict, certainty and reason, coded, from the drafts of a fleet and its lessons.
+
+    Each different situation is judged once. The drafts' errors are emptied, so that all is never there twice.
+    """
+    errors, situations = _together(drafts)
+    holds = lessons.assumption_holds(errors, situations, told)
+    verdict = _judged(errors, situations, holds, np.zeros(len(errors), dtype=bool))
+    bypassing = lessons.learned_bypass(errors, situations, np.asarray(verdict["verdict"] == "upstream"))
+    if bypassing.any():
+        verdict = _judged(errors, situations, holds, bypassing)
+    errors = errors.drop(columns=["target", "situation"]).assign(**verdict)
+    order = joins.ordered(errors, ["time", "start_id", "container", "insert_id", "message"], cheap=3)
+    return errors[schema.ERRORS.names].take(order).reset_index(drop=True)
+
+
+def _together(drafts: Sequence[Draft]) -> Draft:
+    if len(drafts) == 1:
+        return drafts[0]
+    before = np.cumsum([0, *(len(one.situations) for one in drafts[:-1])])
+    for one, first in zip(drafts, before, strict=True):
+        one.errors["situation"] += first
+    errors = joins.stacked([one.errors for one in drafts], emptied=True)
+    return Draft(errors, pd.concat([one.situations for one in drafts], ignore_index=True))
+
+
+def _judged(
+    errors: pd.DataFrame, situations: pd.DataFrame, holds: np.ndarray, bypassing: np.ndarray
+) -> dict[str, pd.Categorical]:
+    """Verdict, certainty and reason of each error, by its situation and what was learned."""
+    cases = pd.DataFrame({"situation": errors["situation"], "holds": holds, "bypassing": bypassing})
+    cases, which = joins.questions(cases, list(cases))
+    rows = situations.take(cases["situation"]).reset_index(drop=True)
+    rows = rows.assign(bypass=rows["bypass"] | cases["bypassing"], assumption_holds=cases["holds"])
+    claimed = _claimed(rows)
+    return {name: pd.Categorical(claimed[name]).take(which) for name in _VERDICT}
 
 
 def _claimed(errors: pd.DataFrame) -> pd.DataFrame:
@@ -115,4 +168,4 @@ def _claimed(errors: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"verdict": verdict, "certainty": certainty, "reason": reason})
 
 
-__all__ = ["REASONS", "RULES", "conclude", "judge", "judged"]
+__all__ = ["REASONS", "RULES", "Draft", "conclude", "concluded", "decide", "draft", "judge", "signs_of"]

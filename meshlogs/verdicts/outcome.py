@@ -7,6 +7,7 @@ from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY, VALIDATION
 from meshlogs.timelines import Known, gated, start_in_export
 from meshlogs.verdicts import init_order
+from meshlogs.verdicts.lessons import Lessons, lessons_of
 
 # Why a start is undetermined; of a harmed or exposed one, what made its window.
 REASONS = {
@@ -50,13 +51,42 @@ def conclude(
     if it was.
     """
     pods = schema.empty(schema.PODS) if pods is None else pods
-    known = known or Known(placed, pods)
-    placed, errors = known.facts, joins.coded(errors[["start_id", "time", "verdict", "suspected"]], ["start_id"])
+    signs = signs_of(starts, known or Known(placed, pods), pods, lessons_of(placed, pods))
+    return concluded(starts, signs, errors)
+
+
+def signs_of(starts: pd.DataFrame, known: Known, pods: pd.DataFrame, lessons: Lessons) -> pd.DataFrame:
+    """What decides the outcome of each start besides its errors and its window: one row each, in their order.
+
+    `waiting`: an init container has not ended; `hangs`: it is one that waits in vain, and says nothing; `why_not`: why
+    the application did not start; `app_ran`; `begun`: the start itself is in the export; `gated`; `undated`: refused
+    connections without any time; `logs_reach_back`; `window_made_by`. `lessons` are those of the whole fleet.
+    """
+    placed = known.facts
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
     waiting = init_order.running(starts, placed, pods, known.specs)
     hangs = waiting["silent"].astype(bool) & (waiting["behind"] == "yes") & waiting["agent"].astype(bool)
     hangs &= waiting["all_redirected"].astype(bool)
-    why_not = _why_not_started(starts, placed)
+    undated = placed.loc[placed["kind"] == "refused_undated", "start_id"]
+    signs = {
+        "waiting": starts.index.isin(waiting.index),
+        "hangs": starts.index.isin(hangs.index[hangs]),
+        "why_not": _why_not_started(starts, placed),
+        "app_ran": _app_ran(starts, placed),
+        "begun": start_in_export(starts, placed),
+        "gated": gated(starts, placed),
+        "undated": joins.among(starts.index, undated),
+        "logs_reach_back": _logs_reach_back(starts, lessons),
+        "window_made_by": _what_made_the_window(starts, placed),
+    }
+    return pd.DataFrame(signs, index=starts.index).reset_index(drop=True)
+
+
+def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
+    """What `conclude` gives, from what `signs_of` says of these starts."""
+    errors = joins.coded(errors[["start_id", "time", "verdict", "suspected"]], ["start_id"])
+    starts = starts.set_index("start_id", drop=False).rename_axis(None)
+    signs = signs.set_axis(starts.index)
     count = errors.groupby("start_id").size()
     raced = errors[errors["verdict"] == "startup_race"]
     stated = raced[~raced["suspected"].astype(bool)]
@@ -68,32 +98,32 @@ def conclude(
     harmed = joins.among(index, raced["start_id"])
     meshed = starts["meshed"]
     started = starts["app_started_upper"].notna()
+    why_not = signs["why_not"]
     seen = (
         starts["proxy_started_upper"].notna()
         | starts["proxy_ready_upper"].notna()
         | starts["proxy_ready_lower"].notna()
     )
-    begun = start_in_export(starts, placed)
     lower, upper = starts["window_lower_s"], starts["window_upper_s"]
+    silent = lower.gt(0) & starts["has_app_logs"].astype(bool) & signs["logs_reach_back"]
     choices = [
         (meshed.eq(False), "not_meshed", None),
         (meshed.isna(), "undetermined", "mesh_unknown"),
         (harmed & joins.among(index, stated["start_id"]), "harmed", None),
         (harmed, "harmed", "suspected_only"),
-        (joins.among(index, stalled["start_id"]) & ~_app_ran(starts, placed), "init_stalled", None),
-        (index.isin(hangs.index[hangs]) & ~started & (why_not == "app_not_started"), "init_stalled", "init_silent"),
-        (~started & index.isin(waiting.index), "undetermined", "init_running"),
+        (joins.among(index, stalled["start_id"]) & ~signs["app_ran"], "init_stalled", None),
+        (signs["hangs"] & ~started & (why_not == "app_not_started"), "init_stalled", "init_silent"),
+        (~started & signs["waiting"], "undetermined", "init_running"),
         (~started, "undetermined", "app_not_started"),
-        (~begun, "undetermined", "start_not_in_export"),
-        (gated(starts, placed), "safe", None),
+        (~signs["begun"], "undetermined", "start_not_in_export"),
+        (signs["gated"], "safe", None),
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
         (joins.among(index, open_question["start_id"]), "undetermined", "undetermined_errors"),
-        (lower.gt(0) & joins.among(index, placed.loc[placed["kind"] == "refused_undated", "start_id"]), "undetermined",
-         "errors_undated"),
-        (lower.gt(0) & starts["has_app_logs"].astype(bool) & _logs_reach_back(starts, placed), "exposed", None),
+        (lower.gt(0) & signs["undated"], "undetermined", "errors_undated"),
+        (silent, "exposed", None),
         (lower.gt(0), "undetermined", "no_app_logs"),
-    ]  # fmt: skip
+    ]
     masks = [
         np.asarray(mask.fillna(False) if isinstance(mask, pd.Series) else mask, dtype=bool) for mask, *_ in choices
     ]
@@ -103,7 +133,7 @@ def conclude(
     unstarted = reason.isin(["app_not_started", "init_running"]) & (why_not != "app_not_started")
     reason = reason.mask(unstarted, why_not)
     unprotected = starts["outcome"].isin(["harmed", "exposed"]) & reason.isna()
-    reason = reason.mask(unprotected, _what_made_the_window(starts, placed))
+    reason = reason.mask(unprotected, signs["window_made_by"])
     starts["reason"] = reason.mask((starts["outcome"] == "not_meshed") & starts["ambient"].astype(bool), "ambient")
     no_race = starts["outcome"].isin(["init_stalled", "not_meshed"]) | starts["reason"].isin(_NO_RACE)
     starts["at_risk"] = starts["meshed"].eq(True).fillna(False) & ~no_race
@@ -135,11 +165,9 @@ def _what_made_the_window(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Seri
     return pd.Series(words, starts.index, dtype=object).replace("", None)
 
 
-def _logs_reach_back(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+def _logs_reach_back(starts: pd.DataFrame, lessons: Lessons) -> pd.Series:
     """Whether the logs of a start's cluster, as exported, begin before its application could have been refused."""
-    logged = placed[placed["kind"] == "app_logged"]
-    first = logged["time_lower"].groupby(logged["cluster"].astype("str").fillna("")).min()
-    begun = schema.lookup(starts["cluster"].fillna(""), first)
+    begun = schema.lookup(starts["cluster"].fillna(""), lessons.clusters["first_logged"])
     return begun <= starts["app_started_upper"] + FIRST_LINE
 
 

@@ -29,30 +29,28 @@ The rules read these columns and nothing else:
 | open_after | a later sign of an open proxy |
 | explained | an outage or a stop can explain the refusal |
 | bypass | the same destination was refused elsewhere while the proxy was open |
-| assumption_holds | the export is of one pod, and nothing in it speaks of an exclusion |
-"""
+| guessed | whether the destination, which is stated, was redirected is a guess |
+| clear | the connect lies clearly after an opening that was seen, and no other was refused beside it |
+| later_unexplained | `later`, and no outage or stop explains it |
 
-import json
-from functools import lru_cache
+What other pods tell of the same destination comes in at the end: `bypass` of `lessons.learned_bypass`, and
+`assumption_holds` (the export is of one pod, and nothing in it speaks of an exclusion).
+"""
 
 import numpy as np
 import pandas as pd
 
 from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY
-from meshlogs.evidence.redirection import METADATA_SERVER
-from meshlogs.specs import destinations
+from meshlogs.specs import destinations, excludes
 from meshlogs.timelines import Known, gated, start_in_export
 from meshlogs.verdicts import init_order
-
-FAILURES = ["refused", "suspected", "upstream_refused"]
+from meshlogs.verdicts.lessons import FAILURES, Lessons
 
 # A refusal may be logged this long after it happened without its text saying so.
 REPORT_SLACK = pd.Timedelta(2 * times.SECOND, "ns")
 # A crashed proxy is restarted after at most the kubelet's largest back-off of 300 s, and starts.
 COMES_BACK = pd.Timedelta(600 * times.SECOND, "ns")
-# Refusals of one destination that go on for so long, the proxy being open, are no outage.
-LASTING = 30 * times.SECOND
 # Clients that try again wait less than this between two attempts.
 BROKEN_OFF = pd.Timedelta(45 * times.SECOND, "ns")
 # A closed proxy refuses every redirected destination: two refusals this near belong to one cause.
@@ -67,14 +65,14 @@ _FLAGS = ["ambient", "has_pod_spec", "has_proxy_logs"]
 _BOUNDS = [f"{name}_{end}" for name in ("app_started", "proxy_started", "proxy_ready") for end in ("lower", "upper")]
 
 
-def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, known: Known | None = None) -> pd.DataFrame:
+def situate(placed: pd.DataFrame, starts: pd.DataFrame, known: Known, lessons: Lessons) -> pd.DataFrame:
     """One row per failure with the columns of this module's table, sorted by start and time.
 
-    `row` is its row in `placed`; `destination` the host or address, `target` that with its port.
+    `row` is its row in `placed`; `destination` the host or address, `target` that with its port. `lessons` are those
+    of the whole fleet, of which `placed` may be a part.
     """
     row = np.flatnonzero(placed["kind"].isin(FAILURES))
     errors = placed[_OWN].take(row).reset_index(drop=True).assign(row=row)
-    known = known or Known(placed, pods)
     placed, specs = known.facts, known.specs
     by_start = starts.set_index("start_id", drop=False).rename_axis(None)
     of_start = by_start[["hold", "workload", *_FLAGS, *_BOUNDS]].astype({"workload": "category"})
@@ -84,7 +82,7 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, know
     ).reindex(errors["start_id"].cat.categories)
     errors[list(of_start)] = of_start.take(errors["start_id"].cat.codes).set_axis(errors.index)
     errors["suspected"] = errors["suspected"].fillna(False).astype(bool)
-    errors = _destination(errors, specs, placed)
+    errors = _destination(errors, specs, placed, lessons)
     errors[["is_init", "behind_redirect"]] = init_order.situate(errors, known.containers, specs)
     _first_window(errors, by_start, known)
     _signs(errors, placed)
@@ -95,38 +93,31 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame, know
     # Google's managed mesh excludes the metadata server, which refuses on new pods by itself.
     errors["bypass"] = (errors["answer"] == "unknown") & (errors["answer_reason"] == "metadata_server")
     errors["bypass"] |= _outlasts(errors)
-    errors["assumption_holds"] = _assumption_holds(errors, starts, pods)
+    unsure = errors["answer"].isin(["assumed", "unknown"])
+    errors["guessed"] = unsure & (errors["answer_reason"] != "destination_unstated")
+    seen = errors["after_open"] & errors["opened_seen"] & errors["attempt_known"] & errors["alone"]
+    errors["clear"] = seen & (errors["time_lower"] > errors["opened"] + REPORT_SLACK).fillna(False)
+    errors["later_unexplained"] = errors["later"] & ~errors["explained"]
     return errors
 
 
-def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
+def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame, lessons: Lessons) -> pd.DataFrame:
     """The failures with what is known of where they went; each different question is asked once."""
     question = ["start_id", "container", "cluster", "host", "ip", "port"]
     asked, which = joins.questions(errors, question)
     asked = asked.assign(**{name: joins.texts_of(asked[name]) for name in ("cluster", "host", "ip")})
-    asked["ip"] = asked["ip"].fillna(_resolved(asked))
+    asked["ip"] = asked["ip"].fillna(lessons.resolved(asked))
     told = placed[placed["kind"] == "pod_address"].drop_duplicates("start_id").set_index("start_id")["value"]
     asked[["answer", "answer_reason"]] = destinations(asked, specs, joins.texts_of(told))
     asked["destination"] = asked["host"].fillna(asked["ip"])
     asked["target"] = asked["destination"].fillna("") + ":" + asked["port"].astype(str)
-    asked["excludes"] = schema.lookup(asked["start_id"], specs["redirect"].map(_excludes).astype(bool)).astype(bool)
+    asked["excludes"] = schema.lookup(asked["start_id"], specs["redirect"].map(excludes).astype(bool)).astype(bool)
     known = schema.lookup(asked["start_id"], specs["redirect"].notna()).astype(bool)
     asked["only_local"] = (asked["answer_reason"] == "destination_unstated") & known & ~asked["excludes"]
     found = joins.coded(asked.drop(columns=question[:4]), ["ip", "destination", "target"]).take(which)
     errors = pd.concat([errors.drop(columns=["host", "ip", "port"]), found.set_axis(errors.index)], axis=1)
     may = errors["answer"].isin(["yes", "assumed", "unknown"]) & (errors["kind"] != "upstream_refused")
     return errors.assign(redirectable=may & (errors["meshed"] == "yes"))
-
-
-def _resolved(rows: pd.DataFrame) -> pd.Series:
-    """The address of each destination that is only named, where others of its cluster give just one."""
-    cluster = rows["cluster"].fillna("")
-    both = rows["ip"].notna() & rows["host"].notna() & (rows["host"] != rows["ip"])
-    known = rows.loc[both, ["host", "ip"]].assign(cluster=cluster[both]).drop_duplicates()
-    known = known[~known.duplicated(["cluster", "host"], keep=False)]
-    asked = pd.DataFrame({"cluster": cluster, "host": rows["host"]})[rows["ip"].isna() & rows["host"].notna()]
-    found = asked.merge(known, on=["cluster", "host"], how="left", validate="many_to_one")["ip"]
-    return found.set_axis(asked.index).reindex(rows.index)
 
 
 def _first_window(errors: pd.DataFrame, starts: pd.DataFrame, known: Known) -> None:
@@ -303,63 +294,6 @@ def _without_numbers(message: pd.Series) -> pd.Series:
     texts = message.cat.categories.to_series().str.replace(r"\d+", "0", regex=True)
     codes, _ = pd.factorize(np.array([*texts, ""], dtype=object))  # the last for a missing one
     return pd.Series(codes[message.cat.codes], message.index)
-
-
-def _assumption_holds(errors: pd.DataFrame, starts: pd.DataFrame, pods: pd.DataFrame) -> pd.Series:
-    """Whether nothing in the export speaks against the default redirection of a destination.
-
-    Against it speak: an exclusion in the rules of any pod of its cluster, and a refusal of the same destination
-    after the window. In an export of several pods, whose specs someone left out, it is no more than an assumption.
-    """
-    excluding = _excluding_clusters(starts, pods)
-    counts = starts["cluster"].fillna("").value_counts()
-
-    def trusted(cluster) -> bool:
-        name = cluster if isinstance(cluster, str) else ""
-        return counts.get(name, 0) <= 1 and name not in excluding and None not in excluding
-
-    refused_later = joins.marked(errors["target"], errors.loc[errors["later"] & ~errors["explained"], "target"])
-    return pd.Series(joins.asked_once(trusted, errors["cluster"]).astype(bool) & ~refused_later, errors.index)
-
-
-def _excluding_clusters(starts: pd.DataFrame, pods: pd.DataFrame) -> set:
-    """The clusters in which a pod's rules exclude something; None stands for a pod whose cluster is unknown."""
-    rules = pods["redirect"].dropna().map(_excludes).astype(bool)
-    excluding = pods.loc[rules.index[rules], ["namespace", "pod", "cluster"]]
-    sites = starts[["namespace", "pod", "cluster"]].drop_duplicates(["namespace", "pod"])
-    found = excluding.merge(sites, on=["namespace", "pod"], how="left", suffixes=("", "_seen"))
-    clusters = found["cluster"].fillna(found["cluster_seen"])
-    return {name if isinstance(name, str) else None for name in clusters}
-
-
-@lru_cache(maxsize=10_000)
-def _excludes(text: str | None) -> bool:
-    """Whether rules (JSON; None: unknown) let something else than the metadata server bypass the proxy."""
-    rules = json.loads(text or "{}")
-    ranges = [entry for entry in rules.get("exclude_ranges") or [] if not entry.startswith(METADATA_SERVER)]
-    return bool(ranges or rules.get("exclude_ports") or rules.get("include_ranges", "*") not in ("*", ["*"], None))
-
-
-_OF_TARGET = ["time_upper", "start_id", "excludes", "alone", "has_proxy_logs"]
-
-
-def learned_bypass(errors: pd.DataFrame) -> pd.Series:
-    """Errors to a destination that the same workload was refused by while its proxy was open.
-
-    Only where the pod's rules leave it open: such a destination is most likely excluded from the mesh.
-    """
-    key = pd.Series(joins.numbered(errors[name] for name in ("namespace", "workload", "target")), errors.index)
-    guessed = errors["answer"].isin(["assumed", "unknown"]) & (errors["answer_reason"] != "destination_unstated")
-    clear = errors["after_open"] & errors["opened_seen"] & errors["attempt_known"] & errors["alone"]
-    clear &= (errors["time_lower"] > errors["opened"] + REPORT_SLACK).fillna(False)
-    told = errors.loc[guessed & (errors["verdict"] == "upstream") & (errors["settled"] | clear), _OF_TARGET]
-    by_key = told.groupby(key[told.index])
-    # Without the proxy's log, once may be an outage that nobody saw; an exclusion goes on, or is met by other pods.
-    lasting = by_key["time_upper"].max() - by_key["time_upper"].min() >= pd.Timedelta(LASTING, "ns")
-    shared = by_key["start_id"].nunique() > 1
-    excluded = by_key["excludes"].any() & by_key["alone"].any()
-    enough = lasting | shared | excluded | by_key["has_proxy_logs"].any()
-    return guessed & key.isin(lasting.index[enough]) & ~errors["is_init"]
 
 
 # What it depends on.

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from meshlogs import schema, timelines, verdicts
-from meshlogs.verdicts import situation
+from meshlogs.verdicts import lessons, situation
 
 _spec = importlib.util.spec_from_file_location("story", Path(__file__).with_name("story.py"))
 story = importlib.util.module_from_spec(_spec)
@@ -375,7 +375,9 @@ CASES = {
 def situated(facts, pods):
     objects = schema.conform(list(pods), schema.PODS)
     placed = timelines.place(schema.conform(list(facts), schema.EVIDENCE), objects)
-    return situation.situate(placed, timelines.reconstruct(placed, objects), objects)
+    known, told = timelines.Known(placed, objects), lessons.lessons_of(placed, objects)
+    errors = situation.situate(placed, timelines.reconstruct(placed, objects, known), known, told)
+    return errors.assign(assumption_holds=told.trusted().to_numpy()[0])
 
 
 @pytest.mark.parametrize("rule", verdicts.RULES, ids=lambda rule: rule.VERDICT)

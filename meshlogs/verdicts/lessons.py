@@ -1,0 +1,119 @@
+"""What the pods of a fleet tell of each other: all that a verdict needs beyond its own pod.
+
+A fleet may be judged some pods at a time (`meshlogs.groups`): each part's `lessons_of` are added up by `together`,
+and every part is judged with those of all.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from meshlogs import joins, schema, times
+from meshlogs.specs import excludes
+
+FAILURES = ["refused", "suspected", "upstream_refused"]
+# Refusals of one destination that go on for so long, the proxy being open, are no outage.
+LASTING = 30 * times.SECOND
+
+
+class Lessons(NamedTuple):
+    """Small tables about a fleet.
+
+    `addresses`: cluster, host, ip, each different one that a failure states. `clusters`, by its name ("" for none):
+    `starts`, `first_logged` (the first line of any application) and `excluding` (the rules of some pod exclude
+    something; of "": of a pod whose cluster is unknown).
+    """
+
+    addresses: pd.DataFrame
+    clusters: pd.DataFrame
+
+    def resolved(self, rows: pd.DataFrame) -> pd.Series:
+        """The address of each destination that is only named, where failures of its cluster state just one."""
+        known = self.addresses[~self.addresses.duplicated(["cluster", "host"], keep=False)]
+        asked = rows.loc[rows["ip"].isna() & rows["host"].notna(), ["cluster", "host"]]
+        asked = asked.fillna({"cluster": ""})
+        found = asked.merge(known, on=["cluster", "host"], how="left", validate="many_to_one")["ip"]
+        return found.set_axis(asked.index).reindex(rows.index)
+
+    def trusted(self) -> pd.Series:
+        """By cluster whether it has one pod start and nothing speaks of an exclusion, in it or without a cluster.
+
+        Only there is the default redirection more than an assumption: somebody left the specs of several pods out.
+        """
+        alone = (self.clusters["starts"] <= 1) & ~self.clusters["excluding"]
+        return alone & ~self.clusters["excluding"].get("", False)
+
+
+def lessons_of(placed: pd.DataFrame, pods: pd.DataFrame) -> Lessons:
+    """The lessons of these pods: their placed evidence, and their objects."""
+    failed = placed.loc[placed["kind"].isin(FAILURES), ["cluster", "host", "ip"]]
+    failed = failed[failed["host"].notna() & failed["ip"].notna()]
+    addresses = joins.plain(joins.distinct(failed, list(failed))).fillna({"cluster": ""})
+    addresses = addresses[addresses["host"] != addresses["ip"]].reset_index(drop=True)
+    starts = placed.loc[~placed["start_id"].duplicated(), ["cluster", "namespace", "pod"]]
+    starts = joins.plain(starts)
+    logged = placed.loc[placed["kind"] == "app_logged", ["cluster", "time_lower"]]
+    first = logged["time_lower"].groupby(joins.texts_of(logged["cluster"]).fillna("")).min()
+    excluding = _excluding(starts, pods)
+    columns = {"starts": starts["cluster"].fillna("").value_counts(), "first_logged": first}
+    columns |= {"excluding": pd.Series(True, index=excluding, dtype=bool)}
+    return together([Lessons(addresses, pd.DataFrame(columns))])
+
+
+def together(parts: Sequence[Lessons]) -> Lessons:
+    """The lessons of several parts of a fleet, of which each start is in one."""
+    addresses, clusters = (pd.concat(tables) for tables in zip(*parts, strict=True))
+    by_name = clusters.groupby(level=0)
+    columns = {
+        "starts": by_name["starts"].sum().astype("int64"),
+        "first_logged": by_name["first_logged"].min().astype(times.COLUMN),
+        "excluding": by_name["excluding"].agg(lambda told: told.fillna(False).astype(bool).any()).astype(bool),
+    }
+    return Lessons(addresses.drop_duplicates(ignore_index=True), pd.DataFrame(columns))
+
+
+def _excluding(starts: pd.DataFrame, pods: pd.DataFrame) -> list[str]:
+    """The clusters in which a pod's rules exclude something; "" stands for a pod whose cluster is unknown."""
+    rules = pods["redirect"].dropna().map(excludes).astype(bool)
+    those = pods.loc[rules.index[rules], ["namespace", "pod", "cluster"]]
+    sites = starts.drop_duplicates(["namespace", "pod"])
+    found = those.merge(sites, on=["namespace", "pod"], how="left", suffixes=("", "_seen"))
+    return sorted(set(found["cluster"].fillna(found["cluster_seen"]).fillna("")))
+
+
+def assumption_holds(errors: pd.DataFrame, situations: pd.DataFrame, lessons: Lessons) -> np.ndarray:
+    """Whether nothing in the export speaks against the default redirection of each destination.
+
+    Against it speak: several pods or an exclusion in its cluster (`Lessons.trusted`), and a refusal of the same
+    destination after the window. `errors` have cluster, target and situation, the number of their row in `situations`.
+    """
+    trusted = schema.lookup(joins.texts_of(errors["cluster"]).fillna(""), lessons.trusted()).to_numpy(bool)
+    later = situations["later_unexplained"].to_numpy(bool)[errors["situation"]]
+    return trusted & ~joins.marked(errors["target"], errors.loc[later, "target"])
+
+
+def learned_bypass(errors: pd.DataFrame, situations: pd.DataFrame, upstream: np.ndarray) -> np.ndarray:
+    """Errors to a destination that the same workload was refused by while its proxy was open.
+
+    Only where the pod's rules leave it open: such a destination is most likely excluded from the mesh. `errors` as for
+    `assumption_holds`, with time, start_id, namespace and workload; `upstream`: those whose verdict so far that is.
+    """
+    of_each = {name: situations[name].to_numpy(bool) for name in ("guessed", "settled", "clear", "is_init")}
+    may = np.flatnonzero(of_each["guessed"][errors["situation"]])
+    rows = errors[["namespace", "workload", "target", "time", "start_id", "situation"]].take(may)
+    key = joins.numbered(rows[name] for name in ("namespace", "workload", "target"))
+    told = upstream[may] & (of_each["settled"] | of_each["clear"])[rows["situation"]]
+    flags = situations[["excludes", "alone", "has_proxy_logs"]].astype(bool)
+    by_key = (
+        rows[["time", "start_id"]].assign(**flags.take(rows["situation"]).set_axis(rows.index))[told].groupby(key[told])
+    )
+    # Without the proxy's log, once may be an outage that nobody saw; an exclusion goes on, or is met by other pods.
+    lasting = by_key["time"].max() - by_key["time"].min() >= pd.Timedelta(LASTING, "ns")
+    shared = by_key["start_id"].nunique() > 1
+    excluded = by_key["excludes"].any() & by_key["alone"].any()
+    enough = lasting | shared | excluded | by_key["has_proxy_logs"].any()
+    bypassing = np.zeros(len(errors), dtype=bool)
+    bypassing[may] = np.isin(key, lasting.index[enough]) & ~of_each["is_init"][rows["situation"]]
+    return bypassing
