@@ -11,14 +11,15 @@ import struct
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import islice
+from typing import Any
 
 import pyarrow as pa
 
-from meshlogs import errors
+from meshlogs import errors, group_files
 from meshlogs.errors import WorkerError
 from meshlogs.parts import Part, Task, load
 from meshlogs.workers import SMALL, cores, end, end_early, taken
@@ -33,8 +34,8 @@ class Local:
     def __init__(self, workers: int | None = None):
         self.workers = workers or cores()
 
-    def load(self, tasks: list[Task]) -> Iterator[Part]:
-        """The parts of these tasks, in their order.
+    def load(self, tasks: list[Task], *, hold: bool = False) -> Iterator[Part]:  # noqa: ARG002
+        """The parts of these tasks, in their order; evidence comes with them, `hold` or not.
 
         Raises the first InputError, and WorkerError for a worker that died twice over one task.
         """
@@ -47,20 +48,36 @@ class Local:
             end_early()
             yield from _in_threads(tasks, count)
             return
-        workers = _Workers(count - 1)
-        # A thread takes its first task once its worker is there: until then they are read here.
-        with ThreadPoolExecutor(count - 1, initializer=workers.begin) as threads, workers:
-            # A few tasks ahead, not all: what is done waits in memory.
-            rest = iter(tasks)
-            waiting = deque((task, threads.submit(workers.load, task)) for task in islice(rest, 2 * count))
-            try:
-                while waiting:
-                    _help(waiting)
-                    yield waiting.popleft()[1].result()
-                    waiting.extend((task, threads.submit(workers.load, task)) for task in islice(rest, 1))
-            finally:
-                for _, future in waiting:
-                    future.cancel()
+        yield from _spread(tasks, count - 1, load, lambda workers, task: Part.from_bytes(workers.load(task)))
+
+    def parted(self) -> group_files.Files:
+        """Where evidence that is too much for memory goes: files, whose groups are worked on here and in workers."""
+        return group_files.Files(self._answers)
+
+    def _answers(self, messages: list[dict]) -> Iterator[bytes]:
+        count = min(self.workers, len(messages))
+        if count < 2:
+            yield from map(group_files.answer, messages)
+            return
+        yield from _spread(messages, count - 1, group_files.answer, _Workers.answer)
+
+
+def _spread(jobs: list, count: int, here: Callable, there: Callable) -> Iterator:
+    """What comes of these jobs, in order: `here(job)` in this process, or `there(workers, job)` in so many others."""
+    workers = _Workers(count)
+    # A thread takes its first job once its worker is there: until then they are done here.
+    with ThreadPoolExecutor(count, initializer=workers.begin) as threads, workers:
+        # A few jobs ahead, not all: what is done waits in memory.
+        rest = iter(jobs)
+        waiting = deque((job, threads.submit(there, workers, job)) for job in islice(rest, 2 * count + 2))
+        try:
+            while waiting:
+                _help(waiting, here)
+                yield waiting.popleft()[1].result()
+                waiting.extend((job, threads.submit(there, workers, job)) for job in islice(rest, 1))
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
 
 def _in_threads(tasks: list[Task], count: int) -> Iterator[Part]:
@@ -77,88 +94,29 @@ def _in_threads(tasks: list[Task], count: int) -> Iterator[Part]:
                 future.cancel()
 
 
-def _help(waiting: deque[tuple[Task, Future]]) -> None:
-    """Read here what no worker has begun to read, until the first task is done."""
+def _help(waiting: deque[tuple[Any, Future]], here: Callable) -> None:
+    """Do here what no worker has begun to do, until the first job is done."""
     while not waiting[0][1].done():
-        for place, (task, future) in enumerate(waiting):
+        for place, (job, future) in enumerate(waiting):
             if future.cancel():
-                waiting[place] = task, _done(task)
+                waiting[place] = job, _done(job, here)
                 break
         else:
             wait([waiting[0][1]])
 
 
-def _done(task: Task) -> Future:
-    """What came of a task that is read at once."""
+def _done(job, here: Callable) -> Future:
+    """What came of a job that is done at once."""
     future: Future = Future()
     try:
-        future.set_result(load(task))
-    except errors.MeshlogsError as error:  # told when it is this task's turn
+        future.set_result(here(job))
+    except errors.MeshlogsError as error:  # told when it is this job's turn
         future.set_exception(error)
     return future
 
 
-class Dask:
-    """Reads parts on the workers of a Dask cluster, a few at a time; what comes back is gathered here.
-
-    `client` is a `distributed.Client`. Workers need meshlogs and a path to the files.
-    """
-
-    def __init__(self, client):
-        self.client = client
-
-    def load(self, tasks: list[Task]) -> Iterator[Part]:
-        """The parts of these tasks, in their order, whatever becomes of single workers.
-
-        A task whose worker died goes to another one, one that failed is tried again. Raises InputError, and
-        WorkerError for a task that killed several workers or when the scheduler is lost.
-        """
-        from distributed import CancelledError, KilledWorker
-        from distributed import TimeoutError as DaskTimeout
-        from distributed.client import ClosedClientError
-        from distributed.comm import CommClosedError
-
-        ahead = 2 * max(sum(self.client.nthreads().values()), 1)
-        waiting: deque = deque()
-        source = "the cluster"
-        try:
-            for task in [*tasks, *([None] * ahead)]:
-                if task is not None:
-                    submitted = self.client.submit(_load_bytes, task._asdict(), pure=False, retries=RETRIES)
-                    waiting.append((task.source, submitted))
-                if waiting and (task is None or len(waiting) > ahead):
-                    source, future = waiting.popleft()
-                    self._wait(source, future)
-                    yield Part.from_bytes(future.result())
-        except KilledWorker as error:
-            raise WorkerError(source, "each worker that read it died") from error
-        except (ClosedClientError, CommClosedError, CancelledError, DaskTimeout, TimeoutError, OSError) as error:
-            raise WorkerError(source, f"the cluster was lost: {type(error).__name__}", _LOST) from error
-        finally:
-            with suppress(ClosedClientError, CommClosedError):
-                self.client.cancel([future for _, future in waiting])
-
-    def _wait(self, source: str, future) -> None:
-        from distributed import TimeoutError as DaskTimeout
-        from distributed import wait
-
-        alone = 0
-        for _ in range(LONGEST_S // LOOK_S):
-            try:
-                wait([future], timeout=LOOK_S)
-                return
-            except DaskTimeout:
-                alone = 0 if self.client.nthreads() else alone + LOOK_S
-                if alone >= ALONE_S:
-                    raise WorkerError(source, f"the cluster has had no worker for {alone} s", _ALONE) from None
-        raise TimeoutError
-
-
-# How often a task that failed is tried again; then seconds: how long one may take, how often one looks whether workers
-# are there, how long a cluster may be without (one that scales itself begins with none), and how long to connect.
-RETRIES, LONGEST_S, LOOK_S, ALONE_S, CONNECT_S = 2, 3600, 10, 300, 20
-_ALONE = "Start workers, look at their logs if they end at once, and run the same command again."
-_LOST = "Start the scheduler again, check its address, and run the same command again."
+# Seconds to connect to a cluster.
+CONNECT_S = 20
 
 
 def engine_of(engine):
@@ -170,6 +128,8 @@ def engine_of(engine):
         return Local()
     if hasattr(engine, "load"):
         return engine
+    from meshlogs.cluster import Dask
+
     if not isinstance(engine, str):
         return Dask(engine)
     try:
@@ -192,10 +152,6 @@ def engine_of(engine):
     except (OSError, TimeoutError, ValueError) as error:
         advice = "Give the address that 'dask scheduler' prints, such as tcp://10.0.0.5:8786."
         raise WorkerError(engine, "no scheduler answers there", advice) from error
-
-
-def _load_bytes(task: dict) -> bytes:
-    return load(Task(**task)).to_bytes()
 
 
 class _Workers:
@@ -226,12 +182,20 @@ class _Workers:
             process.stdout.read(len(_READY))
         self._free.put(process)
 
-    def load(self, task: Task) -> Part:
-        """The part of a task; a worker that dies is replaced, and the task tried once more."""
+    def load(self, task: Task) -> bytes:
+        """The part of a task."""
+        return self._told({"load": task._asdict()}, task.source)
+
+    def answer(self, message: dict) -> bytes:
+        """What a message of `group_files` asks for."""
+        return self._told(message, "evidence")
+
+    def _told(self, message: dict, source: str) -> bytes:
+        """The answer to a message; a worker that dies is replaced, and asked once more."""
         for _ in range(2):
             process = self._free.get()
             try:
-                sign, answer = _ask(process, task)
+                sign, answer = _ask(process, message)
             except (OSError, EOFError):
                 process.kill()
                 if not self._ended:
@@ -241,18 +205,18 @@ class _Workers:
             finally:
                 self._free.put(process)
             if sign == _OK:
-                return Part.from_bytes(answer)
+                return answer
             told = json.loads(answer)
             raise getattr(errors, told["error"])(*told["args"])
-        raise WorkerError(task.source, "the worker process died twice while reading it")
+        raise WorkerError(source, "the worker process died twice while it worked on it")
 
     def _start(self) -> subprocess.Popen:
         self._all.append(taken())
         return self._all[-1]
 
 
-def _ask(process: subprocess.Popen, task: Task) -> tuple[bytes, bytes]:
-    process.stdin.write(json.dumps(task._asdict()).encode() + b"\n")
+def _ask(process: subprocess.Popen, message: dict) -> tuple[bytes, bytes]:
+    process.stdin.write(json.dumps(message).encode() + b"\n")
     process.stdin.flush()
     head = process.stdout.read(1 + _LENGTH.size)
     if len(head) < 1 + _LENGTH.size:
@@ -265,7 +229,7 @@ def _ask(process: subprocess.Popen, task: Task) -> tuple[bytes, bytes]:
 
 
 def serve() -> None:
-    """A worker's life: tasks from standard input, one a line; answers to standard output, with their length."""
+    """A worker's life: messages from standard input, one a line; answers to standard output, with their length."""
     pa.set_memory_pool(pa.system_memory_pool())  # the usual one keeps what it once had
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing else may write there
@@ -273,7 +237,9 @@ def serve() -> None:
     answers.flush()
     for line in sys.stdin.buffer:
         try:
-            sign, answer = _OK, load(Task(**json.loads(line))).to_bytes()
+            message = json.loads(line)
+            task = message.get("load")
+            sign, answer = _OK, load(Task(**task)).to_bytes() if task else group_files.answer(message)
         except errors.MeshlogsError as error:
             sign, answer = _FAILED, json.dumps({"error": type(error).__name__, "args": error.args}).encode()
         answers.write(sign + _LENGTH.pack(len(answer)))

@@ -12,52 +12,59 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import coverage, evidence, hashes, joins, parts, schema, times
-from meshlogs.evidence import presence, proxy
+from meshlogs import coverage, evidence, groups, hashes, joins, parts, schema, times
 from meshlogs.memory import give_back
 from meshlogs.progress import progress
 
-# Facts: of each so many, those that came again are dropped while the reading goes on; and of all, once these are more
-# than that, and twice as many as after the last time.
-MANY, VERY_MANY = 100_000, 1_000_000
+# Facts: of each so many, those that came again are dropped while the reading goes on; more than so many are no longer
+# kept in memory.
+MANY, VERY_MANY = 100_000, 250_000
 
 
 class Gathered(NamedTuple):
     """What an export came to."""
 
     files: pd.DataFrame  # source, form, records, rejects
-    evidence: pd.DataFrame  # `schema.SHARED` coded
+    facts: groups.Groups | None  # evidence; `schema.SHARED` coded
     pods: pd.DataFrame
     rejects: pd.DataFrame
     counts: pd.DataFrame
 
+    @property
+    def evidence(self) -> pd.DataFrame:
+        """All evidence as one table."""
+        return self.facts.whole()
+
 
 def gather(tasks: list[parts.Task], engine) -> Gathered:
     """Evidence, pods, rejects and counts of these tasks; `engine.load` gives their parts in order."""
-    together = _Together()
+    together = _Together(engine)
     with progress(sum(task.size for task in tasks), "reading") as done:
-        for task, part in zip(tasks, engine.load(tasks), strict=True):
+        for task, part in zip(tasks, engine.load(tasks, hold=True), strict=True):
             together.add(task.source, part)
             done(task.size, f"{together.candidates:,} candidates parsed, {together.rejected:,} rejects")
     return together.finish()
 
 
 class _Together:
-    def __init__(self):
+    def __init__(self, engine):
+        self.engine = engine
         self.candidates = self.rejected = 0
         self._waiting: list[dict[str, pd.DataFrame]] = []
         self._facts: list[pd.DataFrame] = []  # `schema.SHARED` coded
         self._uncoded: list[pd.DataFrame] = []
         self._condensed: list[pd.DataFrame] = []  # facts of many parts, each once
+        self._parted = None  # where the engine puts facts when they become many
+        self._held: list[tuple[parts.Held, int]] = []  # facts that stay where they were read; lines before their part
         self._tables: dict[str, list[pd.DataFrame]] = {"pods": [], "rejects": []}
         self._counts: list[pd.DataFrame] = []
         self._files: dict[str, dict] = {}
         self._lines: Counter = Counter()
-        self._limit = VERY_MANY
 
     def add(self, source: str, part: parts.Part) -> None:
         """Take in the next part of a file."""
-        tables = {name: _moved(table, self._lines[source]) for name, table in part.tables.items()}
+        before = self._lines[source]
+        tables = {name: parts.moved(table, before) for name, table in part.tables.items()}
         self._lines[source] += part.lines
         for name, (form, records, rejects) in part.files.items():
             told = self._files.setdefault(name, {"source": name, "form": form, "records": 0, "rejects": 0})
@@ -68,13 +75,10 @@ class _Together:
         for name in ("pods", "rejects"):
             self._tables[name].append(tables[name])
         self._counts.append(tables["counts"])
+        if part.held:
+            self._held.append((part.held, before))
         self._take(tables["evidence"])
         self._waiting.append({name: tables[name] for name in ("log_entries", "events")})
-        if sum(map(len, [*self._facts, *self._uncoded])) > MANY:
-            self._condensed.append(self._distinct([]))
-        if sum(map(len, self._condensed)) > self._limit:
-            self._condensed = [self._distinct(self._condensed)]
-            self._limit = max(VERY_MANY, 2 * len(self._condensed[0]))
         if sum(len(one["log_entries"]) + len(one["events"]) for one in self._waiting) >= parts.BATCH:
             self._extract()
 
@@ -90,10 +94,31 @@ class _Together:
             self._code()
         if len(facts) >= parts.MANY_FACTS:
             give_back()  # else it would keep what the parts had
+        if sum(map(len, [*self._facts, *self._uncoded])) > MANY:
+            self._condensed.append(self._distinct())
+        if sum(map(len, self._condensed)) > VERY_MANY:
+            self._part()
 
     def _code(self) -> None:
         self._facts.append(joins.coded(parts.joined(self._uncoded, schema.EVIDENCE), schema.SHARED))
         self._uncoded = []
+
+    def _distinct(self) -> pd.DataFrame:
+        """The facts that came since the last time, each once; that some came again is counted."""
+        self._code()
+        tables, self._facts = self._facts, []
+        facts, repeats = groups.distinct(tables)
+        self._counts = [coverage.add_up([*self._counts, repeats])]
+        give_back()
+        return facts
+
+    def _part(self) -> None:
+        """Give what there is to the engine, which puts it where it holds its groups."""
+        if self._parted is None:
+            self._parted = self.engine.parted()
+        facts, self._condensed = joins.stacked(self._condensed, emptied=True), []
+        self._parted.add(facts)
+        give_back()
 
     def finish(self) -> Gathered:
         """All of it; entries delivered twice are one."""
@@ -102,28 +127,28 @@ class _Together:
         pods = pods_once(self._tables["pods"])
         rejects = rejects_in_order(self._tables["rejects"])
         self._take(evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), pods))
-        return Gathered(
-            pd.DataFrame(list(self._files.values()), columns=["source", "form", "records", "rejects"]),
-            self._grouped(),
-            pods,
-            rejects,
-            self._counts[0],
-        )
-
-    def _grouped(self) -> pd.DataFrame:
-        facts = evidence.grouped(self._distinct(self._condensed))
+        files = pd.DataFrame(list(self._files.values()), columns=["source", "form", "records", "rejects"])
+        parted = self._grouped(pods)
+        facts, counts = parted.then("settle")
+        parted.forget()
         give_back()
-        return facts
+        counts = coverage.add_up([*self._counts, *(told for (told,) in counts)])
+        return Gathered(files, facts, pods, rejects, counts)
 
-    def _distinct(self, condensed: list[pd.DataFrame]) -> pd.DataFrame:
-        """The facts that came since the last time, and these, each once; that some came again is counted."""
-        self._code()
-        tables, self._facts = [*condensed, *self._facts], []
-        facts, repeats = _once(joins.stacked(tables, emptied=True))
-        self._counts = [coverage.add_up([*self._counts, repeats])]
-        facts = presence.thin(proxy.thin(facts))
-        give_back()
-        return facts
+    def _grouped(self, pods: pd.DataFrame) -> groups.Groups:
+        """The facts in groups: one in memory, if they are few."""
+        if self._parted is None and sum(held.rows for held, _ in self._held) <= VERY_MANY:
+            for held, before in self._held:
+                self._take(parts.moved(self.engine.fetched(held), before))
+            self._held = []
+        if self._parted is None and not self._held:
+            self._code()
+            facts, self._facts = joins.stacked([*self._condensed, *self._facts], emptied=True), []
+            self._condensed = []
+            return groups.alone(facts, pods)
+        self._condensed.append(self._distinct())
+        self._part()
+        return self._parted.grouped(pods, self._held)
 
 
 def pods_once(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -162,7 +187,7 @@ class Rows:
         with progress(sum(task.size for task in self._tasks), "reading") as done:
             for task, part in zip(self._tasks, self._engine.load(self._tasks), strict=True):
                 first, source = (before if task.source == source else 0), task.source
-                tables = {name: _moved(table, first) for name, table in part.tables.items()}
+                tables = {name: parts.moved(table, first) for name, table in part.tables.items()}
                 before = first + part.lines
                 for name, kept in self._tables.items():
                     kept.append(tables[name])
@@ -222,56 +247,3 @@ def _mixed(marks: np.ndarray, others: np.ndarray) -> np.ndarray:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         mixed = (mixed ^ mixed >> np.uint64(shift)) * np.uint64(factor)
     return (mixed + others).view(np.int64)
-
-
-def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:
-    """Whether each row has the content of another, which stays: the one with the finest time, else the first.
-
-    Times of entries with an insert id are compared to the microsecond, for warehouses keep no more of them.
-    """
-    stamps = [name for name in content if isinstance(rows[name].dtype, pd.DatetimeTZDtype)]
-
-    def compared(names: list[str], at: np.ndarray) -> pd.DataFrame:
-        found, known = rows[names].take(at), rows["insert_id"].take(at).notna()
-        floors = {name: found[name].dt.floor("us").where(known, found[name]) for name in set(stamps) & set(names)}
-        return found.assign(**floors)
-
-    # Few agree in id and time; only those are compared.
-    several = np.flatnonzero(rows["insert_id"].duplicated(keep=False))
-    alike = compared(["insert_id", *stamps], several)
-    number = joins.numbered(alike[name] for name in alike)
-    several = several[np.bincount(number)[number] > 1]
-    finest = rows[stamps].take(several).max(axis=1).reset_index(drop=True).sort_values(ascending=False, kind="stable")
-    several = several[finest.index]
-    repeated = np.zeros(len(rows), dtype=bool)
-    repeated[several] = compared(content, several).duplicated()
-    return pd.Series(repeated, rows.index)
-
-
-def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The same evidence with each fact once, the first by source and line; and the counts of entries delivered again.
-
-    Counted are the entries that say something: of the others it is not known.
-    """
-    order = facts[["source", "line"]].sort_values(["source", "line"], kind="stable").index
-    facts = facts if order.is_monotonic_increasing else facts.take(order).reset_index(drop=True)
-    content = [name for name in facts.columns if name not in ("source", "line")]
-    # Lines of plain log files have no id: the same line twice is two.
-    known = facts["insert_id"].notna() | facts["log_name"].isin(["events", "pods"])
-    repeated = repeats_of(facts, content) & known & (facts["kind"] != "app_logged")
-    again = facts[repeated & facts["insert_id"].notna() & (facts["value"] != "access_log")]
-    again = again.drop_duplicates(["source", "line", "insert_id"])
-    counts = again.assign(
-        kind=np.select(
-            [again["log_name"] == "events", again["container"] == proxy.PROXY], ["events", "proxy_logs"], "app_logs"
-        ),
-        hour=again["time_upper"].dt.floor("h"),
-        entries=0,
-        duplicates=1,
-    )
-    return facts[~repeated] if repeated.any() else facts, schema.conform(counts, schema.COVERAGE)
-
-
-def _moved(table: pd.DataFrame, lines: int) -> pd.DataFrame:
-    """The rows of a later stretch of a file, with the line numbers of the file."""
-    return table.assign(line=table["line"] + lines) if lines and "line" in table else table

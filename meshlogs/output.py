@@ -1,6 +1,7 @@
 """Writing the results: tables as Parquet and CSV, summary, patches, page and notebook."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -44,12 +45,12 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
     }
     (out / "tables").mkdir(exist_ok=True)
     for name, (table, layout) in tables.items():
-        _write_parquet(table, layout, out / "tables" / f"{name}.parquet")
+        _write_parquet([table], layout, out / "tables" / f"{name}.parquet")
         if csv:
             write_csv(table, layout, out / "tables" / f"{name}.csv")
-    _write_parquet(fleet.coded, schema.EVIDENCE, out / "tables" / "evidence.parquet")
+    _write_parquet(fleet.facts.frames(), schema.EVIDENCE, out / "tables" / "evidence.parquet")
     if csv:
-        write_csv(fleet.coded, schema.EVIDENCE, out / "tables" / "evidence.csv")
+        write_csv(fleet.facts.whole(), schema.EVIDENCE, out / "tables" / "evidence.csv")
     _patches(fleet.remedies, out)
     counts = summary(fleet)
     text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
@@ -58,11 +59,12 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
     return counts
 
 
-def _write_parquet(table: pd.DataFrame, layout: pa.Schema, path: Path) -> None:
-    """Write a table piece by piece: neither it nor the texts of coded columns are in memory once more."""
+def _write_parquet(tables: Iterable[pd.DataFrame], layout: pa.Schema, path: Path) -> None:
+    """Write tables as one, piece by piece: neither it nor the texts of coded columns are in memory once more."""
     with pq.ParquetWriter(path, layout) as writer:
-        for begin in range(0, max(len(table), 1), _PIECE):
-            writer.write_table(schema.to_arrow(table[begin : begin + _PIECE], layout))
+        for table in tables:
+            for begin in range(0, max(len(table), 1), _PIECE):
+                writer.write_table(schema.to_arrow(table[begin : begin + _PIECE], layout))
     pa.default_memory_pool().release_unused()
 
 

@@ -1,11 +1,10 @@
 """One part of an export: a file, or a stretch of a large one, read into tables or scanned for what matters."""
 
 import json
-import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +16,7 @@ from meshlogs.errors import InputError
 from meshlogs.evidence import presence
 from meshlogs.formats import bulk
 from meshlogs.formats.tables import TABLES
+from meshlogs.packed import packed, unpacked
 
 _LAYOUTS = {
     "log_entries": schema.LOG_ENTRIES,
@@ -26,7 +26,6 @@ _LAYOUTS = {
     "counts": schema.COVERAGE,
     "evidence": schema.EVIDENCE,
 }
-_LENGTH = struct.Struct("<Q")
 # Rows of entries and events: so many at most wait for their evidence to be taken; with fewer than the second, others'
 # are waited for, since the taking costs the same for a few as for some thousands.
 BATCH, FEW = 20_000, 300
@@ -79,6 +78,13 @@ class Task(NamedTuple):
         return (size if self.end is None else min(self.end, size)) - self.begin
 
 
+class Held(NamedTuple):
+    """Evidence of a part that stays on the worker that read it."""
+
+    future: Any
+    rows: int
+
+
 class Part(NamedTuple):
     """What a task gave: its tables, what it took each file for, and lines that were counted without being parsed."""
 
@@ -87,28 +93,18 @@ class Part(NamedTuple):
     lines: int  # of a stretch of a file of lines; 0 else
     tables: dict[str, pd.DataFrame]  # log_entries, events, pods, rejects, counts, evidence (coded, if it is much)
     rows: pa.Table = bulk.LAYOUT.empty_table()  # log entries, if the task asks for them
+    held: Held | None = None  # evidence besides that of `tables`
 
     def to_bytes(self) -> bytes:
         """The part as bytes: a line of JSON, then a table after another as Arrow streams."""
-        pieces = [json.dumps({"files": self.files, "parsed": self.parsed, "lines": self.lines}).encode()]
-        tables = [_to_arrow(self.tables[name], layout) for name, layout in _LAYOUTS.items()]
-        for table in (*tables, self.rows):
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, table.schema) as writer:
-                writer.write_table(table)
-            pieces.append(sink.getvalue())
-        return b"".join(part for piece in pieces for part in (_LENGTH.pack(len(piece)), piece))
+        head = json.dumps({"files": self.files, "parsed": self.parsed, "lines": self.lines}).encode()
+        return packed([*(_to_arrow(self.tables[name], layout) for name, layout in _LAYOUTS.items()), self.rows], head)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Part":
         """The part that `to_bytes` wrote."""
-        pieces, at = [], 0
-        while at < len(data):
-            (length,) = _LENGTH.unpack_from(data, at)
-            pieces.append(memoryview(data)[at + _LENGTH.size : at + _LENGTH.size + length])
-            at += _LENGTH.size + length
-        head = json.loads(bytes(pieces[0]))
-        *found, rows = (pa.ipc.open_stream(piece).read_all() for piece in pieces[1:])
+        text, (*found, rows) = unpacked(data)
+        head = json.loads(text)
         tables = {
             name: _to_pandas(table, layout) if len(table) else schema.empty(layout)
             for (name, layout), table in zip(_LAYOUTS.items(), found, strict=True)
@@ -234,6 +230,11 @@ def joined_facts(tables: list[pd.DataFrame]) -> pd.DataFrame:
     if not any(map(is_coded, tables)):
         return joined(tables, schema.EVIDENCE)
     return joins.stacked([joins.coded(table, schema.SHARED) for table in tables if len(table)])
+
+
+def moved(table: pd.DataFrame, lines: int) -> pd.DataFrame:
+    """The rows of a later stretch of a file, with the line numbers of the file."""
+    return table.assign(line=table["line"] + lines) if lines and "line" in table else table
 
 
 def is_coded(facts: pd.DataFrame) -> bool:

@@ -5,18 +5,21 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from meshlogs import (
     coverage,
     engines,
     formats,
     gather,
+    groups,
     joins,
     parts,
     remedies,
+    repeats,
     schema,
     storage,
-    timelines,
     times,
     verdicts,
 )
@@ -25,6 +28,7 @@ from meshlogs.errors import InputError, UnknownPodError
 from meshlogs.incidence import BY, incidence_by
 from meshlogs.memory import give_back
 from meshlogs.progress import progress
+from meshlogs.verdicts.lessons import Lessons
 
 Paths = str | Path | Iterable[str | Path]
 
@@ -85,7 +89,7 @@ class Export:
     def duplicates(self) -> pd.Series:
         """Whether each entry that was read is a repeat of another (same log, time and insert id)."""
         rows = self._all_entries
-        return rows["insert_id"].notna() & gather.repeats_of(rows, ["log_name", "time", "insert_id", "project"])
+        return rows["insert_id"].notna() & repeats.repeats_of(rows, ["log_name", "time", "insert_id", "project"])
 
     @cached_property
     def log_entries(self) -> pd.DataFrame:
@@ -116,21 +120,22 @@ class Export:
         """What could not be read: source, line, reason, excerpt (`schema.REJECTS`)."""
         return self._gathered.rejects
 
+    @property
+    def facts(self) -> groups.Groups:
+        """`evidence` in groups of pods, the texts that many rows share as categories: a quarter of its memory."""
+        if self._gathered.facts is None:
+            del self._gathered
+        return self._gathered.facts
+
     @cached_property
     def evidence(self) -> pd.DataFrame:
         """Dated facts about pods (`schema.EVIDENCE`), the lines of one failure grouped as one."""
-        return joins.plain(self.coded)
+        return joins.plain(self.facts.whole())
 
-    @property
-    def coded(self) -> pd.DataFrame:
-        """`evidence` with the texts that many rows share as categories: a quarter of its memory."""
-        if self._gathered.evidence is None:
-            del self._gathered
-        return self._gathered.evidence
-
-    def forget_evidence(self) -> None:
+    def forget_facts(self) -> None:
         """Let the evidence go; it is read anew if it is asked for."""
-        self._gathered = self._gathered._replace(evidence=None)
+        self._gathered.facts.forget()
+        self._gathered = self._gathered._replace(facts=None)
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
@@ -157,39 +162,35 @@ def _read(path: Path, source: str, *, strict: bool) -> formats.Shard:
 class Fleet:
     """The judged fleet: `starts`, `errors`, `remedies`, `incidence(by)`, and the evidence under them.
 
-    `coded` and `judged` are `evidence` and `errors` with the texts that rows share as categories: a quarter of the
-    memory.
+    `facts` is the placed evidence in groups of pods, `judged` are the errors with the texts that rows share as
+    categories: a quarter of the memory.
     `keep`: the export keeps its own copy of the evidence, too; if not, it reads it anew when asked.
     """
 
     def __init__(self, export: Export, *, keep: bool = True):
         self.export = export
         self.pods, self.rejects = export.pods, export.rejects
-        evidence = export.coded
-        if not keep:
-            export.forget_evidence()
-        with progress(4, "judging", unit="steps") as done:
+        facts = export.facts
+        with progress(2 * len(facts) + 1, "judging", unit="steps") as done:
 
-            def step(note: str) -> None:
+            def step() -> None:
                 give_back()
-                done(1, note)
+                done(1)
 
-            self.coded = timelines.place(evidence, export.pods)
-            del evidence
-            step(f"{len(self.coded):,} facts")
-            known = timelines.Known(self.coded, export.pods)
-            starts = timelines.reconstruct(self.coded, export.pods, known)
-            step(f"{len(starts):,} pod starts")
-            told = verdicts.lessons.lessons_of(self.coded, export.pods)
-            self.judged = verdicts.decide([verdicts.draft(self.coded, starts, known, told)], told)
-            step(f"{len(starts):,} pod starts, {len(self.judged):,} refused connections")
-            self.starts = verdicts.concluded(starts, verdicts.signs_of(starts, known, export.pods, told), self.judged)
-            step("")
+            placed, told = facts.then("place", done=step)
+            if not keep:
+                export.forget_facts()
+            del facts
+            lessons = verdicts.lessons.together([Lessons.of_tables(*tables) for tables in told])
+            _, found = placed.then("examine", list(lessons.tables()), done=step)
+            self.facts = placed.brought()
+            self.starts, self.judged = _judged([groups.examined(*tables) for tables in found], lessons)
+            done(1, f"{len(self.starts):,} pod starts, {len(self.judged):,} refused connections")
 
     @cached_property
     def evidence(self) -> pd.DataFrame:
         """The evidence by start and time (`schema.EVIDENCE` and `start_id`)."""
-        return joins.plain(self.coded)
+        return joins.plain(self.facts.whole())
 
     @cached_property
     def errors(self) -> pd.DataFrame:
@@ -202,8 +203,8 @@ class Fleet:
 
     def evidence_of(self, starts: Iterable[str], *, without: Iterable[str] = ()) -> pd.DataFrame:
         """The evidence of the starts with these ids, without these kinds."""
-        mine = self.coded["start_id"].isin(starts) & ~self.coded["kind"].isin(without)
-        return joins.plain(self.coded[mine])
+        starts, without = list(starts), list(without)
+        return joins.plain(self.facts.those(lambda rows: rows["start_id"].isin(starts) & ~rows["kind"].isin(without)))
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
@@ -215,7 +216,8 @@ class Fleet:
     @cached_property
     def remedies(self) -> pd.DataFrame:
         """Which remedy applies to which workload (`schema.REMEDIES`)."""
-        return remedies.advise(self.starts, self.judged, self.pods, self.coded)
+        told = self.facts.those(lambda rows: rows["kind"].isin(remedies.KINDS))
+        return remedies.advise(self.starts, self.judged, self.pods, told)
 
     def incidence(self, by=BY) -> pd.DataFrame:
         """How often starts raced, by these columns of `starts` (`schema.incidence`)."""
@@ -239,6 +241,16 @@ class Fleet:
             names = self.starts["pod"].dropna().unique().tolist()
             raise UnknownPodError(pod, tuple(difflib.get_close_matches(pod, names, n=3, cutoff=0.3)))
         return rows
+
+
+def _judged(found: list[groups.Examined], lessons: Lessons) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The starts and the errors of a fleet, from what came of its groups; that is emptied."""
+    starts = pd.concat([one.starts for one in found], ignore_index=True)
+    signs = pd.concat([one.signs for one in found], ignore_index=True)
+    errors = verdicts.decide([one.draft for one in found], lessons)
+    order = pc.sort_indices(pa.array(starts["start_id"])).to_numpy()
+    starts, signs = (table.take(order).reset_index(drop=True) for table in (starts, signs))
+    return verdicts.concluded(starts, signs, errors), errors
 
 
 def read(*paths: str | Path | Iterable[str | Path], since=None, until=None, engine=None) -> Export:

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from meshlogs import joins, schema
+from meshlogs import groups, joins, schema
 from meshlogs.pipeline import Fleet
 from meshlogs.text import secrets
 
@@ -82,7 +82,7 @@ def redact(fleet: Fleet) -> Fleet:
     replace = _Replacements(tables.values())
     shared = Fleet.__new__(Fleet)
     vars(shared).update({name: replace.table(table) for name, table in tables.items()})
-    shared.coded = joins.coded(shared.evidence, [*schema.SHARED, "start_id"])
+    shared.facts = groups.alone(joins.coded(shared.evidence, [*schema.SHARED, "start_id"]), shared.pods)
     texts = [field.name for field in schema.ERRORS if field.type == schema.TEXT and field.name != "insert_id"]
     shared.judged = joins.coded(shared.errors, texts)
     return shared

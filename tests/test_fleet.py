@@ -130,7 +130,7 @@ def test_the_total_is_the_incidence_of_one_group_of_all(fleet):
 
 def test_evidence_has_the_texts_of_its_schema_and_is_kept_coded(fleet):
     names = [*schema.SHARED, "start_id"]
-    assert {str(fleet.coded[name].dtype) for name in names} == {"category"}
+    assert {str(fleet.facts.whole()[name].dtype) for name in names} == {"category"}
     told = schema.conform(fleet.evidence, schema.EVIDENCE)
     assert_frame_equal(fleet.evidence.drop(columns="start_id"), told)
     some = fleet.starts["start_id"].head(2)

@@ -20,7 +20,7 @@ from meshlogs.remedies import (
     wait_for_proxy,
 )
 from meshlogs.remedies.advice import Advice
-from meshlogs.remedies.workloads import Workload, workloads
+from meshlogs.remedies.workloads import KINDS, Workload, workloads
 
 REMEDIES = (
     hold_application,
@@ -79,3 +79,6 @@ def _row(workload: Workload, remedy, treated: list[str], advice: Advice) -> dict
         **advice.effect.columns(),
         **advice.files,
     }
+
+
+__all__ = ["KINDS", "REMEDIES", "Advice", "advise"]

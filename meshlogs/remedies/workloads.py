@@ -226,7 +226,7 @@ def workloads(
     starts = starts.assign(key=key)[key.isin(key[hit])]
     of_start = starts.set_index("start_id")["key"]
     native = set(starts.loc[starts["injection"] == "native_sidecar", "cluster"].fillna(""))
-    facts, objects = joins.plain(evidence[evidence["kind"].isin(_FACTS)]), _newest_first(pods)
+    facts, objects = joins.plain(evidence[evidence["kind"].isin(KINDS)]), _newest_first(pods)
     parts = {
         "errors": _by_key(told, schema.lookup(told["start_id"], of_start)),
         "evidence": _by_key(facts, schema.lookup(facts["start_id"], of_start)),
@@ -253,7 +253,8 @@ def workloads(
 
 
 _OF_ERRORS = ["start_id", "container", "time", "destination_ip", "destination_port", "verdict", "reason"]
-_FACTS = ["hold_failed", "container_died", "pod_stopping", "proxy_draining", "container_killing"]
+# Kinds of evidence that a remedy looks at.
+KINDS = ["hold_failed", "container_died", "pod_stopping", "proxy_draining", "container_killing"]
 
 
 def _metadata(errors: pd.DataFrame) -> pd.Series:

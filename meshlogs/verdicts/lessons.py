@@ -29,6 +29,15 @@ class Lessons(NamedTuple):
     addresses: pd.DataFrame
     clusters: pd.DataFrame
 
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Two tables without an index of names, for `of_tables`."""
+        return self.addresses, self.clusters.rename_axis("cluster").reset_index()
+
+    @classmethod
+    def of_tables(cls, addresses: pd.DataFrame, clusters: pd.DataFrame) -> "Lessons":
+        """The lessons that `tables` gave."""
+        return cls(addresses, clusters.set_index("cluster").rename_axis(None))
+
     def resolved(self, rows: pd.DataFrame) -> pd.Series:
         """The address of each destination that is only named, where failures of its cluster state just one."""
         known = self.addresses[~self.addresses.duplicated(["cluster", "host"], keep=False)]

@@ -1,0 +1,255 @@
+"""Reading and judging on a Dask cluster: what its workers run, and what is done about those that fail."""
+
+import zlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from meshlogs import group_files, groups, joins, parts, schema
+from meshlogs.errors import WorkerError
+from meshlogs.packed import packed, unpacked
+from meshlogs.parts import Held, Part, Task
+
+# How often a task that failed is tried again; then seconds: how long one may take, how often one looks whether workers
+# are there, and how long a cluster may be without (one that scales itself begins with none).
+RETRIES, LONGEST_S, LOOK_S, ALONE_S = 2, 3600, 10, 300
+_ALONE = "Start workers, look at their logs if they end at once, and run the same command again."
+_LOST = "Start the scheduler again, check its address, and run the same command again."
+# Evidence of so many parts is parted together: a task for each part and group would be too many.
+TOGETHER = 16
+
+
+class Dask:
+    """Reads parts and judges groups on the workers of a Dask cluster.
+
+    `client` is a `distributed.Client`. Workers need meshlogs and a path to the files.
+    """
+
+    def __init__(self, client):
+        self.client = client
+
+    def load(self, tasks: list[Task], *, hold: bool = False) -> Iterator[Part]:
+        """The parts of these tasks, in their order, whatever becomes of single workers.
+
+        `hold`: their evidence stays on the workers. A task whose worker died goes to another one, one that failed is
+        tried again. Raises InputError, and WorkerError for a task that killed several workers or when the scheduler is
+        lost.
+        """
+        ahead = 2 * max(sum(self.client.nthreads().values()), 1)
+        waiting: deque = deque()
+        source = "the cluster"
+        with self._careful(lambda: source):
+            try:
+                for task in [*tasks, *([None] * ahead)]:
+                    if task is not None:
+                        waiting.append((task.source, *self._submitted(task, hold)))
+                    if waiting and (task is None or len(waiting) > ahead):
+                        source, part, evidence = waiting.popleft()
+                        yield self._part(source, part, evidence)
+            finally:
+                with suppress(*_lost_errors()):
+                    self.client.cancel([future for _, *both in waiting for future in both if future is not None])
+
+    def _submitted(self, task: Task, hold: bool) -> tuple:
+        """Futures of a task's part, and of its evidence if that is to stay."""
+        read = self._run(_read_apart if hold else _read, task._asdict())
+        return (self._run(_first, read), self._run(_second, read)) if hold else (read, None)
+
+    def _part(self, source: str, part, evidence) -> Part:
+        self._wait(source, part)
+        head, *data = part.result() if evidence is not None else (0, part.result())
+        found = Part.from_bytes(*data)
+        return found._replace(held=Held(evidence, head)) if head else found
+
+    def _run(self, function, *arguments):
+        return self.client.submit(function, *arguments, pure=False, retries=RETRIES)
+
+    def fetched(self, held: Held) -> pd.DataFrame:
+        """Evidence that stayed where it was read."""
+        with self._careful(lambda: "evidence"):
+            self._wait("evidence", held.future)
+            return _table(held.future.result())
+
+    def parted(self) -> "Pieces":
+        """Where the evidence of the whole export is put: on the workers, by groups."""
+        return Pieces(self)
+
+    def _wait(self, source: str, future) -> None:
+        from distributed import TimeoutError as DaskTimeout
+        from distributed import wait
+
+        alone = 0
+        for _ in range(LONGEST_S // LOOK_S):
+            try:
+                wait([future], timeout=LOOK_S)
+                return
+            except DaskTimeout:
+                alone = 0 if self.client.nthreads() else alone + LOOK_S
+                if alone >= ALONE_S:
+                    raise WorkerError(source, f"the cluster has had no worker for {alone} s", _ALONE) from None
+        raise TimeoutError
+
+    @contextmanager
+    def _careful(self, source) -> Iterator[None]:
+        """What fails on a cluster, as errors of ours; `source()` says what was worked on."""
+        from distributed import CancelledError, KilledWorker
+        from distributed import TimeoutError as DaskTimeout
+
+        try:
+            yield
+        except KilledWorker as error:
+            raise WorkerError(source(), "each worker that worked on it died") from error
+        except (*_lost_errors(), CancelledError, DaskTimeout, TimeoutError, OSError) as error:
+            raise WorkerError(source(), f"the cluster was lost: {type(error).__name__}", _LOST) from error
+
+
+class Pieces:
+    """Evidence on a cluster in groups, each a list of futures (or bytes); the engine of what `grouped` gives."""
+
+    def __init__(self, dask: Dask):
+        self.dask = dask
+        self._own: list[pd.DataFrame] = []
+
+    def add(self, facts: pd.DataFrame) -> None:
+        """Take in evidence that is here, not on a worker."""
+        self._own.append(facts)
+
+    def grouped(self, pods: pd.DataFrame, held: Sequence[tuple[Held, int]] = ()) -> groups.Groups:
+        """The evidence in groups, each with the objects of its pods: the one step that moves evidence.
+
+        `held` is evidence on the workers, each with how many lines of its file come before its part.
+        """
+        rows = sum(one.rows for one, _ in held) + sum(map(len, self._own))
+        count = min(max(rows // groups.GROUP, 1), groups.BUCKETS)
+        cuts = np.linspace(0, groups.BUCKETS, count + 1).astype(int).tolist()
+        pieces: list[list] = [[] for _ in range(count)]
+        for begin in range(0, len(held), TOGETHER):
+            some = held[begin : begin + TOGETHER]
+            parted = self.dask._run(_part, cuts, [lines for _, lines in some], *(one.future for one, _ in some))
+            for number, mine in enumerate(pieces):
+                mine.append(self.dask._run(_item, parted, number))
+        for facts in self._own:
+            for mine, piece in zip(pieces, _cut(facts, cuts), strict=True):
+                mine.append(piece)
+        self._own = []
+        bucket = groups.buckets(pods["pod"])
+        objects = [
+            _bytes(schema.to_arrow(pods[(bucket >= begin) & (bucket < end)], schema.PODS))
+            for begin, end in zip(cuts[:-1], cuts[1:], strict=True)
+        ]
+        return groups.Groups(self, pieces, objects)
+
+    def each(self, step: str, facts: list[list], pods: list[bytes], told: list[pd.DataFrame]) -> Iterator[tuple]:
+        """Run the step on each group, all at once as far as there are workers."""
+        with self.dask._careful(lambda: f"the step {step!r}"):
+            shared = [_bytes(groups.to_arrow(table)) for table in told]
+            run = self.dask._run
+            found = [run(_STEPS[step], objects, shared, *pieces) for pieces, objects in zip(facts, pods, strict=True)]
+            pairs = deque((run(_first, one), run(_second, one)) for one in found)
+            del found
+            for held in facts:
+                kept, answer = pairs.popleft()
+                self.dask._wait(f"the step {step!r}", answer)
+                tables = answer.result()
+                yield (held if step == "examine" else [kept]), [groups.of_arrow(_arrow(data)) for data in tables]
+
+    def frame(self, held: list) -> pd.DataFrame:
+        """The table of a group."""
+        (future,) = held
+        return self.dask.fetched(Held(future, 0))
+
+    def forget(self, facts: list) -> None:
+        """Nothing to do: a future goes when no one has it any more."""
+
+    def brought(self, held: groups.Groups) -> groups.Groups:
+        """The groups in files of this machine."""
+        return group_files.Files(None).kept(held.frames(), held.pods)
+
+
+def _lost_errors() -> tuple[type[Exception], ...]:
+    from distributed.client import ClosedClientError
+    from distributed.comm import CommClosedError
+
+    return ClosedClientError, CommClosedError
+
+
+# What workers run; the names are those that Dask's dashboard shows.
+
+
+def _read(task: dict) -> bytes:
+    return parts.load(Task(**task)).to_bytes()
+
+
+def _read_apart(task: dict) -> tuple[tuple[int, bytes], bytes]:
+    """((rows of evidence, the part without it), the evidence)."""
+    part = parts.load(Task(**task))
+    tables = dict(part.tables)
+    facts, counts = parts.extracted([tables["log_entries"]], [tables["events"]])
+    tables["counts"] = parts.joined([tables["counts"], counts], schema.COVERAGE)
+    facts = parts.joined_facts([tables["evidence"], facts])
+    for name in ("log_entries", "events", "evidence"):
+        tables[name] = tables[name].iloc[:0]
+    facts = joins.coded(facts, schema.SHARED)
+    return (len(facts), part._replace(tables=tables).to_bytes()), _bytes(groups.to_arrow(facts))
+
+
+def _first(pair: tuple):
+    return pair[0]
+
+
+def _second(pair: tuple):
+    return pair[1]
+
+
+def _item(pieces: list, number: int):
+    return pieces[number]
+
+
+def _part(cuts: list[int], lines: list[int], *facts: bytes) -> list[bytes]:
+    """The evidence of some parts, with the line numbers of their files, by groups."""
+    tables = [parts.moved(_table(data), before) for data, before in zip(facts, lines, strict=True)]
+    return _cut(joins.stacked(tables, emptied=True), cuts)
+
+
+def _cut(facts: pd.DataFrame, cuts: list[int]) -> list[bytes]:
+    """The facts of each group."""
+    group = np.searchsorted(cuts, groups.buckets(facts["pod"]), side="right") - 1
+    return [_bytes(groups.to_arrow(facts[group == number])) for number in range(len(cuts) - 1)]
+
+
+def _settle(pods: bytes, told: list[bytes], *facts: bytes) -> tuple:
+    return _step("settle", pods, told, *facts)
+
+
+def _place(pods: bytes, told: list[bytes], *facts: bytes) -> tuple:
+    return _step("place", pods, told, *facts)
+
+
+def _examine(pods: bytes, told: list[bytes], *facts: bytes) -> tuple:
+    return _step("examine", pods, told, *facts)
+
+
+_STEPS = {"settle": _settle, "place": _place, "examine": _examine}
+
+
+def _step(step: str, pods: bytes, told: list[bytes], *facts: bytes) -> tuple:
+    kept, answers = groups.run(step, list(map(_arrow, facts)), _arrow(pods), list(map(_arrow, told)))
+    return (None if kept is None else _bytes(kept)), list(map(_bytes, answers))
+
+
+def _bytes(table: pa.Table) -> bytes:
+    """A table on its way through a network."""
+    return zlib.compress(packed([table]), 1)
+
+
+def _arrow(data: bytes) -> pa.Table:
+    _, (table,) = unpacked(zlib.decompress(data))
+    return table
+
+
+def _table(data: bytes) -> pd.DataFrame:
+    return groups.of_arrow(_arrow(data))

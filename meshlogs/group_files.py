@@ -1,0 +1,128 @@
+"""Groups of evidence in files of this machine: a folder that goes when nothing needs it any more.
+
+A file is one of Arrow's, with a batch for each bucket (or one in all), so that a group is read from it in place.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from meshlogs import groups, schema
+from meshlogs.packed import packed, unpacked
+
+
+class Slice(NamedTuple):
+    """A group's batches in some files: of each those from `begin` on, before `end`."""
+
+    paths: list[str]
+    begin: int
+    end: int
+
+    def tables(self) -> list[pa.Table]:
+        """What each file has of them; the tables lie in the files."""
+        found = []
+        for path in self.paths:
+            file = pa.ipc.open_file(pa.memory_map(path))
+            found.append(pa.Table.from_batches(map(file.get_batch, range(self.begin, self.end)), file.schema))
+        return found
+
+
+class Files:
+    """Facts parted by buckets into files, and the groups that come of them, for an engine of processes.
+
+    `spread(messages)` runs `answer` on each message, somewhere, and gives the answers in order.
+    """
+
+    def __init__(self, spread):
+        self.spread = spread
+        self._folder = tempfile.TemporaryDirectory(prefix="meshlogs-")
+        self._parted: list[str] = []
+        self._rows = np.zeros(groups.BUCKETS, np.int64)
+        self._count = 0
+
+    def add(self, facts: pd.DataFrame) -> None:
+        """Take in these facts (`schema.SHARED` coded)."""
+        bucket = groups.buckets(facts["pod"])
+        self._rows += np.bincount(bucket, minlength=groups.BUCKETS)
+        table = groups.to_arrow(facts.take(np.argsort(bucket, kind="stable")))
+        self._parted.append(self._write(table, np.bincount(bucket, minlength=groups.BUCKETS)))
+
+    def grouped(self, pods: pd.DataFrame, _held: Sequence = ()) -> groups.Groups:
+        """The facts in groups, each with the objects of its pods; none are held elsewhere."""
+        cuts = groups.bounds(self._rows)
+        bucket = groups.buckets(pods["pod"])
+        objects = schema.to_arrow(pods.take(np.argsort(bucket, kind="stable")), schema.PODS)
+        path = self._write(objects, np.bincount(bucket, minlength=groups.BUCKETS))
+        pairs = list(zip(cuts[:-1], cuts[1:], strict=True))
+        facts = [Slice(self._parted, *pair) for pair in pairs]
+        return groups.Groups(self, facts, [Slice([path], *pair) for pair in pairs])
+
+    def kept(self, frames: Iterator[pd.DataFrame], pods: Sequence) -> groups.Groups:
+        """Groups of these tables, put into files one after another."""
+        held = [Slice([self._write(groups.to_arrow(rows), [len(rows)])], 0, 1) for rows in frames]
+        return groups.Groups(self, held, pods)
+
+    def each(self, step: str, facts: list[Slice], pods: list[Slice], told: list[pd.DataFrame]) -> Iterator[tuple]:
+        """Run the step on each group."""
+        path = self._path()
+        Path(path).write_bytes(packed(map(groups.to_arrow, told)))
+        messages = [
+            {"step": step, "facts": held, "pods": objects, "told": path, "out": self._path()}
+            for held, objects in zip(facts, pods, strict=True)
+        ]
+        for held, message, data in zip(facts, messages, self.spread(messages), strict=True):
+            _, tables = unpacked(data)
+            kept = Slice([message["out"]], 0, 1) if Path(message["out"]).exists() else held
+            yield kept, [groups.of_arrow(table) for table in tables]
+
+    def frame(self, held: Slice) -> pd.DataFrame:
+        """The table of a group."""
+        (table,) = held.tables()
+        return groups.of_arrow(table)
+
+    def forget(self, facts: list[Slice]) -> None:
+        """Remove the files of these groups."""
+        for path in {path for held in facts for path in held.paths}:
+            Path(path).unlink()
+
+    def brought(self, held: groups.Groups) -> groups.Groups:
+        """The groups are here."""
+        return held
+
+    def _path(self) -> str:
+        self._count += 1
+        return str(Path(self._folder.name, f"{self._count}.arrow"))
+
+    def _write(self, table: pa.Table, rows: Sequence[int]) -> str:
+        path = self._path()
+        _write(table, rows, path)
+        return path
+
+
+def _write(table: pa.Table, rows: Sequence[int], path: str) -> None:
+    """Write a table in batches of so many rows each, one after another."""
+    whole = table.combine_chunks()
+    with pa.ipc.new_file(path, whole.schema) as writer:
+        ends = np.cumsum(rows)
+        for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+            batches = whole.slice(begin, end - begin).to_batches()
+            writer.write_batch(batches[0] if batches else _empty(whole))
+
+
+def _empty(table: pa.Table) -> pa.RecordBatch:
+    return table.slice(0, 1).to_batches()[0].slice(0, 0) if len(table) else pa.RecordBatch.from_pylist([], table.schema)
+
+
+def answer(message: dict) -> bytes:
+    """Do what a message of `Files.each` asks for: what is kept goes to its file, what is told is the answer."""
+    facts, pods = Slice(*message["facts"]), Slice(*message["pods"])
+    _, told = unpacked(Path(message["told"]).read_bytes())
+    kept, answers = groups.run(message["step"], facts.tables(), pods.tables()[0], told)
+    if kept is not None:
+        _write(kept, [len(kept)], message["out"])
+    return packed(answers)
