@@ -3,8 +3,11 @@
 A file is one of Arrow's, with a batch for each bucket (or one in all), so that a group is read from it in place.
 """
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from meshlogs import groups, schema
+from meshlogs.errors import WorkerError
 from meshlogs.packed import packed, unpacked
 
 
@@ -40,7 +44,8 @@ class Files:
 
     def __init__(self, spread):
         self.spread = spread
-        self._folder = tempfile.TemporaryDirectory(prefix="meshlogs-")
+        self._folder = tempfile.mkdtemp(prefix="meshlogs-")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._parted: list[str] = []
         self._rows = np.zeros(groups.BUCKETS, np.int64)
         self._count = 0
@@ -88,7 +93,8 @@ class Files:
     def forget(self, facts: list[Slice]) -> None:
         """Remove the files of these groups."""
         for path in {path for held in facts for path in held.paths}:
-            Path(path).unlink()
+            with suppress(OSError):  # where an open file cannot be removed, it goes with the folder
+                Path(path).unlink()
 
     def brought(self, held: groups.Groups) -> groups.Groups:
         """The groups are here."""
@@ -96,7 +102,7 @@ class Files:
 
     def _path(self) -> str:
         self._count += 1
-        return str(Path(self._folder.name, f"{self._count}.arrow"))
+        return str(Path(self._folder, f"{self._count}.arrow"))
 
     def _write(self, table: pa.Table, rows: Sequence[int]) -> str:
         path = self._path()
@@ -105,13 +111,17 @@ class Files:
 
 
 def _write(table: pa.Table, rows: Sequence[int], path: str) -> None:
-    """Write a table in batches of so many rows each, one after another."""
+    """Write a table in batches of so many rows each, one after another. Raises WorkerError where there is no room."""
     whole = table.combine_chunks()
-    with pa.ipc.new_file(path, whole.schema) as writer:
-        ends = np.cumsum(rows)
-        for begin, end in zip([0, *ends[:-1]], ends, strict=True):
-            batches = whole.slice(begin, end - begin).to_batches()
-            writer.write_batch(batches[0] if batches else _empty(whole))
+    ends = np.cumsum(rows)
+    try:
+        with pa.ipc.new_file(path, whole.schema) as writer:
+            for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+                batches = whole.slice(begin, end - begin).to_batches()
+                writer.write_batch(batches[0] if batches else _empty(whole))
+    except OSError as error:
+        advice = "Free some space there, or set TMPDIR to a folder with more, and run the same command again."
+        raise WorkerError(str(Path(path).parent), f"evidence cannot be written: {error}", advice) from error
 
 
 def _empty(table: pa.Table) -> pa.RecordBatch:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from distributed import Client, LocalCluster
 
 import meshlogs as ml
-from meshlogs import cli, engines, gather, parts
+from meshlogs import cli, cluster, engines, gather, groups, parts
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def gathered(export, engine):
 
 
 def test_the_tables_are_those_of_one_machine(export, client):
-    same(gathered(export, engines.Dask(client)), gathered(export, engines.Local(1)))
+    same(gathered(export, cluster.Dask(client)), gathered(export, engines.Local(1)))
 
 
 def test_a_fleet_read_on_a_cluster(export, client):
@@ -65,7 +65,7 @@ def same_part(part, other):
 
 
 def test_a_worker_killed_in_mid_run_changes_nothing(export, client):
-    engine, killed = engines.Dask(client), []
+    engine, killed = cluster.Dask(client), []
     tasks = ml.read(export).tasks()
     found = []
     for part in engine.load(tasks):
@@ -78,12 +78,34 @@ def test_a_worker_killed_in_mid_run_changes_nothing(export, client):
         same_part(one, other)
 
 
+@pytest.mark.parametrize("dies_before", [None, "settle", "place", "examine"])
+def test_groups_are_judged_on_the_cluster_whatever_becomes_of_a_worker(dies_before, export, client, monkeypatch):
+    local = ml.analyse(export)
+    each, died = cluster.Pieces.each, []
+
+    def watched(self, step, *arguments):
+        if step == dies_before and not died:
+            died.append(next(iter(client.run(os.getpid).values())))
+            os.kill(died[0], signal.SIGKILL)
+        yield from each(self, step, *arguments)
+
+    monkeypatch.setattr(cluster.Pieces, "each", watched)
+    monkeypatch.setattr(gather, "VERY_MANY", 500)
+    monkeypatch.setattr(groups, "GROUP", 400)
+    monkeypatch.setattr(cluster, "TOGETHER", 2)
+    remote = ml.analyse(export, engine=client)
+    assert len(remote.facts) > 2 and bool(died) == bool(dies_before)
+    for name in ("starts", "errors", "remedies", "coverage"):
+        pd.testing.assert_frame_equal(getattr(local, name), getattr(remote, name))
+    assert len(local.evidence) == len(remote.evidence), "it is here once the fleet is judged"
+
+
 def test_a_part_that_fails_once_is_read_again(export, client, tmp_path, monkeypatch):
     task = ml.read(export).tasks()[0]
     mark = tmp_path / "failed"
 
-    monkeypatch.setattr(engines, "_load_bytes", _FailsOnce(str(mark)))
-    (part,) = engines.Dask(client).load([task])
+    monkeypatch.setattr(cluster, "_read", _FailsOnce(str(mark)))
+    (part,) = cluster.Dask(client).load([task])
     assert mark.exists()
     same_part(part, parts.load(task))
 
@@ -103,12 +125,12 @@ def test_an_error_is_the_callers(client, tmp_path):
     (tmp_path / "README.txt").write_text("no export")
     task = parts.Task(str(tmp_path / "README.txt"), "README.txt", strict=True)
     with pytest.raises(ml.InputError, match="no known form"):
-        list(engines.Dask(client).load([task]))
+        list(cluster.Dask(client).load([task]))
 
 
 def test_a_cluster_without_workers_is_told(monkeypatch, export):
-    monkeypatch.setattr(engines, "LOOK_S", 1)
-    monkeypatch.setattr(engines, "ALONE_S", 2)
+    monkeypatch.setattr(cluster, "LOOK_S", 1)
+    monkeypatch.setattr(cluster, "ALONE_S", 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with (
@@ -116,7 +138,7 @@ def test_a_cluster_without_workers_is_told(monkeypatch, export):
             Client(empty) as alone,
         ):
             with pytest.raises(ml.WorkerError, match="no worker for 2 s"):
-                list(engines.Dask(alone).load(ml.read(export).tasks()))
+                list(cluster.Dask(alone).load(ml.read(export).tasks()))
 
 
 def test_no_scheduler_is_told(monkeypatch, export, tmp_path):
@@ -140,13 +162,13 @@ def test_the_command(export, client, tmp_path):
 def test_a_lost_scheduler_is_told_and_does_not_hang(export):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cluster = LocalCluster(
+        lost = LocalCluster(
             n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="CRITICAL"
         )
-        client = Client(cluster, timeout=5)
+        client = Client(lost, timeout=5)
         tasks = ml.read(export).tasks() * 4
         with pytest.raises(ml.WorkerError, match="the cluster was lost"):
-            for number, _ in enumerate(engines.Dask(client).load(tasks)):
+            for number, _ in enumerate(cluster.Dask(client).load(tasks)):
                 if number == 0:
-                    cluster.close()
+                    lost.close()
         client.close()

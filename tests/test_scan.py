@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import blocks, engines, gather, parts, scan
+from meshlogs import blocks, engines, gather, groups, joins, parts, scan
 from meshlogs.evidence import connected, proxy, refused, signatures, suspects
 
 
@@ -23,7 +23,7 @@ def gathered(folder, *, whole=False, engine=None):
 
 def same(one, other):
     """The same evidence, rejects and pods; counts but for the repeats, of which a scan sees fewer."""
-    assert_frame_equal(one.evidence, other.evidence)
+    assert_frame_equal(joins.plain(one.evidence), joins.plain(other.evidence))
     assert_frame_equal(one.rejects, other.rejects)
     assert_frame_equal(one.pods, other.pods)
     columns = ["kind", "project", "cluster", "hour", "entries", "loss_markers"]
@@ -166,7 +166,7 @@ def test_workers_give_the_tables_of_one_process(tmp_path, monkeypatch):
     alone = gathered(tmp_path)
     monkeypatch.setattr(engines, "SMALL", 0)
     same(gathered(tmp_path, engine=engines.Local(3)), alone)
-    monkeypatch.setattr(engines, "_help", lambda _: None)
+    monkeypatch.setattr(engines, "_help", lambda *_: None)
     same(gathered(tmp_path, engine=engines.Local(3)), alone)
 
 
@@ -174,7 +174,7 @@ def test_a_worker_that_is_killed_is_replaced_and_then_told(tmp_path, monkeypatch
     shards(tmp_path)
     alone = gathered(tmp_path)
     monkeypatch.setattr(engines, "SMALL", 0)
-    monkeypatch.setattr(engines, "_help", lambda _: None)  # all is left to the workers
+    monkeypatch.setattr(engines, "_help", lambda *_: None)  # all is left to the workers
     ask, killed = engines._ask, []
 
     def kill_once(process, task):
@@ -198,7 +198,7 @@ def test_an_error_in_a_worker_is_the_callers(tmp_path, monkeypatch):
     strict = [parts.Task(str(path), path.name, strict=True) for path in sorted(tmp_path.iterdir())]
     with pytest.raises(ml.InputError, match="no known form"):
         list(engines.Local(2).load(strict))
-    monkeypatch.setattr(engines, "_help", lambda _: None)
+    monkeypatch.setattr(engines, "_help", lambda *_: None)
     with pytest.raises(ml.InputError, match="no known form"):
         list(engines.Local(2).load(strict))
 
@@ -223,12 +223,20 @@ def test_what_came_again_is_dropped_on_the_way_as_at_the_end(tmp_path, monkeypat
         ml.simulate_fleet(tmp_path / folder, pods=8, seed=4)
     at_the_end = gathered(tmp_path)
     assert at_the_end.counts["duplicates"].sum() > 0
-    for many, very_many in ((5, 1_000_000), (5, 20)):
-        monkeypatch.setattr(gather, "MANY", many)
-        monkeypatch.setattr(gather, "VERY_MANY", very_many)
-        on_the_way = gathered(tmp_path)
-        same(on_the_way, at_the_end)
-        assert_frame_equal(on_the_way.counts, at_the_end.counts)
+    monkeypatch.setattr(gather, "MANY", 5)
+    on_the_way = gathered(tmp_path)
+    same(on_the_way, at_the_end)
+    assert_frame_equal(on_the_way.counts, at_the_end.counts)
+    # In files: the same rows, group by group.
+    monkeypatch.setattr(gather, "VERY_MANY", 20)
+    monkeypatch.setattr(groups, "GROUP", 200)
+    in_groups = gathered(tmp_path)
+    assert len(in_groups.facts) > 2
+    rows = (
+        joins.plain(one.evidence).sort_values(list(one.evidence), ignore_index=True) for one in (in_groups, at_the_end)
+    )
+    assert_frame_equal(*rows)
+    assert_frame_equal(in_groups.counts, at_the_end.counts)
 
 
 TEXTS = st.one_of(

@@ -1,0 +1,130 @@
+"""A fleet judged group by group is the fleet judged at once, wherever the groups are."""
+
+import gc
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+import meshlogs as ml
+from meshlogs import cli, engines, gather, group_files, groups
+
+KEYS = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id", "value", "message", "source", "line"]
+
+
+@pytest.fixture
+def small_groups(monkeypatch):
+    """Some hundred facts are much."""
+    monkeypatch.setattr(gather, "MANY", 200)
+    monkeypatch.setattr(gather, "VERY_MANY", 500)
+    monkeypatch.setattr(groups, "GROUP", 900)
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fleet")
+    ml.simulate_fleet(folder, pods=40, seed=21, shards=3)
+    return folder / "export"
+
+
+@pytest.fixture(scope="module")
+def at_once(export):
+    return ml.analyse(export)
+
+
+def assert_same(fleet, other):
+    for name in ("starts", "errors", "remedies", "coverage"):
+        assert_frame_equal(getattr(fleet, name), getattr(other, name))
+    # In the file of the evidence groups follow each other: the order is another, the rows are the same.
+    one, two = (told.evidence.sort_values(KEYS, kind="stable", ignore_index=True) for told in (fleet, other))
+    assert_frame_equal(one, two)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("small_groups")
+def test_groups_in_files_give_the_tables_of_one_group(workers, export, at_once):
+    fleet = ml.analyse(export, engine=engines.Local(workers))
+    assert len(at_once.facts) == 1 and len(fleet.facts) > 2
+    assert_same(fleet, at_once)
+    read = ml.read(export)
+    assert_same(ml.analyse(read, engine=engines.Local(workers)), at_once)
+    assert len(read.evidence) == len(ml.read(export).evidence), "an export that is kept keeps its evidence, too"
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_specs_that_name_no_cluster_find_their_pods_in_each_group(monkeypatch):
+    fleet = ml.analyse("sample_data/fleet", engine=engines.Local(1))
+    assert len(fleet.facts) > 1
+    monkeypatch.undo()
+    assert_same(fleet, ml.analyse("sample_data/fleet"))
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_a_worker_killed_while_it_judges_changes_nothing(export, at_once, monkeypatch):
+    ask, killed = engines._ask, []
+
+    def kill_once(process, message):
+        if message.get("step") == "examine" and not killed:
+            killed.append(process.pid)
+            os.kill(process.pid, signal.SIGKILL)
+        return ask(process, message)
+
+    monkeypatch.setattr(engines, "_ask", kill_once)
+    fleet = ml.analyse(export, engine=engines.Local(3))
+    assert killed
+    assert_same(fleet, at_once)
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_the_report_of_many_groups(export, at_once, tmp_path):
+    result = CliRunner().invoke(cli.main, ["report", str(export), "--out", str(tmp_path), "--csv"])
+    assert result.exit_code == 0, result.output
+    assert_frame_equal(ml.schema.load(tmp_path, "errors", ml.schema.ERRORS), at_once.errors)
+    assert len(pd.read_parquet(tmp_path / "tables" / "evidence.parquet")) == len(at_once.evidence)
+    shared = ml.redact(ml.analyse(export))
+    assert len(shared.evidence) == len(at_once.evidence)
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_files_go_with_the_fleet(export):
+    fleet = ml.analyse(export, engine=engines.Local(1))
+    folder = Path(fleet.facts.facts[0].paths[0]).parent
+    assert folder.is_dir() and folder.stat().st_mode & 0o077 == 0, "logs are no one else's business"
+    start = fleet.starts["start_id"].iloc[0]
+    assert set(fleet.evidence_of([start])["start_id"]) == {start}
+    del fleet
+    gc.collect()
+    assert not folder.exists()
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_a_full_disk_is_told(export, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(group_files.pa.ipc, "new_file", full)
+    with pytest.raises(ml.WorkerError, match="No space left on device.*TMPDIR"):
+        ml.analyse(export, engine=engines.Local(1))
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=8)), max_size=30))
+def test_a_name_has_one_bucket(names):
+    told = groups.buckets(pd.Series(names, dtype=object)).tolist()
+    assert dict(zip(names, told, strict=True)) == {name: told[names.index(name)] for name in names}
+    coded = groups.buckets(pd.Series(pd.Categorical(names))).tolist()
+    assert coded == told and all(0 <= bucket < groups.BUCKETS for bucket in told)
+
+
+@given(st.lists(st.integers(0, 100_000), min_size=groups.BUCKETS, max_size=groups.BUCKETS))
+def test_groups_hold_all_buckets_and_enough_rows(counts):
+    cuts = groups.bounds(np.array(counts))
+    assert cuts[0] == 0 and cuts[-1] == groups.BUCKETS and cuts == sorted(set(cuts))
+    rows = [sum(counts[begin:end]) for begin, end in zip(cuts[:-1], cuts[1:], strict=True)]
+    assert all(count >= groups.GROUP for count in rows[:-1])
