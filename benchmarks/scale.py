@@ -1,84 +1,112 @@
-"""What it takes from evidence to verdicts, beside duckdb's ASOF join alone: a section of docs/PERFORMANCE.md.
+"""What it takes from evidence to verdicts, beside the as-of join alone of named peers: a section of docs/PERFORMANCE.md.
 
 A made-up fleet is read once, and its evidence and pods are multiplied under other names and times. Each task is a process
-of its own, run in turns; reported are the least CPU seconds of all threads, the tables being in memory already, and the
-peak memory of the process.
+of its own, run in turns; the tables are there before the clock starts: of the peers in memory, of meshlogs in its files,
+as it holds what is too much for memory.
 
-    python benchmarks/scale.py --evidence 500000 1000000 --rounds 3
+    python benchmarks/scale.py --evidence 1000000 20000000 --rounds 3
 """
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import meshlogs as ml
-from meshlogs import schema, timelines
+from meshlogs import groups, schema, timelines
 
 PAGE = Path(__file__).parent.parent / "docs/PERFORMANCE.md"
 HEADING = "## From evidence to verdicts"
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+# The clock starts when a line "go" is printed; a process tells seconds of the clock and of all cores, then ends.
 MEASURE = """
-import time
-begin = time.process_time()
+import json, os, sys, time
+print("go", flush=True)
+sys.stdin.readline()
+begin, before = time.perf_counter(), sum(os.times()[:4])
 {work}
-seconds = time.process_time() - begin
-peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # Linux: of this process alone
-print([seconds, int(peak.split()[1]) / 1000])
+print(json.dumps([time.perf_counter() - begin, sum(os.times()[:4]) - before]), flush=True)
 """
 LOAD = """
 import pyarrow as pa, pyarrow.parquet as pq
-from meshlogs import joins, schema, timelines, verdicts
-# As it is gathered from the parts of an export: in pieces, each coded.
-pieces = map(pa.Table.from_batches, ([piece] for piece in pq.ParquetFile("FOLDER/evidence.parquet").iter_batches(100_000)))
-coded = [joins.coded(schema.conform(piece, schema.EVIDENCE), schema.SHARED) for piece in pieces]
-evidence = joins.stacked(coded)
-del coded
-pods = schema.conform(pq.read_table("FOLDER/pods.parquet"), schema.PODS)
+from meshlogs import engines, joins, pipeline, schema, verdicts
+pa.set_memory_pool(pa.system_memory_pool())
+def pieces(name, layout):
+    for piece in pq.ParquetFile(f"FOLDER/{name}.parquet").iter_batches(100_000):
+        yield schema.conform(pa.Table.from_batches([piece]), layout)
+parted = engines.Local().parted()
+for piece in pieces("evidence", schema.EVIDENCE):
+    parted.add(joins.coded(piece, schema.SHARED))
+gathered = parted.grouped(pieces("pods", schema.PODS))
+"""
+SETTLE = """
+facts, _ = gathered.then("settle")
 """
 VERDICTS = """
-placed = timelines.place(evidence, pods)
-known = timelines.Known(placed, pods)
-starts = timelines.reconstruct(placed, pods, known)
-told = verdicts.lessons.lessons_of(placed, pods)
-errors = verdicts.decide([verdicts.draft(placed, starts, known, told)], told)
-verdicts.concluded(starts, verdicts.signs_of(starts, known, pods, told), errors)
+starts, errors, placed = pipeline.judged(facts)
 """
 TABLES = """
-import duckdb, pyarrow.parquet as pq
+import duckdb, polars as pl, pyarrow.parquet as pq
 facts, signs = (pq.read_table(f"FOLDER/{name}.parquet") for name in ("facts", "signs"))
 con = duckdb.connect()
 con.execute("set threads=2")
 """
-JOIN = """
-con.sql("select f.*, s.time as opened from facts f asof left join signs s on f.pod = s.pod and f.time >= s.time WHERE").to_arrow_table()
+ASOF = """
+con.sql("select f.*, s.time as opened from facts f asof left join signs s on f.pod = s.pod and f.time >= s.time").to_arrow_table()
 """
+WINDOW = """
+con.sql('''select *, max(opened) over (partition by pod order by time rows unbounded preceding) as last from (
+select pod, time, error, null::timestamp_ns as opened from facts union all select pod, time, false, time from signs)''').to_arrow_table()
+"""
+FRAMES = """
+facts, signs = pl.from_arrow(facts), pl.from_arrow(signs).with_columns(opened="time")
+"""
+POLARS = """
+facts.sort("time").join_asof(signs.sort("time"), on="time", by="pod")
+"""
+PANDAS_FRAMES = """
+import pandas as pd
+facts, signs = facts.to_pandas(), signs.to_pandas().assign(opened=lambda rows: rows["time"])
+del con
+"""
+PANDAS = """
+pd.merge_asof(facts.sort_values("time"), signs.sort_values("time"), on="time", by="pod")
+"""
+OURS = "meshlogs: evidence to verdicts"
+BASE = "duckdb: ASOF join alone"
 TASKS = {
-    "meshlogs: evidence to verdicts": (LOAD, VERDICTS),
-    "duckdb: ASOF join of all evidence": (TABLES, JOIN.replace("WHERE", "")),
-    "duckdb: ASOF join of the errors": (TABLES, JOIN.replace("WHERE", "where f.error")),
+    OURS: (LOAD + SETTLE, VERDICTS),
+    "meshlogs: each fact once, failures of several lines as one": (LOAD, SETTLE),
+    BASE: (TABLES, ASOF),
+    "duckdb: window": (TABLES, WINDOW),
+    "polars: join_asof": (TABLES + FRAMES, POLARS),
+    "pandas: merge_asof": (TABLES + PANDAS_FRAMES, PANDAS),
 }
 
 
 def generate(folder: Path, rows: int, pods: int = 300, seed: int = 1) -> dict[str, int]:
-    """Write evidence and pods of so many rows of evidence; counts of what they hold."""
+    """Write evidence and pods of so many rows of evidence, and what a join needs of it; counts of what they hold."""
     ml.simulate_fleet(folder / "made", pods=pods, seed=seed)
     export = ml.read(folder / "made" / "export")
-    copies = max(rows // len(export.evidence), 1)
-    tables = {"evidence": (export.evidence, schema.EVIDENCE), "pods": (export.pods, schema.PODS)}
-    names = {name: at for at, name in enumerate(sorted(set(export.evidence["pod"].dropna()) | set(export.pods["pod"])))}
-    for name, (table, layout) in tables.items():
+    facts, objects = export.evidence, export.pods
+    copies = max(rows // len(facts), 1)
+    names = {name: at for at, name in enumerate(sorted(set(facts["pod"].dropna()) | set(objects["pod"])))}
+    for name, table, layout in (("evidence", facts, schema.EVIDENCE), ("pods", objects, schema.PODS)):
         with pq.ParquetWriter(folder / f"{name}.parquet", layout) as writer:
             for number in range(copies):
                 renamed = {pod: _renamed(pod, at * copies + number) for pod, at in names.items()}
                 writer.write_table(schema.to_arrow(_copy(table, renamed, number), layout))
-    return _narrow(folder)
+    return _narrow(folder, facts, objects, copies)
 
 
 def _copy(table: pd.DataFrame, names: dict[str, str], number: int) -> pd.DataFrame:
@@ -97,51 +125,82 @@ def _renamed(pod: str, number: int) -> str:
     return base + "-" + "".join(LETTERS[number // 27**place % 27] for place in range(5))
 
 
-def _narrow(folder: Path) -> dict[str, int]:
+def _narrow(folder: Path, facts: pd.DataFrame, pods: pd.DataFrame, copies: int) -> dict[str, int]:
     """Write what a join alone needs: whole numbers; and count."""
-    evidence = schema.conform(pq.read_table(folder / "evidence.parquet"), schema.EVIDENCE)
-    pods = schema.conform(pq.read_table(folder / "pods.parquet"), schema.PODS)
-    placed = timelines.place(evidence, pods).dropna(subset=["time_upper"])
-    failed = placed["kind"].isin(["refused", "suspected", "upstream_refused"])
-    start = placed["start_id"].cat.codes.astype("int64")
-    table = pa.table({"pod": start, "time": placed["time_upper"].astype("int64"), "error": failed})
+    placed = timelines.place(facts, pods).dropna(subset=["time_upper"])
+    failed = placed["kind"].isin(["refused", "suspected", "upstream_refused"]).to_numpy()
+    start = placed["start_id"].cat.codes.to_numpy().astype("int64")
+    time = placed["time_upper"].to_numpy("datetime64[ns]")
+    opens = (placed["kind"] == "proxy_open").to_numpy()
+    several, one = np.arange(copies).repeat(len(placed)), np.tile(np.arange(len(placed)), copies)
+    table = pa.table(
+        {
+            "pod": start[one] * copies + several,
+            "time": time[one] + several * np.timedelta64(17_000_000_000, "ns"),
+            "error": failed[one],
+        }
+    )
     pq.write_table(table, folder / "facts.parquet")
-    pq.write_table(table.filter(pa.array(placed["kind"] == "proxy_open")), folder / "signs.parquet")
-    return {"rows": len(evidence), "starts": int(start.nunique()), "errors": int(failed.sum())}
+    pq.write_table(table.filter(pa.array(opens[one])).drop_columns("error"), folder / "signs.parquet")
+    starts = int(placed["start_id"].nunique()) * copies
+    return {"rows": len(facts) * copies, "starts": starts, "errors": int(failed.sum()) * copies}
 
 
-def run(rows: int, rounds: int) -> tuple[dict[str, int], dict[str, tuple[float, float]]]:
-    """The counts of what was made, and by task the least CPU seconds and the most megabytes of all rounds."""
+def measure(script: str) -> tuple[float, float, float]:
+    """(seconds, seconds of all cores, peak megabytes of the process and its children) once the tables are there."""
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "go\n", "the tables could not be loaded"
+    peak, stop = [0.0], threading.Event()
+    watcher = threading.Thread(target=_watch, args=(psutil.Process(process.pid), peak, stop))
+    watcher.start()
+    told, _ = process.communicate("\n")
+    stop.set()
+    watcher.join()
+    return (*json.loads(told), peak[0] / 1e6)
+
+
+def _watch(process: psutil.Process, peak: list[float], stop: threading.Event) -> None:
+    """Keep the most memory that a process and its children have at once; what they share of files counts once."""
+    while not stop.wait(0.05):
+        try:
+            mine = [one.memory_info() for one in (process, *process.children(recursive=True))]
+        except psutil.Error:
+            continue
+        peak[0] = max(peak[0], sum(one.rss - one.shared for one in mine) + max(one.shared for one in mine))
+
+
+def run(rows: int, rounds: int) -> tuple[dict[str, int], dict[str, tuple[float, ...]]]:
+    """The counts of what was made, and by task the medians of `measure` over rounds in which all take turns."""
     found: dict[str, list] = {name: [] for name in TASKS}
     with tempfile.TemporaryDirectory() as place:
         counts = generate(Path(place), rows)
         for number in range(rounds):
             for name, (load, work) in TASKS.items():
-                script = (load + MEASURE.format(work=work)).replace("FOLDER", place)
-                told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
-                found[name].append(json.loads(told))
-                sys.stderr.write(f"{rows:,} rows, round {number + 1}: {name} {found[name][-1]}\n")
-    return counts, {name: (min(one[0] for one in told), max(one[1] for one in told)) for name, told in found.items()}
+                told = measure((load + MEASURE.format(work=work)).replace("FOLDER", place))
+                found[name].append(told)
+                sys.stderr.write(f"{rows:,} rows, round {number + 1}: {name} {told}\n")
+    medians = {name: tuple(map(statistics.median, zip(*told, strict=True))) for name, told in found.items()}
+    return counts, medians
 
 
 def section(measured: list[tuple[dict, dict]], rounds: int) -> str:
     """The section of the page."""
     lines = []
     for counts, tasks in measured:
-        base = tasks["duckdb: ASOF join of all evidence"][0]
-        for name, (seconds, peak) in tasks.items():
+        base = tasks[BASE]
+        for name, (seconds, cores, peak) in tasks.items():
             size = f"{counts['rows']:,} | {counts['starts']:,} | {counts['errors']:,}"
-            per_row = 1e6 * seconds / counts["rows"]
-            lines.append(f"| {size} | {name} | {seconds / base:.1f} | {per_row:.1f} µs | {peak:,.0f} MB |")
+            per_row = 1e6 * cores / counts["rows"]
+            lines.append(f"| {size} | {name} | {seconds / base[0]:.1f} | {per_row:.2f} µs | {peak:,.0f} MB |")
     table = "\n".join(lines)
     return f"""{HEADING}
 
-Least CPU time of {rounds} rounds in turns, on one made-up fleet multiplied, all tables in memory. `meshlogs` starts from its
-wide table of evidence as it is gathered ({len(schema.EVIDENCE)} columns, texts that rows share as categories) and ends with
-verdicts and outcomes; the joins have whole numbers for pods and times, and find no more than the last opening of the proxy
-before each row. Most of the memory is the tables themselves, before and after they are sorted.
+Medians of {rounds} rounds in turns, one made-up fleet multiplied. `meshlogs` starts from evidence of {len(schema.EVIDENCE)} columns as it
+holds what is too much for memory: in files, in groups of about {groups.GROUP:,} rows that hold all of a pod, and ends with verdicts,
+outcomes and windows; each group is worked on by itself, all cores at once. The peers have whole numbers for pods and
+times in memory, and find no more than the last opening of the proxy before each row.
 
-| evidence | starts | errors | task | CPU time, the join of all evidence = 1 | per row of evidence | peak memory |
+| evidence | starts | errors | task | time, duckdb's ASOF join = 1 | CPU time per row | peak memory |
 |---|---|---|---|---|---|---|
 {table}
 
@@ -163,7 +222,7 @@ def add(page: Path, rows: list[int], rounds: int) -> None:
 def main() -> None:
     """Measure and write the section."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--evidence", type=int, nargs="+", default=[500_000], help="rows of evidence")
+    parser.add_argument("--evidence", type=int, nargs="+", default=[1_000_000], help="rows of evidence")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     add(PAGE, given.evidence, given.rounds)

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -118,7 +118,7 @@ class Pieces:
         """Take in evidence that is here, not on a worker."""
         self._own.append(facts)
 
-    def grouped(self, pods: pd.DataFrame, held: Sequence[tuple[Held, int]] = ()) -> groups.Groups:
+    def grouped(self, pods: Iterable[pd.DataFrame], held: Sequence[tuple[Held, int]] = ()) -> groups.Groups:
         """The evidence in groups, each with the objects of its pods: the one step that moves evidence.
 
         `held` is evidence on the workers, each with how many lines of its file come before its part.
@@ -136,6 +136,7 @@ class Pieces:
             for mine, piece in zip(pieces, _cut(facts, cuts), strict=True):
                 mine.append(piece)
         self._own = []
+        pods = pd.concat(pods, ignore_index=True)
         bucket = groups.buckets(pods["pod"])
         objects = [
             _bytes(schema.to_arrow(pods[(bucket >= begin) & (bucket < end)], schema.PODS))

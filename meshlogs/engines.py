@@ -10,6 +10,7 @@ import queue
 import struct
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -22,7 +23,7 @@ import pyarrow as pa
 from meshlogs import errors, group_files
 from meshlogs.errors import WorkerError
 from meshlogs.parts import Part, Task, load
-from meshlogs.workers import SMALL, cores, end, end_early, taken
+from meshlogs.workers import IDLE_S, SMALL, cores, end, end_early, leave, taken
 
 _LENGTH = struct.Struct("<Q")
 _READY, _OK, _FAILED = b"!", b"+", b"-"
@@ -48,7 +49,8 @@ class Local:
             end_early()
             yield from _in_threads(tasks, count)
             return
-        yield from _spread(tasks, count - 1, load, lambda workers, task: Part.from_bytes(workers.load(task)))
+        workers = _Workers(count - 1)
+        yield from _spread(tasks, workers, load, lambda task: Part.from_bytes(workers.load(task)))
 
     def parted(self) -> group_files.Files:
         """Where evidence that is too much for memory goes: files, whose groups are worked on here and in workers."""
@@ -59,25 +61,27 @@ class Local:
         if count < 2:
             yield from map(group_files.answer, messages)
             return
-        yield from _spread(messages, count - 1, group_files.answer, _Workers.answer)
+        workers = _Workers(count - 1, stay=True)  # one step follows another
+        yield from _spread(messages, workers, group_files.answer, workers.answer)
 
 
-def _spread(jobs: list, count: int, here: Callable, there: Callable) -> Iterator:
-    """What comes of these jobs, in order: `here(job)` in this process, or `there(workers, job)` in so many others."""
-    workers = _Workers(count)
+def _spread(jobs: list, workers: "_Workers", here: Callable, there: Callable) -> Iterator:
+    """What comes of these jobs, in order: of `here(job)` in this process, or of `there(job)`, which asks a worker."""
+    workers.start()
     # A thread takes its first job once its worker is there: until then they are done here.
-    with ThreadPoolExecutor(count, initializer=workers.begin) as threads, workers:
+    with ThreadPoolExecutor(workers.count, initializer=workers.begin) as threads:
         # A few jobs ahead, not all: what is done waits in memory.
         rest = iter(jobs)
-        waiting = deque((job, threads.submit(there, workers, job)) for job in islice(rest, 2 * count + 2))
+        waiting = deque((job, threads.submit(there, job)) for job in islice(rest, 2 * workers.count + 2))
         try:
             while waiting:
                 _help(waiting, here)
                 yield waiting.popleft()[1].result()
-                waiting.extend((job, threads.submit(there, workers, job)) for job in islice(rest, 1))
+                waiting.extend((job, threads.submit(there, job)) for job in islice(rest, 1))
         finally:
             for _, future in waiting:
                 future.cancel()
+            workers.close()
 
 
 def _in_threads(tasks: list[Task], count: int) -> Iterator[Part]:
@@ -155,23 +159,28 @@ def engine_of(engine):
 
 
 class _Workers:
-    """Worker processes, each used by one thread at a time."""
+    """Worker processes, each used by one thread at a time; those that `stay` may be taken again within a while."""
 
-    def __init__(self, count: int):
-        self.count = count
+    def __init__(self, count: int, *, stay: bool = False):
+        self.count, self._stay = count, stay
         self._starting: queue.SimpleQueue = queue.SimpleQueue()
         self._free: queue.SimpleQueue = queue.SimpleQueue()
         self._all: list[subprocess.Popen] = []
         self._ended = False
 
-    def __enter__(self):
+    def start(self) -> None:
+        """Start them; they load for half a second."""
         for _ in range(self.count):
             self._starting.put(self._start())
         end_early()
-        return self
 
-    def __exit__(self, *_):
+    def close(self) -> None:
+        """End them, whatever they do."""
         self._ended = True
+        while self._stay and not self._free.empty():
+            process = self._free.get()
+            if leave(process):
+                self._all.remove(process)
         for process in self._all:
             end(process)
 
@@ -235,9 +244,18 @@ def serve() -> None:
     os.dup2(2, 1)  # nothing else may write there
     answers.write(_READY)
     answers.flush()
+    waits = threading.Timer(IDLE_S, os._exit, [0])  # not begun: somebody is about to ask
     for line in sys.stdin.buffer:
+        message = json.loads(line)
+        if not message:  # nothing to do for now
+            answers.write(_READY)
+            answers.flush()
+            waits = threading.Timer(IDLE_S, os._exit, [0])
+            waits.daemon = True
+            waits.start()
+            continue
+        waits.cancel()
         try:
-            message = json.loads(line)
             task = message.get("load")
             sign, answer = _OK, load(Task(**task)).to_bytes() if task else group_files.answer(message)
         except errors.MeshlogsError as error:

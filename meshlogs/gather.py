@@ -148,7 +148,7 @@ class _Together:
             return groups.alone(facts, pods)
         self._condensed.append(self._distinct())
         self._part()
-        return self._parted.grouped(pods, self._held)
+        return self._parted.grouped([pods], self._held)
 
 
 def pods_once(tables: list[pd.DataFrame]) -> pd.DataFrame:

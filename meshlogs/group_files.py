@@ -6,7 +6,7 @@ A file is one of Arrow's, with a batch for each bucket (or one in all), so that 
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -57,15 +57,17 @@ class Files:
         table = groups.to_arrow(facts.take(np.argsort(bucket, kind="stable")))
         self._parted.append(self._write(table, np.bincount(bucket, minlength=groups.BUCKETS)))
 
-    def grouped(self, pods: pd.DataFrame, _held: Sequence = ()) -> groups.Groups:
-        """The facts in groups, each with the objects of its pods; none are held elsewhere."""
+    def grouped(self, pods: Iterable[pd.DataFrame], _held: Sequence = ()) -> groups.Groups:
+        """The facts in groups, each with the objects of its pods, which may come in pieces; none are held elsewhere."""
+        objects = []
+        for piece in pods:
+            bucket = groups.buckets(piece["pod"])
+            table = schema.to_arrow(piece.take(np.argsort(bucket, kind="stable")), schema.PODS)
+            objects.append(self._write(table, np.bincount(bucket, minlength=groups.BUCKETS)))
         cuts = groups.bounds(self._rows)
-        bucket = groups.buckets(pods["pod"])
-        objects = schema.to_arrow(pods.take(np.argsort(bucket, kind="stable")), schema.PODS)
-        path = self._write(objects, np.bincount(bucket, minlength=groups.BUCKETS))
         pairs = list(zip(cuts[:-1], cuts[1:], strict=True))
-        facts = [Slice(self._parted, *pair) for pair in pairs]
-        return groups.Groups(self, facts, [Slice([path], *pair) for pair in pairs])
+        facts, told = ([Slice(paths, *pair) for pair in pairs] for paths in (self._parted, objects))
+        return groups.Groups(self, facts, told)
 
     def kept(self, frames: Iterator[pd.DataFrame], pods: Sequence) -> groups.Groups:
         """Groups of these tables, put into files one after another."""
@@ -125,14 +127,17 @@ def _write(table: pa.Table, rows: Sequence[int], path: str) -> None:
 
 
 def _empty(table: pa.Table) -> pa.RecordBatch:
-    return table.slice(0, 1).to_batches()[0].slice(0, 0) if len(table) else pa.RecordBatch.from_pylist([], table.schema)
+    """No rows, with the dictionaries of the table: a file has one of each column."""
+    if len(table):
+        return table.slice(0, 1).to_batches()[0].slice(0, 0)
+    return pa.record_batch([pa.nulls(0, field.type) for field in table.schema], schema=table.schema)
 
 
 def answer(message: dict) -> bytes:
     """Do what a message of `Files.each` asks for: what is kept goes to its file, what is told is the answer."""
     facts, pods = Slice(*message["facts"]), Slice(*message["pods"])
     _, told = unpacked(Path(message["told"]).read_bytes())
-    kept, answers = groups.run(message["step"], facts.tables(), pods.tables()[0], told)
+    kept, answers = groups.run(message["step"], facts.tables(), pa.concat_tables(pods.tables()), told)
     if kept is not None:
         _write(kept, [len(kept)], message["out"])
     return packed(answers)

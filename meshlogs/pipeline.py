@@ -1,6 +1,6 @@
 """The steps in order, written once: read, extract, place, reconstruct, judge, tally, advise."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -171,21 +171,8 @@ class Fleet:
         self.export = export
         self.pods, self.rejects = export.pods, export.rejects
         facts = export.facts
-        with progress(2 * len(facts) + 1, "judging", unit="steps") as done:
-
-            def step() -> None:
-                give_back()
-                done(1)
-
-            placed, told = facts.then("place", done=step)
-            if not keep:
-                export.forget_facts()
-            del facts
-            lessons = verdicts.lessons.together([Lessons.of_tables(*tables) for tables in told])
-            _, found = placed.then("examine", list(lessons.tables()), done=step)
-            self.facts = placed.brought()
-            self.starts, self.judged = _judged([groups.examined(*tables) for tables in found], lessons)
-            done(1, f"{len(self.starts):,} pod starts, {len(self.judged):,} refused connections")
+        forget = export.forget_facts if not keep else lambda: None
+        self.starts, self.judged, self.facts = judged(facts, forget)
 
     @cached_property
     def evidence(self) -> pd.DataFrame:
@@ -243,7 +230,30 @@ class Fleet:
         return rows
 
 
-def _judged(found: list[groups.Examined], lessons: Lessons) -> tuple[pd.DataFrame, pd.DataFrame]:
+def judged(
+    facts: groups.Groups, forget: Callable[[], None] = lambda: None
+) -> tuple[pd.DataFrame, pd.DataFrame, groups.Groups]:
+    """The starts (`schema.STARTS`), the errors (`schema.ERRORS`, coded) and the placed evidence of settled evidence.
+
+    `forget` is called once the evidence is not needed any more.
+    """
+    with progress(2 * len(facts) + 1, "judging", unit="steps") as done:
+
+        def step() -> None:
+            give_back()
+            done(1)
+
+        placed, told = facts.then("place", done=step)
+        del facts
+        forget()
+        lessons = verdicts.lessons.together([Lessons.of_tables(*tables) for tables in told])
+        _, told = placed.then("examine", list(lessons.tables()), done=step)
+        starts, errors = _decided([groups.examined(*told.pop(0)) for _ in range(len(told))], lessons)
+        done(1, f"{len(starts):,} pod starts, {len(errors):,} refused connections")
+    return starts, errors, placed.brought()
+
+
+def _decided(found: list[groups.Examined], lessons: Lessons) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The starts and the errors of a fleet, from what came of its groups; that is emptied."""
     starts = pd.concat([one.starts for one in found], ignore_index=True)
     signs = pd.concat([one.signs for one in found], ignore_index=True)

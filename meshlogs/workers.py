@@ -12,6 +12,8 @@ from pathlib import Path
 # Bytes of all files below which a worker's start takes longer than the work.
 SMALL = 48 << 20
 _MANY = 1000  # files; more need not be looked at
+# Seconds after which a worker that was left ends by itself.
+IDLE_S = 10
 
 _early: list[subprocess.Popen] = []
 
@@ -31,6 +33,17 @@ def begin_early(paths: Iterable[Path | str]) -> None:
 def taken() -> subprocess.Popen:
     """A worker that was begun early, or a new one."""
     return _early.pop() if _early else begin()
+
+
+def leave(process: subprocess.Popen) -> bool:
+    """Whether a worker that has nothing to do could be left for whom needs one next."""
+    try:
+        process.stdin.write(b"{}\n")
+        process.stdin.flush()
+    except OSError:
+        return False
+    _early.append(process)
+    return True
 
 
 @atexit.register

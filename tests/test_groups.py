@@ -22,15 +22,15 @@ KEYS = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id"
 @pytest.fixture
 def small_groups(monkeypatch):
     """Some hundred facts are much."""
-    monkeypatch.setattr(gather, "MANY", 200)
-    monkeypatch.setattr(gather, "VERY_MANY", 500)
-    monkeypatch.setattr(groups, "GROUP", 900)
+    monkeypatch.setattr(gather, "MANY", 400)
+    monkeypatch.setattr(gather, "VERY_MANY", 800)
+    monkeypatch.setattr(groups, "GROUP", 600)
 
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fleet")
-    ml.simulate_fleet(folder, pods=40, seed=21, shards=3)
+    ml.simulate_fleet(folder, pods=24, seed=21, shards=2)
     return folder / "export"
 
 

@@ -229,7 +229,7 @@ def test_what_came_again_is_dropped_on_the_way_as_at_the_end(tmp_path, monkeypat
     assert_frame_equal(on_the_way.counts, at_the_end.counts)
     # In files: the same rows, group by group.
     monkeypatch.setattr(gather, "VERY_MANY", 20)
-    monkeypatch.setattr(groups, "GROUP", 200)
+    monkeypatch.setattr(groups, "GROUP", 100)
     in_groups = gathered(tmp_path)
     assert len(in_groups.facts) > 2
     rows = (
