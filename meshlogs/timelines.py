@@ -57,11 +57,13 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     uid, uids = _uids(rows["time_upper"], number, named, key, pods)
     start = _start_ids(rows, named, number, key, uid, uids)
     # Times first, then names: the same order whatever the files were called or in which order they came.
-    order = joins.ordered(rows.assign(start_id=start), ["start_id", *_ORDER], cheap=3)
+    order = joins.ordered(rows.assign(start_id=start), ["start_id", *_ORDER], cheap=5)
     del rows
-    filled = {name: named[name].astype("category").array.take(number[order]) for name in [*WHERE, "namespace"]}
-    filled |= {"pod_uid": pd.Categorical.from_codes(uid[order], uids), "start_id": start.take(order)}
-    return evidence.take(usable[order]).reset_index(drop=True).assign(**filled)
+    names = joins.coded(named[[*WHERE, "namespace"]], [*WHERE, "namespace"])
+    filled = {name: names[name].array.take(number[order]) for name in names}
+    filled |= {"pod_uid": joins.categorical(uid[order], uids), "start_id": start.take(order)}
+    others = evidence[[name for name in evidence if name not in filled]].take(usable[order]).reset_index(drop=True)
+    return others.assign(**filled)[[*evidence, "start_id"]]
 
 
 def _start_ids(
@@ -73,30 +75,30 @@ def _start_ids(
     """
     life = _lives(rows, key[number], uid)
     which = joins.numbered(map(pd.Series, (key[number], uid, life)))
-    at = np.flatnonzero(~pd.Series(which).duplicated())
-    starts = named.loc[number[at], _POD].fillna("").reset_index(drop=True)  # by number
-    names = np.append(np.asarray(uids, dtype=object), "")[uid[at]]
-    starts["pod_uid"] = np.where(life[at] > 0, life[at].astype(str), names)
-    starts["first"] = _first_times(rows["time_upper"], which, len(starts))
-    starts["life"] = starts.sort_values(["first", "pod_uid"]).groupby(_POD, sort=False).cumcount() + 1
+    at = joins.firsts(which)
+    starts = named[_POD].take(number[at]).fillna("").reset_index(drop=True)  # by number
+    starts["key"], starts["life"] = key[number[at]], 1
+    several = starts["key"].duplicated(keep=False).to_numpy()
+    if several.any():
+        first = joins.earliest_of(rows["time_upper"], which, len(starts))[several]
+        names = np.append(np.asarray(uids, dtype=object), "")[uid[at]]
+        names = np.where(life[at] > 0, life[at].astype(str), names)[several]
+        order = pd.DataFrame({"first": first, "uid": names}).sort_values(["first", "uid"]).index
+        starts.loc[order, "life"] = starts["key"][order].groupby(starts["key"][order]).cumcount() + 1
     codes, names = pd.factorize(_names(starts), sort=True)
-    return pd.Categorical.from_codes(codes[which], names)
-
-
-def _first_times(time: pd.Series, number: np.ndarray, count: int) -> pd.Series:
-    """The earliest of the times of each number, missing where it has none."""
-    first = np.full(count, np.iinfo(np.int64).max)
-    stamps = times.to_ns(time)
-    known = stamps != times.NAT
-    np.minimum.at(first, number[known], stamps[known])
-    return times.column(np.where(first == np.iinfo(np.int64).max, times.NAT, first))
+    return joins.categorical(codes[which], names)
 
 
 def _names(starts: pd.DataFrame) -> pd.Series:
     name = starts["cluster"] + "/" + starts["namespace"] + "/" + starts["pod"]
-    ambiguous = starts.groupby("cluster")[["project", "location"]].transform("nunique").max(axis=1) > 1
-    name = name.where(~ambiguous, starts["project"] + "/" + starts["location"] + "/" + name)
-    return name.where(starts["life"] == 1, name + "#" + starts["life"].astype(str)).str.removeprefix("/")
+    sites = joins.distinct(starts, WHERE)
+    unclear = sites["cluster"][sites["cluster"].duplicated()]
+    if len(unclear):
+        ambiguous = starts["cluster"].isin(unclear)
+        name = name.where(~ambiguous, starts["project"] + "/" + starts["location"] + "/" + name)
+    later = starts["life"] > 1
+    name[later] += "#" + starts["life"][later].astype(str)
+    return name.str.removeprefix("/")
 
 
 def _lives(rows: pd.DataFrame, key: np.ndarray, uid: np.ndarray) -> np.ndarray:
@@ -109,6 +111,8 @@ def _lives(rows: pd.DataFrame, key: np.ndarray, uid: np.ndarray) -> np.ndarray:
     nameless = (uid < 0) & rows["time_upper"].notna().to_numpy()
     told = nameless & (rows["kind"] == "pod_address").to_numpy() & rows["log_name"].ne("pods").to_numpy()
     several = rows["value"][told].groupby(key[told]).nunique() > 1
+    if not several.any():
+        return lives
     nameless &= np.isin(key, several.index[several])
     nameless = rows[["time_upper", "value"]].assign(told=told, key=key)[nameless]
     for _, pod in nameless.sort_values("time_upper", kind="stable").groupby("key"):
@@ -134,16 +138,19 @@ def _fill_namespace(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
 def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     if not rows["cluster"].isna().any():
         return rows
-    known = pd.concat([joins.distinct(table[table["cluster"].notna()], _NAMED) for table in (rows, pods)])
+    known = pd.concat([rows[_NAMED], pods[_NAMED]], ignore_index=True)
+    told = known["cluster"].notna().to_numpy()
+    site = joins.numbered(known[name] for name in WHERE)
+    first = np.append(joins.firsts(site), -1)
     for key in (["pod_uid"], ["namespace", "pod"]):
-        missing = rows["cluster"].isna()
+        missing = rows["cluster"].isna().to_numpy()
         if not missing.any():
             break
-        sites = known.dropna(subset=key)[[*key, *WHERE]].drop_duplicates()
-        sites = sites[~sites.duplicated(key, keep=False)]
-        found = rows.loc[missing, key].merge(sites, on=key, how="left", validate="many_to_one")
+        number = joins.numbered(known[name] for name in key)
+        agreed = joins.agreed(number, np.where(told & known[key].notna().all(axis=1), site, -1))
+        found = first[agreed[number[: len(rows)][missing]]]
         for name in WHERE:
-            rows.loc[missing, name] = found[name].to_numpy()
+            rows.loc[missing, name] = known[name].array.take(found, allow_fill=True)
     return rows
 
 
@@ -158,7 +165,7 @@ def _uids(
     uid = own[number]
     if not (own < 0).any() or not len(uids):
         return uid, uids
-    seen = named.assign(key=key, uid=own, first=_first_times(time, number, len(named)))
+    seen = named.assign(key=key, uid=own, first=joins.earliest_of(time, number, len(named)))
     born = _born(seen[seen["uid"] >= 0], pods)
     stamps = times.to_ns(time)
     asked = np.flatnonzero((uid < 0) & (stamps != times.NAT))
