@@ -166,7 +166,7 @@ def _uids(
     if not (own < 0).any() or not len(uids):
         return uid, uids
     seen = named.assign(key=key, uid=own, first=joins.earliest_of(time, number, len(named)))
-    born = _born(seen[seen["uid"] >= 0], pods)
+    born = _born(seen[own >= 0], uids, pods)
     stamps = times.to_ns(time)
     asked = np.flatnonzero((uid < 0) & (stamps != times.NAT))
     found = joins.last_before(key[number[asked]], stamps[asked], born["key"].to_numpy(), born["since"].to_numpy())
@@ -178,17 +178,18 @@ def _uids(
     return uid, uids
 
 
-def _born(seen: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+def _born(seen: pd.DataFrame, uids: pd.Index, pods: pd.DataFrame) -> pd.DataFrame:
     """Since when [ns] each pod of a name may have existed: `key, uid, since`, sorted by name and time."""
-    born = seen.groupby(["key", "uid", "pod_uid"], as_index=False)["first"].min()
-    created = pods.dropna(subset=["pod_uid"]).groupby("pod_uid")["created"].min()
-    exact = schema.lookup(born["pod_uid"], created)
-    since = times.to_ns(exact.fillna(born["first"]) - pd.Timedelta(CLOCK_SLACK, "ns"))
+    pod = joins.numbered([seen["key"], seen["uid"]])
+    born = seen[["key", "uid"]].take(joins.firsts(pod)).reset_index(drop=True)
+    first = joins.earliest_of(seen["first"], pod, len(born))
+    exact = joins.earliest_of(pods["created"], uids.get_indexer(pods["pod_uid"]), len(uids)).take(born["uid"])
+    since = times.to_ns(exact.set_axis(born.index).fillna(first) - pd.Timedelta(CLOCK_SLACK, "ns"))
     born["since"] = np.where(since == times.NAT, np.iinfo(np.int64).max, since)
+    born = born.assign(guessed=exact.isna().to_numpy()).sort_values(["key", "since", "uid"])
     # The first known pod of a name may have begun before its first event that we hold.
-    begins = ~born.sort_values("since", kind="stable").duplicated("key")
-    born.loc[begins & exact.isna(), "since"] = times.NAT
-    return born.sort_values(["key", "since"], kind="stable")
+    born.loc[~born["key"].duplicated() & born["guessed"], "since"] = times.NAT
+    return born
 
 
 def _pod_numbers(rows: pd.DataFrame) -> np.ndarray:
