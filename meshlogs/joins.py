@@ -28,15 +28,16 @@ def numbered(columns: Iterable[pd.Series]) -> np.ndarray:
     return pd.factorize(_folded(map(_codes, columns)))[0]
 
 
-def firsts(number: np.ndarray) -> np.ndarray:
-    """Where each of the numbers from 0 on, as `numbered` gives them, stands first.
+def firsts(number: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Where each of the numbers from 0 to `count` - 1 stands first, -1: nowhere; without `count` to the largest.
 
-    >>> firsts(np.array([0, 1, 0, 2, 1]))
-    array([0, 1, 3])
+    >>> firsts(np.array([0, 1, 0, 2, 1])), firsts(np.array([1, -1, 1]), 3)
+    (array([0, 1, 3]), array([-1,  0, -1]))
     """
-    first = np.empty(number.max(initial=-1) + 1, np.intp)
+    count = number.max(initial=-1) + 1 if count is None else count
+    first = np.full(count + 1, -1)  # the last is for numbers that are none: -1
     first[number[::-1]] = np.arange(len(number))[::-1]  # of several the last that is written stays
-    return first
+    return first[:count]
 
 
 def asked_once(function: Callable, *columns: pd.Series) -> np.ndarray:
@@ -232,22 +233,56 @@ def _codes(column: pd.Series) -> tuple[np.ndarray, int]:
     return codes, max(len(values), 1)
 
 
+def is_one(column: pd.Series, texts: Sequence[str]) -> np.ndarray:
+    """Whether each value of a coded column is one of these texts.
+
+    >>> is_one(pd.Series(["a", "b", None], dtype="category"), ["b", "c"])
+    array([False,  True, False])
+    """
+    found = np.append(column.cat.categories.isin(texts), False)  # the last for a missing one
+    return found[column.cat.codes.to_numpy()]
+
+
+def places(column: pd.Series) -> dict[str, np.ndarray]:
+    """Where each text of a coded column stands.
+
+    >>> places(pd.Series(["b", "a", "b"], dtype="category"))
+    {'a': array([1]), 'b': array([0, 2])}
+    """
+    codes, texts = column.cat.codes.to_numpy(), column.cat.categories
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(texts) + 1))
+    return {text: order[begin:end] for text, begin, end in zip(texts, bounds, bounds[1:], strict=False)}
+
+
+def counted(keys: pd.Series, marks: np.ndarray) -> pd.Series:
+    """How many rows of each key, a coded column, are marked: by category.
+
+    >>> counted(pd.Series(["a", "b", "a"], dtype="category"), np.array([True, False, True])).to_dict()
+    {'a': 2, 'b': 0}
+    """
+    names = keys.cat.categories
+    return pd.Series(np.bincount(keys.cat.codes.to_numpy()[marks] + 1, minlength=len(names) + 1)[1:], names)
+
+
 def earliest(time: pd.Series, keys: pd.Series) -> pd.Series:
     """The earliest of the times of each key, a coded column: by category, missing where it has none.
 
     >>> at = pd.Series(pd.to_datetime(["2026-03-02", "2026-03-01"], utc=True).as_unit("ns"))
-    >>> earliest(at, pd.Series(["a", "a"], dtype="category"))
-    a   2026-03-01 00:00:00+00:00
-    dtype: datetime64[ns, UTC]
+    >>> earliest(at, pd.Series(["a", "a"], dtype="category")).to_dict()
+    {'a': Timestamp('2026-03-01 00:00:00+0000', tz='UTC')}
     """
-    names = keys.cat.categories
-    return earliest_of(time, keys.cat.codes.to_numpy(), len(names)).set_axis(names)
+    return _by_category(earliest_of, time, keys)
 
 
 def latest(time: pd.Series, keys: pd.Series) -> pd.Series:
     """As `earliest`, the latest."""
+    return _by_category(latest_of, time, keys)
+
+
+def _by_category(extreme: Callable, time: pd.Series, keys: pd.Series) -> pd.Series:
     names = keys.cat.categories
-    return latest_of(time, keys.cat.codes.to_numpy(), len(names)).set_axis(names)
+    return extreme(time, keys.cat.codes.to_numpy(), len(names)).set_axis(names)
 
 
 def earliest_of(time: pd.Series, number: np.ndarray, count: int) -> pd.Series:
