@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from meshlogs import times
 from meshlogs.memory import give_back
 
 _LAST = np.iinfo(np.int64).max  # stands for a missing value
@@ -27,6 +28,18 @@ def numbered(columns: Iterable[pd.Series]) -> np.ndarray:
     return pd.factorize(_folded(map(_codes, columns)))[0]
 
 
+def firsts(number: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Where each of the numbers from 0 to `count` - 1 stands first, -1: nowhere; without `count` to the largest.
+
+    >>> firsts(np.array([0, 1, 0, 2, 1])), firsts(np.array([1, -1, 1]), 3)
+    (array([0, 1, 3]), array([-1,  0, -1]))
+    """
+    count = number.max(initial=-1) + 1 if count is None else count
+    first = np.full(count + 1, -1)  # the last is for numbers that are none: -1
+    first[number[::-1]] = np.arange(len(number))[::-1]  # of several the last that is written stays
+    return first[:count]
+
+
 def asked_once(function: Callable, *columns: pd.Series) -> np.ndarray:
     """What `function` answers for each row of these columns, asked once for each different row.
 
@@ -36,7 +49,7 @@ def asked_once(function: Callable, *columns: pd.Series) -> np.ndarray:
     array(['b', 'b', 'b'], dtype=object)
     """
     which = numbered(columns)
-    first = np.flatnonzero(~pd.Series(which).duplicated())
+    first = firsts(which)
     questions = zip(*(column.iloc[first].astype(object) for column in columns), strict=True)
     answers = np.empty(len(first), dtype=object)
     for at, question in enumerate(questions):
@@ -51,7 +64,7 @@ def questions(rows: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, n
     array([0, 1, 0])
     """
     which = numbered(rows[name] for name in names)
-    return rows.loc[~pd.Series(which, rows.index).duplicated(), list(names)].reset_index(drop=True), which
+    return rows[list(names)].take(firsts(which)).reset_index(drop=True), which
 
 
 def ordered(rows: pd.DataFrame, keys: Sequence[str], cheap: int) -> np.ndarray:
@@ -79,13 +92,32 @@ def ordered(rows: pd.DataFrame, keys: Sequence[str], cheap: int) -> np.ndarray:
 def _packed_order(group: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The stable order by group (which never falls), then by value: one sort of one number, where both fit in it."""
     if not len(values) or group[0] == group[-1]:
-        return np.argsort(values, kind="stable")
+        return np.argsort(_narrow(values), kind="stable")
     known = values[values != _LAST]
     low = int(known.min()) if len(known) else 0
     spread = (int(known.max()) - low if len(known) else 0) + 2
     if int(group[-1]) * spread >= 2**62:
         return np.lexsort([values, group])
     return np.argsort(group * spread + np.where(values == _LAST, spread - 1, values - low), kind="stable")
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    """The same whole numbers, in 16 bits if they fit: those are counted instead of compared."""
+    small = np.min_scalar_type(int(values.max(initial=0))) if values.min(initial=0) >= 0 else values.dtype
+    return values.astype(small) if small.itemsize <= 2 else values
+
+
+def agreed(number: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The one value that stands with each number from 0 on, -1 where none or several do; -1 among the values is none.
+
+    >>> agreed(np.array([0, 0, 1, 1, 2]), np.array([7, -1, 7, 8, -1]))
+    array([ 7, -1, -1])
+    """
+    least, most = np.full((2, number.max(initial=-1) + 1), [[_LAST], [-1]])
+    told = values >= 0
+    np.minimum.at(least, number[told], values[told])
+    np.maximum.at(most, number[told], values[told])
+    return np.where(least == most, most, -1)
 
 
 def within(rows: pd.DataFrame, others: pd.DataFrame, names: Sequence[str]) -> pd.Series:
@@ -96,7 +128,7 @@ def within(rows: pd.DataFrame, others: pd.DataFrame, names: Sequence[str]) -> pd
 
 def distinct(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """The different rows of these columns, in the order of their first appearance."""
-    return rows.loc[~pd.Series(numbered(rows[name] for name in names), rows.index).duplicated(), names]
+    return rows[list(names)].take(firsts(numbered(rows[name] for name in names)))
 
 
 def among(labels: pd.Index, keys: pd.Series) -> np.ndarray:
@@ -192,29 +224,100 @@ def _codes(column: pd.Series) -> tuple[np.ndarray, int]:
         return column.cat.codes.to_numpy().astype(np.int64) + 1, len(column.cat.categories) + 1
     if column.dtype == bool:
         return column.to_numpy(), 2
+    if column.dtype == np.int64 and len(column):
+        codes, low = column.to_numpy(), int(column.min())
+        several = int(column.max()) - low + 1
+        if several < 2**31:
+            return codes - low, several
     codes, values = pd.factorize(column, use_na_sentinel=False)
     return codes, max(len(values), 1)
 
 
-def last_before(key: np.ndarray, at: np.ndarray, keys: np.ndarray, times: np.ndarray, strictly=False) -> np.ndarray:
-    """For each (key, at) the position of the last of the pairs (keys, times) with this key and time <= at, else -1.
+def is_one(column: pd.Series, texts: Sequence[str]) -> np.ndarray:
+    """Whether each value of a coded column is one of these texts.
 
-    Keys are small whole numbers from 0, times int64; the pairs are sorted by both. Strictly: time < at.
+    >>> is_one(pd.Series(["a", "b", None], dtype="category"), ["b", "c"])
+    array([False,  True, False])
+    """
+    found = np.append(column.cat.categories.isin(texts), False)  # the last for a missing one
+    return found[column.cat.codes.to_numpy()]
+
+
+def places(column: pd.Series) -> dict[str, np.ndarray]:
+    """Where each text of a coded column stands.
+
+    >>> places(pd.Series(["b", "a", "b"], dtype="category"))
+    {'a': array([1]), 'b': array([0, 2])}
+    """
+    codes, texts = column.cat.codes.to_numpy(), column.cat.categories
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(texts) + 1))
+    return {text: order[begin:end] for text, begin, end in zip(texts, bounds, bounds[1:], strict=False)}
+
+
+def counted(keys: pd.Series, marks: np.ndarray) -> pd.Series:
+    """How many rows of each key, a coded column, are marked: by category.
+
+    >>> counted(pd.Series(["a", "b", "a"], dtype="category"), np.array([True, False, True])).to_dict()
+    {'a': 2, 'b': 0}
+    """
+    names = keys.cat.categories
+    return pd.Series(np.bincount(keys.cat.codes.to_numpy()[marks] + 1, minlength=len(names) + 1)[1:], names)
+
+
+def earliest(time: pd.Series, keys: pd.Series) -> pd.Series:
+    """The earliest of the times of each key, a coded column: by category, missing where it has none.
+
+    >>> at = pd.Series(pd.to_datetime(["2026-03-02", "2026-03-01"], utc=True).as_unit("ns"))
+    >>> earliest(at, pd.Series(["a", "a"], dtype="category")).to_dict()
+    {'a': Timestamp('2026-03-01 00:00:00+0000', tz='UTC')}
+    """
+    return _by_category(earliest_of, time, keys)
+
+
+def latest(time: pd.Series, keys: pd.Series) -> pd.Series:
+    """As `earliest`, the latest."""
+    return _by_category(latest_of, time, keys)
+
+
+def _by_category(extreme: Callable, time: pd.Series, keys: pd.Series) -> pd.Series:
+    names = keys.cat.categories
+    return extreme(time, keys.cat.codes.to_numpy(), len(names)).set_axis(names)
+
+
+def earliest_of(time: pd.Series, number: np.ndarray, count: int) -> pd.Series:
+    """The earliest of the times of each number from 0 to `count` - 1, missing where it has none; -1 is none of them."""
+    first, stamps = np.full(count + 1, _LAST), times.to_ns(time)
+    np.minimum.at(first, number, np.where(stamps == times.NAT, _LAST, stamps))
+    return times.column(np.where(first == _LAST, times.NAT, first)[:count])
+
+
+def latest_of(time: pd.Series, number: np.ndarray, count: int) -> pd.Series:
+    """As `earliest_of`, the latest."""
+    last = np.full(count + 1, times.NAT)
+    np.maximum.at(last, number, times.to_ns(time))
+    return times.column(last[:count])
+
+
+def last_before(key: np.ndarray, at: np.ndarray, keys: np.ndarray, stamps: np.ndarray, strictly=False) -> np.ndarray:
+    """For each (key, at) the position of the last of the pairs (keys, stamps) with this key and stamp <= at, else -1.
+
+    Keys are small whole numbers from 0, stamps int64; the pairs are sorted by both. Strictly: stamp < at.
 
     >>> last_before(np.array([0, 0, 1]), np.array([4, 1, 9]), np.array([0, 0, 2]), np.array([2, 4, 5]))
     array([ 1, -1, -1])
     """
-    first, place, _ = _bisected(key, at, keys, times, with_equal=not strictly)
+    first, place, _ = _bisected(key, at, keys, stamps, with_equal=not strictly)
     return np.where(place > first, place - 1, -1)
 
 
-def first_after(key: np.ndarray, at: np.ndarray, keys: np.ndarray, times: np.ndarray, strictly=False) -> np.ndarray:
-    """As `last_before`, the first with time >= at; strictly: time > at."""
-    _, place, end = _bisected(key, at, keys, times, with_equal=strictly)
+def first_after(key: np.ndarray, at: np.ndarray, keys: np.ndarray, stamps: np.ndarray, strictly=False) -> np.ndarray:
+    """As `last_before`, the first with stamp >= at; strictly: stamp > at."""
+    _, place, end = _bisected(key, at, keys, stamps, with_equal=strictly)
     return np.where(place < end, place, -1)
 
 
-def _bisected(key, at, keys, times, *, with_equal: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _bisected(key, at, keys, stamps, *, with_equal: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each (key, at) where the key's pairs begin, where those before `at` (or equal) end, and where all end.
 
     All are bisected at once: as many steps as the longest run of one key has binary digits.
@@ -225,7 +328,7 @@ def _bisected(key, at, keys, times, *, with_equal: bool) -> tuple[np.ndarray, np
     low, high = first, end
     for _ in range(int((end - first).max(initial=0)).bit_length()):
         middle = (low + high) >> 1
-        value = times[np.minimum(middle, len(times) - 1)]
+        value = stamps[np.minimum(middle, len(stamps) - 1)]
         before = (middle < high) & ((value <= at) if with_equal else (value < at))
         low, high = np.where(before, middle + 1, low), np.where(before, high, np.minimum(middle, high))
     return first, low, end

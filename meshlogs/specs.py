@@ -13,6 +13,7 @@ from meshlogs.evidence.redirection import METADATA_SERVER, PROXY_ID, Redirection
 MESH_CONTAINERS = {PROXY, "istio-init", "istio-validation", "istio-cni"}
 # Injected helpers: never "the application", though their refusals count.
 HELPERS = {"vault-agent", "cloud-sql-proxy", "cloudsql-proxy", "linkerd-proxy", "gke-gcsfuse-sidecar"}
+_NO_APP = MESH_CONTAINERS | HELPERS
 
 _NO_SPEC = {
     "has_spec": False,
@@ -45,26 +46,26 @@ def specs_of(starts: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     full = pods.loc[pods["spec"].notna(), names].sort_values(names[:3], kind="stable")
     objects, full = full.index, full.reset_index(drop=True)
     by_uid = full.dropna(subset=["pod_uid"]).drop_duplicates("pod_uid", keep="last")
-    better = _name(full).isin(_name(by_uid)) & full["pod_uid"].isna()
+    number = joins.numbered(pd.concat([full[name], starts[name]]).fillna("") for name in ("namespace", "pod"))
+    name, name_of_start = number[: len(full)], number[len(full) :]
+    has_uid = full["pod_uid"].notna().to_numpy()
+    better = np.isin(name, name[by_uid.index]) & ~has_uid
     one_each = full[~better].drop_duplicates(["cluster", "namespace", "pod", "pod_uid"], keep="last")
-    by_name = one_each[~one_each.duplicated(["namespace", "pod"], keep=False)]
-    place = schema.lookup(starts["pod_uid"], pd.Series(by_uid.index, by_uid["pod_uid"], dtype="Int64"))
-    named = schema.lookup(_name(starts), pd.Series(by_name.index, _name(by_name), dtype="Int64"))
-    place = place.where(starts["pod_uid"].notna(), named)
+    by_name = one_each.index[~one_each.duplicated(["namespace", "pod"], keep=False)].to_numpy()
+    # -1: there is none.
+    place = np.append(by_uid.index, -1)[pd.Index(by_uid["pod_uid"]).get_indexer(starts["pod_uid"])]
+    named = np.append(by_name, -1)[joins.firsts(name[by_name], len(number))[name_of_start]]
+    place = np.where(starts["pod_uid"].notna(), place, named)
     # Text of `kubectl describe` has no uid: it is that of the one start of its name.
-    unsure = _name(starts).duplicated(keep=False) | named.isin(full.index[full["pod_uid"].notna()])
-    place = place.fillna(named.mask(unsure))
-    used = place.dropna().unique().astype("int64")
+    sure = ~pd.Series(name_of_start).duplicated(keep=False).to_numpy() & ~np.append(has_uid, False)[named]
+    place = np.where((place < 0) & sure, named, place)
+    used = np.unique(place[place >= 0])
     told = _told(pods.loc[objects[used]])
-    at = pd.Index(used).get_indexer(place.fillna(-1).astype("int64"))  # -1, the last of each column: there is none
+    at = pd.Index(used).get_indexer(place)  # -1, the last of each column
     columns = {
         name: pd.Series([*told[name], default], dtype=object).to_numpy()[at] for name, default in _NO_SPEC.items()
     }
     return pd.DataFrame(columns, index=starts["start_id"].to_numpy(), dtype=object)
-
-
-def _name(rows: pd.DataFrame) -> pd.Series:
-    return rows["namespace"].fillna("") + "\x1f" + rows["pod"].fillna("")
 
 
 def _told(pods: pd.DataFrame) -> dict[str, list]:
@@ -73,8 +74,7 @@ def _told(pods: pd.DataFrame) -> dict[str, list]:
     def texts(name):
         return pods[name].astype(object).where(pods[name].notna(), None).tolist()
 
-    names, init = (list(map(_names, pods[column])) for column in ("containers", "init_containers"))
-    regular = ([name for name in one if name not in MESH_CONTAINERS | HELPERS] for one in names)
+    names, init = ([_names(one) for one in pods[column]] for column in ("containers", "init_containers"))
     # Pods of one workload share these texts.
     containers = joins.asked_once(_containers, pods["spec"].fillna("{}"))
     ambient = joins.asked_once(_ambient, *(pods[name].fillna("{}") for name in ("annotations", "labels")))
@@ -85,9 +85,9 @@ def _told(pods: pd.DataFrame) -> dict[str, list]:
         "hold_hook": texts("hold_hook"),
         "redirect": texts("redirect"),
         "pod_ip": texts("pod_ip"),
-        "app_first": [next(iter(one), None) for one in regular],
-        "init_names": list(map(tuple, init)),
-        "after_proxy": [tuple(one[one.index(PROXY) + 1 :]) if PROXY in one else () for one in init],
+        "app_first": [next((name for name in one if name not in _NO_APP), None) for one in names],
+        "init_names": init,
+        "after_proxy": [one[one.index(PROXY) + 1 :] if PROXY in one else () for one in init],
         "spec_workload": texts("workload"),
         "spec_controller": texts("controller"),
         "spec_revision": texts("revision"),
@@ -121,8 +121,8 @@ def _runs_as_proxy(container: dict) -> bool:
     return PROXY_ID in {str(container.get(key)) for key in ("run_as_user", "run_as_group")}
 
 
-def _names(value) -> list[str]:
-    return list(value) if isinstance(value, list | np.ndarray | tuple) else []
+def _names(value) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, (list, np.ndarray, tuple)) else ()
 
 
 def destinations(rows: pd.DataFrame, specs: pd.DataFrame, addresses: pd.Series | None = None) -> pd.DataFrame:

@@ -57,11 +57,13 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     uid, uids = _uids(rows["time_upper"], number, named, key, pods)
     start = _start_ids(rows, named, number, key, uid, uids)
     # Times first, then names: the same order whatever the files were called or in which order they came.
-    order = joins.ordered(rows.assign(start_id=start), ["start_id", *_ORDER], cheap=3)
+    order = joins.ordered(rows.assign(start_id=start), ["start_id", *_ORDER], cheap=5)
     del rows
-    filled = {name: named[name].astype("category").array.take(number[order]) for name in [*WHERE, "namespace"]}
-    filled |= {"pod_uid": pd.Categorical.from_codes(uid[order], uids), "start_id": start.take(order)}
-    return evidence.take(usable[order]).reset_index(drop=True).assign(**filled)
+    names = joins.coded(named[[*WHERE, "namespace"]], [*WHERE, "namespace"])
+    filled = {name: names[name].array.take(number[order]) for name in names}
+    filled |= {"pod_uid": joins.categorical(uid[order], uids), "start_id": start.take(order)}
+    others = evidence[[name for name in evidence if name not in filled]].take(usable[order]).reset_index(drop=True)
+    return others.assign(**filled)[[*evidence, "start_id"]]
 
 
 def _start_ids(
@@ -73,30 +75,30 @@ def _start_ids(
     """
     life = _lives(rows, key[number], uid)
     which = joins.numbered(map(pd.Series, (key[number], uid, life)))
-    at = np.flatnonzero(~pd.Series(which).duplicated())
-    starts = named.loc[number[at], _POD].fillna("").reset_index(drop=True)  # by number
-    names = np.append(np.asarray(uids, dtype=object), "")[uid[at]]
-    starts["pod_uid"] = np.where(life[at] > 0, life[at].astype(str), names)
-    starts["first"] = _first_times(rows["time_upper"], which, len(starts))
-    starts["life"] = starts.sort_values(["first", "pod_uid"]).groupby(_POD, sort=False).cumcount() + 1
+    at = joins.firsts(which)
+    starts = named[_POD].take(number[at]).fillna("").reset_index(drop=True)  # by number
+    starts["key"], starts["life"] = key[number[at]], 1
+    several = starts["key"].duplicated(keep=False).to_numpy()
+    if several.any():
+        first = joins.earliest_of(rows["time_upper"], which, len(starts))[several]
+        names = np.append(np.asarray(uids, dtype=object), "")[uid[at]]
+        names = np.where(life[at] > 0, life[at].astype(str), names)[several]
+        order = pd.DataFrame({"first": first, "uid": names}).sort_values(["first", "uid"]).index
+        starts.loc[order, "life"] = starts["key"][order].groupby(starts["key"][order]).cumcount() + 1
     codes, names = pd.factorize(_names(starts), sort=True)
-    return pd.Categorical.from_codes(codes[which], names)
-
-
-def _first_times(time: pd.Series, number: np.ndarray, count: int) -> pd.Series:
-    """The earliest of the times of each number, missing where it has none."""
-    first = np.full(count, np.iinfo(np.int64).max)
-    stamps = times.to_ns(time)
-    known = stamps != times.NAT
-    np.minimum.at(first, number[known], stamps[known])
-    return times.column(np.where(first == np.iinfo(np.int64).max, times.NAT, first))
+    return joins.categorical(codes[which], names)
 
 
 def _names(starts: pd.DataFrame) -> pd.Series:
     name = starts["cluster"] + "/" + starts["namespace"] + "/" + starts["pod"]
-    ambiguous = starts.groupby("cluster")[["project", "location"]].transform("nunique").max(axis=1) > 1
-    name = name.where(~ambiguous, starts["project"] + "/" + starts["location"] + "/" + name)
-    return name.where(starts["life"] == 1, name + "#" + starts["life"].astype(str)).str.removeprefix("/")
+    sites = joins.distinct(starts, WHERE)
+    unclear = sites["cluster"][sites["cluster"].duplicated()]
+    if len(unclear):
+        ambiguous = starts["cluster"].isin(unclear)
+        name = name.where(~ambiguous, starts["project"] + "/" + starts["location"] + "/" + name)
+    later = starts["life"] > 1
+    name[later] += "#" + starts["life"][later].astype(str)
+    return name.str.removeprefix("/")
 
 
 def _lives(rows: pd.DataFrame, key: np.ndarray, uid: np.ndarray) -> np.ndarray:
@@ -109,6 +111,8 @@ def _lives(rows: pd.DataFrame, key: np.ndarray, uid: np.ndarray) -> np.ndarray:
     nameless = (uid < 0) & rows["time_upper"].notna().to_numpy()
     told = nameless & (rows["kind"] == "pod_address").to_numpy() & rows["log_name"].ne("pods").to_numpy()
     several = rows["value"][told].groupby(key[told]).nunique() > 1
+    if not several.any():
+        return lives
     nameless &= np.isin(key, several.index[several])
     nameless = rows[["time_upper", "value"]].assign(told=told, key=key)[nameless]
     for _, pod in nameless.sort_values("time_upper", kind="stable").groupby("key"):
@@ -134,16 +138,19 @@ def _fill_namespace(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
 def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     if not rows["cluster"].isna().any():
         return rows
-    known = pd.concat([joins.distinct(table[table["cluster"].notna()], _NAMED) for table in (rows, pods)])
+    known = pd.concat([rows[_NAMED], pods[_NAMED]], ignore_index=True)
+    told = known["cluster"].notna().to_numpy()
+    site = joins.numbered(known[name] for name in WHERE)
+    first = np.append(joins.firsts(site), -1)
     for key in (["pod_uid"], ["namespace", "pod"]):
-        missing = rows["cluster"].isna()
+        missing = rows["cluster"].isna().to_numpy()
         if not missing.any():
             break
-        sites = known.dropna(subset=key)[[*key, *WHERE]].drop_duplicates()
-        sites = sites[~sites.duplicated(key, keep=False)]
-        found = rows.loc[missing, key].merge(sites, on=key, how="left", validate="many_to_one")
+        number = joins.numbered(known[name] for name in key)
+        agreed = joins.agreed(number, np.where(told & known[key].notna().all(axis=1), site, -1))
+        found = first[agreed[number[: len(rows)][missing]]]
         for name in WHERE:
-            rows.loc[missing, name] = found[name].to_numpy()
+            rows.loc[missing, name] = known[name].array.take(found, allow_fill=True)
     return rows
 
 
@@ -158,8 +165,8 @@ def _uids(
     uid = own[number]
     if not (own < 0).any() or not len(uids):
         return uid, uids
-    seen = named.assign(key=key, uid=own, first=_first_times(time, number, len(named)))
-    born = _born(seen[seen["uid"] >= 0], pods)
+    seen = named.assign(key=key, uid=own, first=joins.earliest_of(time, number, len(named)))
+    born = _born(seen[own >= 0], uids, pods)
     stamps = times.to_ns(time)
     asked = np.flatnonzero((uid < 0) & (stamps != times.NAT))
     found = joins.last_before(key[number[asked]], stamps[asked], born["key"].to_numpy(), born["since"].to_numpy())
@@ -171,17 +178,18 @@ def _uids(
     return uid, uids
 
 
-def _born(seen: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
+def _born(seen: pd.DataFrame, uids: pd.Index, pods: pd.DataFrame) -> pd.DataFrame:
     """Since when [ns] each pod of a name may have existed: `key, uid, since`, sorted by name and time."""
-    born = seen.groupby(["key", "uid", "pod_uid"], as_index=False)["first"].min()
-    created = pods.dropna(subset=["pod_uid"]).groupby("pod_uid")["created"].min()
-    exact = schema.lookup(born["pod_uid"], created)
-    since = times.to_ns(exact.fillna(born["first"]) - pd.Timedelta(CLOCK_SLACK, "ns"))
+    pod = joins.numbered([seen["key"], seen["uid"]])
+    born = seen[["key", "uid"]].take(joins.firsts(pod)).reset_index(drop=True)
+    first = joins.earliest_of(seen["first"], pod, len(born))
+    exact = joins.earliest_of(pods["created"], uids.get_indexer(pods["pod_uid"]), len(uids)).take(born["uid"])
+    since = times.to_ns(exact.set_axis(born.index).fillna(first) - pd.Timedelta(CLOCK_SLACK, "ns"))
     born["since"] = np.where(since == times.NAT, np.iinfo(np.int64).max, since)
+    born = born.assign(guessed=exact.isna().to_numpy()).sort_values(["key", "since", "uid"])
     # The first known pod of a name may have begun before its first event that we hold.
-    begins = ~born.sort_values("since", kind="stable").duplicated("key")
-    born.loc[begins & exact.isna(), "since"] = times.NAT
-    return born.sort_values(["key", "since"], kind="stable")
+    born.loc[~born["key"].duplicated() & born["guessed"], "since"] = times.NAT
+    return born
 
 
 def _pod_numbers(rows: pd.DataFrame) -> np.ndarray:
@@ -199,8 +207,15 @@ class Known:
 
     def __init__(self, placed: pd.DataFrame, pods: pd.DataFrame):
         self.facts = placed[_FACTS]
+        self._places = joins.places(placed["kind"])
         self._named, self._pods = _named_starts(placed), pods
         self._ended: pd.Series | None = None
+
+    def of(self, *kinds: str) -> pd.DataFrame:
+        """The facts of these kinds alone, as they stand: whoever asks for few need not look at all."""
+        places = [self._places[kind] for kind in kinds if kind in self._places]
+        at = np.concatenate([np.zeros(0, np.int64), *places])
+        return self.facts.take(at if len(places) < 2 else np.sort(at))
 
     @cached_property
     def specs(self) -> pd.DataFrame:
@@ -219,8 +234,8 @@ class Known:
     def ended(self, starts: pd.DataFrame, proofs: pd.DataFrame | None = None) -> pd.Series:
         """When each start's proxy was first seen to have ended (`first_life_ends`); `starts` always the same."""
         if self._ended is None:
-            proofs = closed_proofs(starts, self.facts, self.specs) if proofs is None else proofs
-            self._ended = first_life_ends(starts, self.facts, proofs)
+            proofs = closed_proofs(starts, self.of(*PROOFS), self.specs) if proofs is None else proofs
+            self._ended = first_life_ends(starts, self.of(*ENDS), proofs)
         return self._ended
 
 
@@ -230,59 +245,69 @@ def reconstruct(placed: pd.DataFrame, pods: pd.DataFrame, known: Known | None = 
     `known` saves `judge` and `conclude`, which are given the same, some of the work.
     """
     known = known or Known(placed, pods)
-    placed, specs = known.facts, known.specs
-    starts = known.starts().join(specs[["hold_hook", "spec_injection", "app_first", "probed", "ambient"]])
-    _describe(starts, specs, placed)
-    _app(starts, placed, known.containers)
+    starts = known.starts().join(known.specs[["hold_hook", "spec_injection", "app_first", "probed", "ambient"]])
+    _describe(starts, known)
+    _app(starts, known)
     _proxy(starts, known)
     _windows(starts)
     return schema.conform(starts.sort_index(), schema.STARTS, "starts")
 
 
 def _named_starts(placed: pd.DataFrame) -> pd.DataFrame:
-    return joins.plain(placed.loc[~placed["start_id"].duplicated(), ["start_id", *_NAMED]])
+    begins = np.flatnonzero(np.diff(placed["start_id"].cat.codes, prepend=-1))  # sorted by start
+    return joins.plain(placed[["start_id", *_NAMED]].take(begins))
 
 
-def _describe(starts: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame) -> None:
+def _describe(starts: pd.DataFrame, known: Known) -> None:
     """Workload, version, injection, and which sources speak of each start."""
-    of_log = ~placed["log_name"].isin(["events", "pods"])
-    is_proxy = placed["container"] == PROXY
-    starts["has_app_logs"] = _any(starts, placed, of_log & ~placed["container"].isin(MESH_CONTAINERS))
-    starts["has_proxy_logs"] = _any(starts, placed, of_log & is_proxy)
-    starts["has_events"] = _any(starts, placed, placed["log_name"] == "events")
-    starts["has_pod_spec"] = specs["has_spec"].astype(bool)
-    names = [workload_of(pod) for pod in starts["pod"]]
+    facts, specs = known.facts, known.specs
+    of_events = joins.is_one(facts["log_name"], ["events"])
+    of_log = ~of_events & ~joins.is_one(facts["log_name"], ["pods"])
+    is_proxy = joins.is_one(facts["container"], [PROXY])
+    of_mesh = joins.is_one(facts["container"], list(MESH_CONTAINERS))
+    starts["has_app_logs"] = _any(starts, facts, of_log & ~of_mesh)
+    starts["has_proxy_logs"] = _any(starts, facts, of_log & is_proxy)
+    starts["has_events"] = _any(starts, facts, of_events)
+    has_spec = starts["has_pod_spec"] = specs["has_spec"].astype(bool)
+    guessed = [workload_of(pod) for pod in starts["pod"][~has_spec]]
     for at, column in enumerate(("workload", "controller", "revision")):
-        guessed = pd.Series([name[at] for name in names], index=starts.index, dtype=object)
-        starts[column] = specs[f"spec_{column}"].where(specs["has_spec"].astype(bool), guessed)
+        starts[column] = specs[f"spec_{column}"]
+        starts.loc[~has_spec, column] = [owner[at] for owner in guessed]
     starts["node"] = specs["spec_node"]
-    starts["proxy_version"] = _version(starts, placed)
-    as_init = _any(starts, placed, is_proxy & (placed["container_kind"] == "init"))
-    as_regular = _any(starts, placed, is_proxy & (placed["container_kind"] == "regular"))
-    seen = _any(starts, placed, placed["container"].isin(MESH_CONTAINERS))
-    others = placed[(placed["log_name"] == "events") & placed["container"].notna() & ~is_proxy]
-    told = schema.lookup(starts["start_id"], others.groupby("start_id").size()).fillna(0) >= 2
-    redirects = _any(starts, placed, placed["container"].isin(["istio-init", "istio-validation"]))
+    starts["proxy_version"] = _version(starts, known)
+    as_init = _any(starts, facts, is_proxy & joins.is_one(facts["container_kind"], ["init"]))
+    as_regular = _any(starts, facts, is_proxy & joins.is_one(facts["container_kind"], ["regular"]))
+    seen = _any(starts, facts, of_mesh)
+    others = of_events & ~is_proxy & facts["container"].notna().to_numpy()
+    told = joins.counted(facts["start_id"], others).reindex(starts.index) >= 2
+    redirects = _any(starts, facts, joins.is_one(facts["container"], ["istio-init", "istio-validation"]))
     choices = {"native_sidecar": as_init, "sidecar": as_regular | redirects, "none": ~seen & told}
     by_events = np.select(list(choices.values()), list(choices), "unknown")
-    starts["injection"] = starts["spec_injection"].where(starts["has_pod_spec"], by_events)
+    starts["injection"] = starts["spec_injection"].where(has_spec, by_events)
     contradicted = starts["injection"].isin(["none"]) & seen
     starts["injection"] = starts["injection"].mask(contradicted, by_events)
     starts["meshed"] = np.where(starts["injection"].isin(["sidecar", "native_sidecar"]) | seen, True, None)
     starts.loc[starts["injection"] == "none", "meshed"] = False
 
 
-def _any(starts: pd.DataFrame, placed: pd.DataFrame, mask: pd.Series) -> pd.Series:
-    return pd.Series(joins.among(starts.index, placed.loc[mask, "start_id"]), starts.index)
+def _any(starts: pd.DataFrame, facts: pd.DataFrame, marks: np.ndarray) -> pd.Series:
+    """Whether any of the marked facts is of each start."""
+    return joins.counted(facts["start_id"], marks).reindex(starts.index) > 0
 
 
-def _version(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
-    """The version that the proxy itself stated, else that of its image."""
-    rows = placed[(placed["kind"] == "proxy_version") & placed["value"].notna()]
-    rows = rows.assign(value=joins.texts_of(rows["value"]), told=rows["log_name"].isin(["events", "pods"])).sort_values(
-        ["told", "time_upper"], kind="stable"
-    )
-    return schema.lookup(starts["start_id"], rows.drop_duplicates("start_id").set_index("start_id")["value"])
+def _first_of_each(starts: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The first of these rows that is of each start, missing where none is: by start."""
+    keys = rows["start_id"].cat
+    first = pd.Series(joins.firsts(keys.codes.to_numpy(), len(keys.categories)), keys.categories)
+    return rows.reset_index(drop=True).reindex(first.reindex(starts.index)).set_axis(starts.index)
+
+
+def _version(starts: pd.DataFrame, known: Known) -> pd.Series:
+    """The version that the proxy itself stated first, else that of its image."""
+    rows = known.of("proxy_version").dropna(subset="value")
+    by_image = joins.is_one(rows["log_name"], ["events", "pods"])
+    first = _first_of_each(starts, rows[["start_id", "value"]].take(np.argsort(by_image, kind="stable")))
+    return joins.texts_of(first["value"])
 
 
 @lru_cache(maxsize=10_000)
@@ -296,124 +321,124 @@ def minor_version(version: str | None) -> tuple[int, int] | None:
     return (int(match.group(1)), int(match.group(2))) if match else None
 
 
+# What shows that a container runs.
+_RUNS = ["container_started", "app_logged", "refused", "suspected", "proxy_process", "container_died"]
+
+
 def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
-    """When each container of each start first started: `start_id, container, kind, lower, upper`."""
-    rows = placed[placed["container"].notna()]
-    pair = pd.Series(joins.numbered([rows["start_id"], rows["container"]]), rows.index)
-    began = rows["kind"] == "container_started"
-    shown = began | rows["kind"].isin(["app_logged", "refused", "suspected", "proxy_process", "container_died"])
-    upper = rows["time_upper"][shown].groupby(pair).min()
-    table = rows.loc[~pair.duplicated(), ["start_id", "container"]].reset_index(drop=True).loc[upper.index]
-    table["upper"] = upper
-    created = rows["time_lower"][rows["kind"] == "container_created"].groupby(pair).min()
-    table["created"] = created.reindex(table.index)
-    told = rows[began]
-    told = told[~restarted(told["value"])]
+    """When each container of each start first started: `start_id, container, kind, lower, upper`.
+
+    `refused` is when a connect of it was first refused.
+    """
+    pair = joins.numbered([placed["start_id"], placed["container"]])
+    table = placed[["start_id", "container"]].take(joins.firsts(pair)).reset_index(drop=True)
+
+    def at(*kinds: str) -> np.ndarray:
+        return np.flatnonzero(joins.is_one(placed["kind"], kinds))
+
+    def first(name: str, at: np.ndarray) -> pd.Series:
+        return joins.earliest_of(placed[name].take(at), pair[at], len(table))
+
+    told = at("container_started")
+    told = placed[["time_lower", "time_upper"]].take(told[~restarted(placed["value"].take(told))])
     # An exact event follows the start it tells of; a status holds the start's own second.
     slack = np.where((told["time_lower"] == told["time_upper"]), STARTED_SLACK, 0)
-    earliest = told["time_lower"] - pd.to_timedelta(slack, unit="ns")
-    table["told"] = earliest.groupby(pair).min().reindex(table.index)
-    scheduled = placed[placed["kind"] == "scheduled"].groupby("start_id")["time_lower"].min()
-    table["scheduled"] = schema.lookup(table["start_id"], scheduled)
+    scheduled = placed[["start_id", "time_lower"]].take(at("scheduled"))
+    runs = at(*_RUNS)
+    table["upper"] = first("time_upper", runs)
+    table["refused"] = first("time_upper", at("refused", "suspected"))
     table["lower"] = pd.Series(pd.NaT, index=table.index, dtype=times.COLUMN)
-    for candidate in ("created", "told", "scheduled"):
-        value = table[candidate].astype(times.COLUMN)
-        table["lower"] = table["lower"].fillna(value.where(value <= table["upper"]))
-    kinds = rows["container_kind"].dropna()
-    kinds = kinds[~pair[kinds.index].duplicated()]
-    table["kind"] = pd.Series(kinds.to_numpy(object), pair[kinds.index]).reindex(table.index)
-    table = table.sort_values(["start_id", "container"], ignore_index=True).astype({"container": "str", "kind": object})
+    for candidate in (
+        first("time_lower", at("container_created")),
+        joins.earliest_of(told["time_lower"] - pd.to_timedelta(slack, unit="ns"), pair[told.index], len(table)),
+        schema.lookup(table["start_id"], joins.earliest(scheduled["time_lower"], scheduled["start_id"])),
+    ):
+        table["lower"] = table["lower"].fillna(candidate.where(candidate <= table["upper"]))
+    of_kind = np.where(placed["container_kind"].notna(), pair, -1)
+    table["kind"] = placed["container_kind"].array.take(joins.firsts(of_kind, len(table)), allow_fill=True)
+    table = table[(np.bincount(pair[runs], minlength=len(table)) > 0) & table["container"].notna()]
+    table = table.take(joins.ordered(table, ["start_id", "container"], cheap=2)).reset_index(drop=True)
+    table = table.astype({"container": "str", "kind": object})
     init = joins.asked_once(
         tuple.__contains__, schema.lookup(table["start_id"], specs["init_names"]), table["container"]
     )
     table.loc[init.astype(bool), "kind"] = "init"
     by_name = table["kind"].isna() & table["container"].isin(["vault-agent-init", "istio-init", "istio-validation"])
     table.loc[by_name, "kind"] = "init"
-    return table[["start_id", "container", "kind", "lower", "upper"]]
+    return table[["start_id", "container", "kind", "lower", "upper", "refused"]]
 
 
-def _app(starts: pd.DataFrame, placed: pd.DataFrame, containers: pd.DataFrame) -> None:
+def _app(starts: pd.DataFrame, known: Known) -> None:
     """The application's container and when it first started."""
-    apps = containers[(containers["kind"] != "init") & ~containers["container"].isin(MESH_CONTAINERS)].copy()
-    refused = placed[placed["kind"].isin(["refused", "suspected"])]
-    first_refused = refused.groupby(["start_id", "container"])["time_upper"].min().rename("refused")
-    apps = apps.merge(first_refused.reset_index(), on=["start_id", "container"], how="left", validate="one_to_one")
-    apps["helper"] = apps["container"].isin(HELPERS)
-    apps["second"] = apps["container"] != schema.lookup(apps["start_id"], starts["app_first"])
-    apps = apps.sort_values(["helper", "refused", "second", "upper", "container"], kind="stable")
-    chosen = apps.drop_duplicates("start_id").set_index("start_id")
-    starts["app_container"] = chosen["container"].reindex(starts.index).fillna(starts["app_first"])
-    starts["app_started_lower"] = chosen["lower"].reindex(starts.index)
-    starts["app_started_upper"] = chosen["upper"].reindex(starts.index)
-    scheduled = placed[placed["kind"] == "scheduled"].groupby("start_id")
-    starts["scheduled_lower"] = scheduled["time_lower"].max().reindex(starts.index)
-    starts["scheduled_upper"] = scheduled["time_upper"].min().reindex(starts.index)
-    swap = starts["scheduled_lower"] > starts["scheduled_upper"]
-    starts.loc[swap, "scheduled_lower"] = scheduled["time_lower"].min().reindex(starts.index)[swap]
+    apps = known.containers[(known.containers["kind"] != "init") & ~known.containers["container"].isin(MESH_CONTAINERS)]
+    first = schema.lookup(apps["start_id"], starts["app_first"])
+    apps = apps.assign(helper=apps["container"].isin(HELPERS), second=apps["container"] != first)
+    # Of equal ones the first by name: so they stand.
+    keys = ["helper", "refused", "second", "upper"]
+    chosen = _first_of_each(starts, apps.take(joins.ordered(apps, keys, cheap=len(keys))))
+    starts["app_container"] = chosen["container"].fillna(starts["app_first"])
+    starts[["app_started_lower", "app_started_upper"]] = chosen[["lower", "upper"]]
+    scheduled = known.of("scheduled")
+    start = scheduled["start_id"]
+    upper = joins.earliest(scheduled["time_upper"], start).reindex(starts.index)
+    lower = joins.latest(scheduled["time_lower"], start).reindex(starts.index)
+    early = joins.earliest(scheduled["time_lower"], start).reindex(starts.index)
+    starts["scheduled_lower"], starts["scheduled_upper"] = lower.mask(lower > upper, early), upper
 
 
 def _proxy(starts: pd.DataFrame, known: Known) -> None:
     """When the proxy started and when it first accepted outbound connections."""
-    placed, specs, containers = known.facts, known.specs, known.containers
-    own = containers[containers["container"] == PROXY].set_index("start_id")
-    starts["proxy_started_lower"] = own["lower"].reindex(starts.index)
-    starts["proxy_started_upper"] = own["upper"].reindex(starts.index)
-    starts["hold"] = starts["hold_hook"].where(~_hold_failed(starts, placed), True)
-    opened = pd.concat([_opened(starts, placed, specs), _opened_before_app(starts, placed)])
-    upper = opened.groupby("start_id")["time_upper"].min()
-    starts["proxy_ready_upper"] = upper.reindex(starts.index).astype(times.COLUMN)
-    proofs = closed_proofs(starts, placed, specs)
-    closed = proofs
+    own = _first_of_each(starts, known.containers[known.containers["container"] == PROXY])
+    starts[["proxy_started_lower", "proxy_started_upper"]] = own[["lower", "upper"]]
+    starts["hold"] = starts["hold_hook"].where(~_hold_failed(starts, known.of("hold_failed")), True)
+    # What let the application start only behind an open proxy: the proxy was open by then.
+    open_by = starts["app_started_upper"].where(gated(starts, known.of("hold_failed")))
+    starts["proxy_ready_upper"] = _earlier(_opened(starts, known), open_by)
+    closed = proofs = closed_proofs(starts, known.of(*PROOFS), known.specs)
     limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
     closed = closed[limit.isna() | (closed["closed_at"] <= limit)]
-    ended = schema.lookup(closed["start_id"], known.ended(starts, proofs))
-    closed = _without_later_lives(closed, ended)
+    closed = _without_later_lives(closed, schema.lookup(closed["start_id"], known.ended(starts, proofs)))
     # Without knowing when the proxy was first open, a refusal late in the pod's life may be another window.
     narrow = starts["app_started_upper"] - starts["app_started_lower"] <= pd.Timedelta(HOLD_TIMEOUT, "ns")
-    known = starts["app_started_upper"].where(narrow)
-    near = schema.lookup(closed["start_id"], known) + pd.Timedelta(HOLD_TIMEOUT, "ns")
-    closed = closed[~closed["refused_app"] | (closed["closed_at"] <= near)]
-    lower = closed.groupby("start_id")["closed_at"].max()
-    starts["proxy_ready_lower"] = lower.reindex(starts.index).astype(times.COLUMN)
+    near = starts["app_started_upper"].where(narrow) + pd.Timedelta(HOLD_TIMEOUT, "ns")
+    soon = closed["closed_at"] <= schema.lookup(closed["start_id"], near)
+    closed = closed[~closed["refused_app"] | soon]
+    lower = joins.latest(closed["closed_at"], closed["start_id"])
+    starts["proxy_ready_lower"] = lower.reindex(starts.index)
     unmeshed = ~starts["meshed"].eq(True)
     starts.loc[unmeshed, ["proxy_ready_lower", "proxy_ready_upper"]] = pd.NaT
 
 
-def _opened(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
-    """Proofs that outbound was open: lines of the proxy, readiness of the pod, a connect that worked."""
-    ready = placed[placed["kind"] == "pod_ready"]
+def _earlier(one: pd.Series, other: pd.Series) -> pd.Series:
+    """The earlier of two times, the one that is known where the other is missing."""
+    return one.mask(one.isna() | (other < one), other)
+
+
+def _opened(starts: pd.DataFrame, known: Known) -> pd.Series:
+    """When outbound was first seen open: by lines of the proxy, readiness of the pod, a connect that worked."""
+    ready, worked = known.of("pod_ready"), known.of("connected")
     ready = ready[schema.lookup(ready["start_id"], starts["probed"]).astype(bool)]
-    worked = placed[_to_redirected(starts, placed, specs, "connected")]
-    parts = [placed[placed["kind"] == "proxy_open"], ready, worked, _answered_by_workers(starts, placed)]
-    return pd.concat([rows[["start_id", "time_upper"]] for rows in parts])
+    worked = worked[_redirected(starts, worked, known.specs)]
+    parts = [known.of("proxy_open"), ready, worked, _answered_by_workers(starts, known.of("probe_failed"))]
+    rows = pd.concat([part[["start_id", "time_upper"]] for part in parts])
+    return joins.earliest(rows["time_upper"], rows["start_id"]).reindex(starts.index)
 
 
-def _answered_by_workers(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
+def _answered_by_workers(starts: pd.DataFrame, probes: pd.DataFrame) -> pd.DataFrame:
     """Probes that Envoy itself answered 503: since Istio 1.7 its workers start only with their first listeners."""
-    versions = joins.asked_once(minor_version, starts["proxy_version"])
-    recent = starts.index[[version is not None and version >= (1, 7) for version in versions]]
-    answered = (placed["kind"] == "probe_failed") & (placed["value"] == "503") & (placed["port"] == ENVOY_PROBE)
-    return placed[answered & _is_of(placed, recent)]
+    answered = probes[(probes["value"] == "503") & (probes["port"] == ENVOY_PROBE)]
+    recent = [version is not None and version >= (1, 7) for version in _minor_versions(starts)]
+    return answered[schema.lookup(answered["start_id"], pd.Series(recent, starts.index, dtype=bool))]
 
 
-def _is_of(placed: pd.DataFrame, starts: pd.Index) -> np.ndarray:
-    """Whether each piece of evidence is of one of these starts."""
-    start = placed["start_id"].cat
-    return np.append(start.categories.isin(starts), False)[start.codes]
-
-
-def _opened_before_app(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
-    """What let the application start only behind an open proxy: the proxy was open by then."""
-    first = gated(starts, placed)
-    return pd.DataFrame(
-        {"start_id": starts.index[first], "time_upper": starts.loc[first, "app_started_upper"]}
-    ).dropna()
+def _minor_versions(starts: pd.DataFrame) -> np.ndarray:
+    return joins.asked_once(minor_version, starts["proxy_version"])
 
 
 def start_in_export(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     """Whether the application's or the proxy's start itself is in the export, not only later life, by start."""
     kinds = ["container_created", "container_started", "scheduled", "proxy_process", "probe_failed"]
-    return _any(starts, placed, placed["kind"].isin(kinds))
+    return _any(starts, placed, joins.is_one(placed["kind"], kinds))
 
 
 def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
@@ -429,7 +454,7 @@ def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
 
 
 def _hold_failed(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
-    return _any(starts, placed, placed["kind"] == "hold_failed")
+    return _any(starts, placed, joins.is_one(placed["kind"], ["hold_failed"]))
 
 
 def first_life_ends(starts: pd.DataFrame, placed: pd.DataFrame, proofs: pd.DataFrame) -> pd.Series:
@@ -438,13 +463,17 @@ def first_life_ends(starts: pd.DataFrame, placed: pd.DataFrame, proofs: pd.DataF
     Without the proxy's log an end may leave no trace (Istio up to 1.3 restarts Envoy in place): after a long pause a
     proof of a closed proxy is one of a later life. `proofs` are those of `closed_proofs`.
     """
-    deaths = first_deaths(placed, starts)
-    closed = proofs.sort_values(["start_id", "closed_at"])
-    silent = ~schema.lookup(closed["start_id"], starts["has_proxy_logs"]).astype(bool)
-    pause = closed.groupby("start_id")["closed_at"].diff() > pd.Timedelta(LONG_PAUSE, "ns")
-    again = closed[silent & pause & (closed["kind"] != "hold_failed")]
-    again = again.groupby("start_id")["closed_at"].min().reindex(starts.index).astype(times.COLUMN)
-    return pd.concat([deaths, again], axis=1).min(axis=1)
+    silent = ~schema.lookup(proofs["start_id"], starts["has_proxy_logs"]).astype(bool)
+    again = proofs[silent & _after_pause(proofs, LONG_PAUSE)]
+    again = joins.earliest(again["closed_at"], again["start_id"]).reindex(starts.index)
+    return _earlier(first_deaths(placed, starts), again)
+
+
+def _after_pause(proofs: pd.DataFrame, pause: int) -> pd.Series:
+    """Whether each of these proofs, sorted by start and time, came so long [ns] after the one before."""
+    same = np.diff(proofs["start_id"].cat.codes, prepend=-1) == 0
+    paused = proofs["closed_at"].diff() > pd.Timedelta(pause, "ns")
+    return same & paused & (proofs["kind"] != "hold_failed")  # silent by nature
 
 
 def _without_later_lives(closed: pd.DataFrame, ended: pd.Series) -> pd.DataFrame:
@@ -452,69 +481,76 @@ def _without_later_lives(closed: pd.DataFrame, ended: pd.Series) -> pd.DataFrame
 
     The first life's end is mostly seen late, by its restart: a pause in the proofs ends it for sure.
     """
-    closed = closed[ended.isna() | (closed["closed_at"] < ended)].sort_values(["start_id", "closed_at"])
-    pause = closed.groupby("start_id")["closed_at"].diff() > pd.Timedelta(PAUSE, "ns")
-    pause &= closed["kind"] != "hold_failed"  # silent by nature
-    later = pause.groupby(closed["start_id"]).cummax()
-    return closed[~(later & ended.reindex(closed.index).notna())]
+    first = ended.isna() | (closed["closed_at"] < ended)
+    closed, ended = closed[first], ended[first]
+    paused = closed[_after_pause(closed, PAUSE)]
+    since = schema.lookup(closed["start_id"], joins.earliest(paused["closed_at"], paused["start_id"]))
+    return closed[~((closed["closed_at"] >= since) & ended.notna())]
+
+
+# What can tell that a proxy ended, or was started anew.
+ENDS = ["proxy_exited", "container_died", "container_backoff", "container_started"]
 
 
 def first_deaths(placed: pd.DataFrame, starts: pd.DataFrame) -> pd.Series:
     """When each start's proxy first ended or was started anew, as far as seen: index start_id."""
-    proxy = placed["container"] == PROXY
-    ended = placed["kind"].isin(["proxy_exited", "container_died", "container_backoff"]) & proxy
-    began = placed[(placed["kind"] == "container_started") & proxy]
-    born = schema.lookup(began["start_id"], starts["proxy_started_upper"])
-    anew = restarted(began["value"]) | (began["time_lower"] > born + pd.Timedelta(times.SECOND, "ns"))
-    rows = pd.concat([part[["start_id", "time_lower"]] for part in (placed[ended], began[anew])])
-    return rows.groupby("start_id")["time_lower"].min().reindex(starts.index).astype(times.COLUMN)
+    rows = placed[joins.is_one(placed["kind"], ENDS) & joins.is_one(placed["container"], [PROXY])]
+    ended = (rows["kind"] != "container_started").to_numpy()
+    born = schema.lookup(rows["start_id"], starts["proxy_started_upper"])
+    anew = restarted(rows["value"]) | (rows["time_lower"] > born + pd.Timedelta(times.SECOND, "ns"))
+    rows = rows[ended | anew]
+    return joins.earliest(rows["time_lower"], rows["start_id"]).reindex(starts.index)
+
+
+# What can tell that a proxy was closed.
+_LINES = ["proxy_process", "proxy_closed", "hold_failed"]  # the hook waited for readiness until it failed
+_BIRTHS = ["container_created", "container_started"]
+PROOFS = [*_LINES, *_BIRTHS, "probe_failed", "refused"]
 
 
 def closed_proofs(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     """Evidence that outbound connections were not accepted: its rows, with `closed_at` (a latest safe instant).
 
-    A probe answered 503 by the agent itself (up to Istio 1.5) found Envoy not ready. Since 1.6 Envoy
-    answers for it, which says that its workers run: no proof. A probe refused is proof in each version.
+    They come by start and this time. A probe answered 503 by the agent itself (up to Istio 1.5) found Envoy not ready.
+    Since 1.6 Envoy answers for it, which says that its workers run: no proof. A probe refused is proof in each version.
     A refused connect to a redirected address is proof, too.
     """
-    # The hook waited for readiness until it failed.
-    lines = ["proxy_process", "proxy_closed", "hold_failed"]
-    refused = _to_redirected(starts, placed, specs, "refused")
-    may = placed["kind"].isin([*lines, "probe_failed", "container_created", "container_started"]) | refused
-    rows, refused = placed[may], refused[may]
-    port = schema.lookup(rows["start_id"], specs["probe_port"].astype(str))
-    old, unknown = (_is_of(rows, some) for some in by_agent(starts))
-    answers_itself = old | (unknown & (port == "15020"))
-    probe = rows["kind"] == "probe_failed"
-    refused_probe = probe & (rows["value"] == "refused")
-    answered = probe & (rows["value"] == "503") & answers_itself
-    born = rows["kind"].isin(["container_created", "container_started"]) & (rows["container"] == PROXY)
-    slack = np.select([refused, refused_probe | answered], [REFUSED_SLACK, PROBE_SLACK], 0)
+    line, born, probe, refused = (
+        joins.is_one(placed["kind"], kinds) for kinds in (_LINES, _BIRTHS, ["probe_failed"], ["refused"])
+    )
+    born &= joins.is_one(placed["container"], [PROXY])
+    answered = probe & joins.is_one(placed["value"], ["503"])
+    answered[answered] = schema.lookup(placed["start_id"][answered], _answers_itself(starts, specs))
+    probe &= joins.is_one(placed["value"], ["refused"])
+    refused[refused] = _redirected(starts, placed[refused], specs)
+    proof = line | born | probe | answered | refused
+    rows, refused = placed[proof], refused[proof]
+    slack = np.select([refused, (probe | answered)[proof]], [REFUSED_SLACK, PROBE_SLACK], 0)
     # A time floored to its second is already early enough.
     exact = (rows["time_lower"] == rows["time_upper"]) | refused
     at = rows["time_lower"] - pd.to_timedelta(np.where(exact, slack, 0), unit="ns")
     rows = rows.assign(closed_at=at, refused_app=refused)
-    return rows[rows["kind"].isin(lines) | born | refused_probe | answered | refused]
+    return rows.take(joins.ordered(rows, ["start_id", "closed_at"], cheap=2))
 
 
-def by_agent(starts: pd.DataFrame) -> tuple[pd.Index, pd.Index]:
-    """The starts whose agent answers its probes itself (up to Istio 1.5), and those of unknown version."""
-    version = joins.asked_once(minor_version, starts["proxy_version"])
-    unknown = pd.isna(version)
-    old = ~unknown & np.array([told is not None and told <= (1, 5) for told in version], dtype=bool)
-    return starts.index[old], starts.index[unknown]
+def _answers_itself(starts: pd.DataFrame, specs: pd.DataFrame) -> pd.Series:
+    """Whether each start's agent answers its probes itself: up to Istio 1.5, at a port of its own."""
+    versions = _minor_versions(starts)
+    old = [version is not None and version <= (1, 5) for version in versions]
+    unknown = [version is None for version in versions]
+    own_port = specs["probe_port"].astype(str).reindex(starts.index) == "15020"
+    return (np.array(unknown, dtype=bool) & own_port) | np.array(old, dtype=bool)
 
 
-def _to_redirected(starts: pd.DataFrame, placed: pd.DataFrame, specs: pd.DataFrame, kind: str) -> pd.Series:
-    """Evidence of this kind about connects of a regular container to an address that its pod's own rules redirect."""
+def _redirected(starts: pd.DataFrame, rows: pd.DataFrame, specs: pd.DataFrame) -> np.ndarray:
+    """Whether each of these connects was one of a regular container to an address that its pod's own rules redirect."""
     meshed = starts["meshed"].eq(True).fillna(False).astype(bool)
-    rows = placed[placed["kind"] == kind]
-    rows = rows[schema.lookup(rows["start_id"], meshed).astype(bool)]
-    asked, which = joins.questions(rows, ["start_id", "container", "host", "ip", "port"])
+    yes = schema.lookup(rows["start_id"], meshed).to_numpy(copy=True)
+    asked, which = joins.questions(rows[yes], ["start_id", "container", "host", "ip", "port"])
     init = schema.lookup(asked["start_id"], specs["init_names"])
     as_init = joins.asked_once(tuple.__contains__, init, asked["container"]).astype(bool)
-    yes = (destinations(asked, specs)["answer"] == "yes") & ~as_init
-    return pd.Series(yes.to_numpy()[which], rows.index).reindex(placed.index, fill_value=False)
+    yes[yes] = ((destinations(asked, specs)["answer"] == "yes") & ~as_init).to_numpy()[which]
+    return yes
 
 
 def _windows(starts: pd.DataFrame) -> None:

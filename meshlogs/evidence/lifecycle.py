@@ -140,4 +140,5 @@ def _text(value) -> str | None:
 
 def restarted(value: pd.Series) -> np.ndarray:
     """Whether these `container_started` values name a later start than the container's first."""
-    return pd.to_numeric(joins.texts_of(value), errors="coerce").fillna(0).to_numpy() > 0
+    told, which = joins.questions(value.to_frame("value"), ["value"])
+    return (pd.to_numeric(joins.texts_of(told["value"]), errors="coerce").fillna(0).to_numpy() > 0)[which]
