@@ -27,6 +27,7 @@ import cluster
 import psutil
 import scale
 
+from meshlogs import gather
 from meshlogs.evidence.signatures import TRIGGER
 
 ROOT = Path(__file__).parent.parent
@@ -292,7 +293,8 @@ hour. Its peers are ripgrep, which only counts, and duckdb's filter.
 - A warehouse's rows go the same way, whether in lines or in a table, whose texts are searched as they lie in memory; what
   is parsed of them takes the careful road for renamed columns.
 - Evidence is taken where the lines are read, and only evidence comes together, each fact once and each text that facts
-  share once, so memory grows with what matters and not with the logs.
+  share once, so memory grows with what matters and not with the logs; beyond {gather.VERY_MANY:,} facts it lies in files,
+  in groups that hold all of a pod, and all cores judge one group after another.
 - `convert` does parse every line: usual ones by code that is compiled at installation, checks them as strictly as any
   parser and copies their texts straight into Arrow columns, in threads of one process; all others one after another. It
   also finds repeats, and compresses what a database's load only holds in memory.

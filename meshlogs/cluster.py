@@ -42,7 +42,7 @@ class Dask:
         ahead = 2 * max(sum(self.client.nthreads().values()), 1)
         waiting: deque = deque()
         source = "the cluster"
-        with self._careful(lambda: source):
+        with self.careful(lambda: source):
             try:
                 for task in [*tasks, *([None] * ahead)]:
                     if task is not None:
@@ -56,29 +56,31 @@ class Dask:
 
     def _submitted(self, task: Task, hold: bool) -> tuple:
         """Futures of a task's part, and of its evidence if that is to stay."""
-        read = self._run(_read_apart if hold else _read, task._asdict())
-        return (self._run(_first, read), self._run(_second, read)) if hold else (read, None)
+        read = self.run(read_evidence if hold else read_part, task._asdict())
+        return (self.run(_first, read), self.run(_second, read)) if hold else (read, None)
 
     def _part(self, source: str, part, evidence) -> Part:
-        self._wait(source, part)
+        self.wait_for(source, part)
         head, *data = part.result() if evidence is not None else (0, part.result())
         found = Part.from_bytes(*data)
         return found._replace(held=Held(evidence, head)) if head else found
 
-    def _run(self, function, *arguments):
+    def run(self, function, *arguments):
+        """A future of what the function gives, on some worker."""
         return self.client.submit(function, *arguments, pure=False, retries=RETRIES)
 
     def fetched(self, held: Held) -> pd.DataFrame:
         """Evidence that stayed where it was read."""
-        with self._careful(lambda: "evidence"):
-            self._wait("evidence", held.future)
+        with self.careful(lambda: "evidence"):
+            self.wait_for("evidence", held.future)
             return _table(held.future.result())
 
     def parted(self) -> "Pieces":
         """Where the evidence of the whole export is put: on the workers, by groups."""
         return Pieces(self)
 
-    def _wait(self, source: str, future) -> None:
+    def wait_for(self, source: str, future) -> None:
+        """Wait for a future, as long as there are workers. Raises WorkerError, naming `source`, when there are none."""
         from distributed import TimeoutError as DaskTimeout
         from distributed import wait
 
@@ -94,7 +96,7 @@ class Dask:
         raise TimeoutError
 
     @contextmanager
-    def _careful(self, source) -> Iterator[None]:
+    def careful(self, source) -> Iterator[None]:
         """What fails on a cluster, as errors of ours; `source()` says what was worked on."""
         from distributed import CancelledError, KilledWorker
         from distributed import TimeoutError as DaskTimeout
@@ -129,9 +131,9 @@ class Pieces:
         pieces: list[list] = [[] for _ in range(count)]
         for begin in range(0, len(held), TOGETHER):
             some = held[begin : begin + TOGETHER]
-            parted = self.dask._run(_part, cuts, [lines for _, lines in some], *(one.future for one, _ in some))
+            parted = self.dask.run(part_evidence, cuts, [lines for _, lines in some], *(one.future for one, _ in some))
             for number, mine in enumerate(pieces):
-                mine.append(self.dask._run(_item, parted, number))
+                mine.append(self.dask.run(_item, parted, number))
         for facts in self._own:
             for mine, piece in zip(pieces, _cut(facts, cuts), strict=True):
                 mine.append(piece)
@@ -146,15 +148,15 @@ class Pieces:
 
     def each(self, step: str, facts: list[list], pods: list[bytes], told: list[pd.DataFrame]) -> Iterator[tuple]:
         """Run the step on each group, all at once as far as there are workers."""
-        with self.dask._careful(lambda: f"the step {step!r}"):
+        with self.dask.careful(lambda: f"the step {step!r}"):
             shared = [_bytes(groups.to_arrow(table)) for table in told]
-            run = self.dask._run
+            run = self.dask.run
             found = [run(_STEPS[step], objects, shared, *pieces) for pieces, objects in zip(facts, pods, strict=True)]
             pairs = deque((run(_first, one), run(_second, one)) for one in found)
             del found
             for held in facts:
                 kept, answer = pairs.popleft()
-                self.dask._wait(f"the step {step!r}", answer)
+                self.dask.wait_for(f"the step {step!r}", answer)
                 tables = answer.result()
                 yield (held if step == "examine" else [kept]), [groups.of_arrow(_arrow(data)) for data in tables]
 
@@ -181,11 +183,12 @@ def _lost_errors() -> tuple[type[Exception], ...]:
 # What workers run; the names are those that Dask's dashboard shows.
 
 
-def _read(task: dict) -> bytes:
+def read_part(task: dict) -> bytes:
+    """A part, with its evidence."""
     return parts.load(Task(**task)).to_bytes()
 
 
-def _read_apart(task: dict) -> tuple[tuple[int, bytes], bytes]:
+def read_evidence(task: dict) -> tuple[tuple[int, bytes], bytes]:
     """((rows of evidence, the part without it), the evidence)."""
     part = parts.load(Task(**task))
     tables = dict(part.tables)
@@ -210,7 +213,7 @@ def _item(pieces: list, number: int):
     return pieces[number]
 
 
-def _part(cuts: list[int], lines: list[int], *facts: bytes) -> list[bytes]:
+def part_evidence(cuts: list[int], lines: list[int], *facts: bytes) -> list[bytes]:
     """The evidence of some parts, with the line numbers of their files, by groups."""
     tables = [parts.moved(_table(data), before) for data, before in zip(facts, lines, strict=True)]
     return _cut(joins.stacked(tables, emptied=True), cuts)
@@ -222,19 +225,22 @@ def _cut(facts: pd.DataFrame, cuts: list[int]) -> list[bytes]:
     return [_bytes(groups.to_arrow(facts[group == number])) for number in range(len(cuts) - 1)]
 
 
-def _settle(pods: bytes, told: list[bytes], *facts: bytes) -> tuple:
+def settle_group(pods: bytes, told: list[bytes], *facts: bytes) -> tuple:
+    """The step of a group, of its pieces."""
     return _step("settle", pods, told, *facts)
 
 
-def _place(pods: bytes, told: list[bytes], *facts: bytes) -> tuple:
+def place_group(pods: bytes, told: list[bytes], *facts: bytes) -> tuple:
+    """The step of a group."""
     return _step("place", pods, told, *facts)
 
 
-def _examine(pods: bytes, told: list[bytes], *facts: bytes) -> tuple:
+def examine_group(pods: bytes, told: list[bytes], *facts: bytes) -> tuple:
+    """The step of a group."""
     return _step("examine", pods, told, *facts)
 
 
-_STEPS = {"settle": _settle, "place": _place, "examine": _examine}
+_STEPS = {"settle": settle_group, "place": place_group, "examine": examine_group}
 
 
 def _step(step: str, pods: bytes, told: list[bytes], *facts: bytes) -> tuple:

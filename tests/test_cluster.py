@@ -104,7 +104,7 @@ def test_a_part_that_fails_once_is_read_again(export, client, tmp_path, monkeypa
     task = ml.read(export).tasks()[0]
     mark = tmp_path / "failed"
 
-    monkeypatch.setattr(cluster, "_read", _FailsOnce(str(mark)))
+    monkeypatch.setattr(cluster, "read_part", _FailsOnce(str(mark)))
     (part,) = cluster.Dask(client).load([task])
     assert mark.exists()
     same_part(part, parts.load(task))
