@@ -88,11 +88,12 @@ class Groups:
 
     An engine has `frame(held)`, the table that it holds, `each(step, facts, pods, told)`, which runs a step of `STEPS`
     on each group and gives what it keeps and what it tells, in order, `forget(facts)`, which lets tables go, and
-    `brought(groups)`, the same groups on this machine.
+    `brought(groups)`, the same groups on this machine. `homes` is the group of each start, once that is known.
     """
 
     def __init__(self, engine, facts: Sequence, pods: Sequence):
         self.engine, self.facts, self.pods = engine, list(facts), list(pods)
+        self.homes: pd.Series | None = None
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -129,9 +130,12 @@ class Groups:
             return rows
         return rows.take(np.argsort(rows["start_id"].cat.codes, kind="stable")).reset_index(drop=True)
 
-    def those(self, wanted: Callable[[pd.DataFrame], pd.Series]) -> pd.DataFrame:
-        """The evidence that is wanted, as `whole` orders it."""
-        frames = [rows[wanted(rows)] for rows in self.frames()]
+    def those(self, wanted: Callable[[pd.DataFrame], pd.Series], starts: Sequence[str] | None = None) -> pd.DataFrame:
+        """The evidence that is wanted, as `whole` orders it; of these starts, if they are all that matters."""
+        held = self.facts
+        if starts is not None and self.homes is not None:
+            held = [held[number] for number in sorted({*self.homes.reindex(starts).dropna().astype(int)}) or [0]]
+        frames = [rows[wanted(rows)] for rows in map(self.engine.frame, held)]
         return frames[0] if len(frames) == 1 else Groups(Here(), frames, self.pods).whole()
 
 

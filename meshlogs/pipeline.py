@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -191,7 +192,9 @@ class Fleet:
     def evidence_of(self, starts: Iterable[str], *, without: Iterable[str] = ()) -> pd.DataFrame:
         """The evidence of the starts with these ids, without these kinds."""
         starts, without = list(starts), list(without)
-        return joins.plain(self.facts.those(lambda rows: rows["start_id"].isin(starts) & ~rows["kind"].isin(without)))
+        return joins.plain(
+            self.facts.those(lambda rows: rows["start_id"].isin(starts) & ~rows["kind"].isin(without), starts)
+        )
 
     @cached_property
     def coverage(self) -> pd.DataFrame:
@@ -248,9 +251,20 @@ def judged(
         forget()
         lessons = verdicts.lessons.together([Lessons.of_tables(*tables) for tables in told])
         _, told = placed.then("examine", list(lessons.tables()), done=step)
-        starts, errors = _decided([groups.examined(*told.pop(0)) for _ in range(len(told))], lessons)
+        found = [groups.examined(*tables) for tables in told]
+        del told
+        placed = placed.brought()
+        placed.homes = _homes(found)
+        starts, errors = _decided(found, lessons)
         done(1, f"{len(starts):,} pod starts, {len(errors):,} refused connections")
-    return starts, errors, placed.brought()
+    return starts, errors, placed
+
+
+def _homes(found: list[groups.Examined]) -> pd.Series:
+    """The number of each start's group, by its id."""
+    names = [one.starts["start_id"] for one in found]
+    number = np.repeat(np.arange(len(found)), list(map(len, names)))
+    return pd.Series(number, pd.Index(pd.concat(names, ignore_index=True)))
 
 
 def _decided(found: list[groups.Examined], lessons: Lessons) -> tuple[pd.DataFrame, pd.DataFrame]:
