@@ -231,21 +231,24 @@ def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:
     """
     stamps = [name for name in content if isinstance(rows[name].dtype, pd.DatetimeTZDtype)]
 
-    def compared(names: list[str], at: np.ndarray) -> pd.DataFrame:
-        found, known = rows[names].take(at), rows["insert_id"].take(at).notna()
-        floors = {name: found[name].dt.floor("us").where(known, found[name]) for name in set(stamps) & set(names)}
-        return found.assign(**floors)
-
-    # Few agree in id and time; only those are compared.
-    several = np.flatnonzero(rows["insert_id"].duplicated(keep=False))
-    alike = compared(["insert_id", *stamps], several)
-    number = joins.numbered(alike[name] for name in alike)
-    several = several[np.bincount(number)[number] > 1]
-    finest = rows[stamps].take(several).max(axis=1).reset_index(drop=True).sort_values(ascending=False, kind="stable")
-    several = several[finest.index]
+    # Few agree in id and time, but for chance; only those are compared.
+    marks = _hashes(_pieces(rows["insert_id"])) + (times.to_ns(rows[stamps[0]]) // 1000).view(np.uint64)
+    several = np.flatnonzero(pd.Series(marks).duplicated(keep=False))
+    finest = np.max([times.to_ns(rows[name].take(several)) for name in stamps], axis=0)
+    several = several[np.argsort(~finest, kind="stable")]
+    alike, known = rows[content].take(several), rows["insert_id"].take(several).notna()
+    alike = alike.assign(**{name: alike[name].dt.floor("us").where(known, alike[name]) for name in stamps})
     repeated = np.zeros(len(rows), dtype=bool)
-    repeated[several] = compared(content, several).duplicated()
+    repeated[several] = True
+    repeated[several[joins.firsts(joins.numbered(alike[name] for name in alike))]] = False
     return pd.Series(repeated, rows.index)
+
+
+def _pieces(texts: pd.Series) -> pa.ChunkedArray:
+    """The same texts, a million at a time."""
+    array = pa.array(texts, pa.large_string())
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return pa.chunked_array([array.slice(at, 10**6) for at in range(0, len(array), 10**6)], array.type)
 
 
 def _once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

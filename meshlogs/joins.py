@@ -168,7 +168,7 @@ _DTYPE = getattr(pd.CategoricalDtype, "_from_fastpath", pd.CategoricalDtype)
 
 def plain(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the texts themselves in place of categories."""
-    return rows.astype({name: "str" for name in rows if is_coded(rows[name])})
+    return rows.assign(**{name: texts_of(rows[name]) for name in rows if is_coded(rows[name])})
 
 
 def is_coded(column: pd.Series) -> bool:
@@ -193,7 +193,10 @@ def stacked(tables: Sequence[pd.DataFrame], *, emptied: bool = False) -> pd.Data
 
 def texts_of(column: pd.Series) -> pd.Series:
     """The texts of a coded column, or of one that is not."""
-    return column.astype("str") if is_coded(column) else column
+    if not is_coded(column):
+        return column
+    texts, codes = column.cat.categories.astype("str").array, column.cat.codes.to_numpy()
+    return pd.Series(texts.take(codes, allow_fill=True), column.index, name=column.name)
 
 
 def ranks(column: pd.Series) -> np.ndarray:
