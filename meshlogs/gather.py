@@ -246,8 +246,7 @@ def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:
 
 def _pieces(texts: pd.Series) -> pa.ChunkedArray:
     """The same texts, a million at a time."""
-    array = pa.array(texts, pa.large_string())
-    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    array = joins.in_one_piece(texts)
     return pa.chunked_array([array.slice(at, 10**6) for at in range(0, len(array), 10**6)], array.type)
 
 
