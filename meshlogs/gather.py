@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import coverage, evidence, groups, hashes, joins, parts, schema, times
+from meshlogs import coverage, evidence, groups, joins, parts, repeats, schema
 from meshlogs.memory import give_back
 from meshlogs.progress import progress
 
@@ -107,8 +106,8 @@ class _Together:
         """The facts that came since the last time, each once; that some came again is counted."""
         self._code()
         tables, self._facts = self._facts, []
-        facts, repeats = groups.distinct(tables)
-        self._counts = [coverage.add_up([*self._counts, repeats])]
+        facts, again = groups.distinct(tables)
+        self._counts = [coverage.add_up([*self._counts, again])]
         give_back()
         return facts
 
@@ -183,7 +182,7 @@ class Rows:
 
     def entries(self) -> Iterator[pa.Table]:
         """Log entries in the order of the files (`bulk.LAYOUT`), those delivered again left out."""
-        seen, before, source, count = _Seen(), 0, None, 0
+        seen, before, source, count = repeats.Seen(), 0, None, 0
         with progress(sum(task.size for task in self._tasks), "reading") as done:
             for task, part in zip(self._tasks, self._engine.load(self._tasks), strict=True):
                 first, source = (before if task.source == source else 0), task.source
@@ -207,43 +206,3 @@ class Rows:
             "pods": pods_once(self._tables["pods"]),
             "rejects": rejects_in_order(self._tables["rejects"]),
         }
-
-
-class _Seen:
-    """Which entries were seen, by log, time, insert id and project: 11 to 32 bytes each."""
-
-    def __init__(self):
-        self._known = hashes.Set()
-
-    def again(self, entries: pa.Table) -> np.ndarray:
-        """Whether each entry was seen before, in these or in earlier ones; those without an id never."""
-        # Warehouses keep no more than microseconds.
-        marks = entries["time"].cast(pa.int64()).fill_null(times.NAT).to_numpy() // 1000
-        for name in ("log_name", "project", "insert_id"):
-            marks = _mixed(marks, _hashes(entries[name]))
-        return self._known.again(marks.view(np.uint64), entries["insert_id"].is_valid().to_numpy())
-
-
-def _hashes(column: pa.ChunkedArray) -> np.ndarray:
-    """A hash of each text by a key that is secret (uint64); of none: 0."""
-    found = [np.zeros(0, np.uint64)]
-    for chunk in column.chunks:
-        if pa.types.is_dictionary(chunk.type):
-            of_values = np.append(hashes.of_texts(chunk.dictionary), np.uint64(0))
-            found.append(of_values[chunk.indices.fill_null(-1).to_numpy()])
-        else:
-            found.append(
-                np.where(chunk.is_valid().to_numpy(zero_copy_only=False), hashes.of_texts(chunk), np.uint64(0))
-            )
-    return np.concatenate(found)
-
-
-def _mixed(marks: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Marks that differ, but for chance, where either of these does.
-
-    (Steele, Lea and Flood 2014: the finaliser of SplitMix64)
-    """
-    mixed = marks.astype(np.uint64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
-        mixed = (mixed ^ mixed >> np.uint64(shift)) * np.uint64(factor)
-    return (mixed + others).view(np.int64)

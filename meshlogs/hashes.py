@@ -13,11 +13,17 @@ except ImportError:  # no compiler was there when it was installed
 _KEY = np.array([secrets.randbits(64) for _ in range(2)], np.uint64)
 
 
-def of_texts(texts: pa.StringArray) -> np.ndarray:
-    """A hash (uint64) of each text, which is another in the next process; of none: that of the empty one."""
+def of_texts(texts: pa.StringArray | pa.LargeStringArray) -> np.ndarray:
+    """A hash (uint64) of each text, which is another in the next process; of none: that of the empty one.
+
+    They are less than 2 GiB together.
+    """
     _, offsets, letters = texts.buffers()
-    places = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    return _hashes.of_texts(np.frombuffer(letters or b"", np.uint8), places, _KEY)
+    kind = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    places = np.frombuffer(offsets, kind)[texts.offset : texts.offset + len(texts) + 1]
+    begin, end = (int(places[0]), int(places[-1])) if len(places) else (0, 0)
+    letters = np.frombuffer(letters or b"", np.uint8)[begin:end]
+    return _hashes.of_texts(letters, (places - begin).astype(np.int32), _KEY)
 
 
 def told_apart(data: np.ndarray, found: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -168,7 +168,7 @@ _DTYPE = getattr(pd.CategoricalDtype, "_from_fastpath", pd.CategoricalDtype)
 
 def plain(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the texts themselves in place of categories."""
-    return rows.astype({name: "str" for name in rows if is_coded(rows[name])})
+    return rows.assign(**{name: texts_of(rows[name]) for name in rows if is_coded(rows[name])})
 
 
 def is_coded(column: pd.Series) -> bool:
@@ -193,7 +193,10 @@ def stacked(tables: Sequence[pd.DataFrame], *, emptied: bool = False) -> pd.Data
 
 def texts_of(column: pd.Series) -> pd.Series:
     """The texts of a coded column, or of one that is not."""
-    return column.astype("str") if is_coded(column) else column
+    if not is_coded(column):
+        return column
+    texts, codes = column.cat.categories.astype("str").array, column.cat.codes.to_numpy()
+    return pd.Series(texts.take(codes, allow_fill=True), column.index, name=column.name)
 
 
 def ranks(column: pd.Series) -> np.ndarray:
@@ -343,7 +346,7 @@ def marked(keys: pd.Series, others: pd.Series) -> np.ndarray:
 
 
 def _coded(column: pd.Series) -> pd.Categorical:
-    return _categories(pa.chunked_array(pa.array(column, pa.large_string())).combine_chunks().dictionary_encode())
+    return _categories(in_one_piece(column).dictionary_encode())
 
 
 def _categories(values: pa.DictionaryArray) -> pd.Categorical:
@@ -357,10 +360,15 @@ def _categories(values: pa.DictionaryArray) -> pd.Categorical:
 
 def _united(columns: list[pd.Series]) -> pd.Categorical:
     """The values of these coded columns, one after another, as one; the list is empty afterwards."""
+    texts = columns[0].cat.categories
+    if all(column.cat.categories is texts for column in columns):
+        codes = np.concatenate([column.cat.codes.to_numpy() for column in columns])
+        columns.clear()
+        return _of_used(codes, texts)
     pieces = []
     while columns:
         column = columns.pop(0)
-        codes, texts = column.cat.codes.to_numpy(), pa.array(column.cat.categories, pa.large_string())
+        codes, texts = column.cat.codes.to_numpy(), in_one_piece(column.cat.categories)
         used = np.zeros(len(texts) + 1, dtype=bool)
         used[codes] = True
         if not used[:-1].all():
@@ -372,8 +380,25 @@ def _united(columns: list[pd.Series]) -> pd.Categorical:
     return _categories(values.unify_dictionaries().combine_chunks())
 
 
+def _of_used(codes: np.ndarray, texts: pd.Index) -> pd.Categorical:
+    """Categories of those texts that are used."""
+    used = np.zeros(len(texts) + 1, dtype=bool)
+    used[codes] = True
+    if used[:-1].all():
+        return categorical(codes, texts)
+    place = np.cumsum(used, dtype=np.int32) - 1
+    place[-1] = -1  # the last stands for what is missing
+    return categorical(place[codes], texts[used[:-1]])
+
+
 def _whole(column: pd.Series) -> pd.Series:
     """The same column, its texts in one piece: to pick from pieces takes several times as long."""
     if column.dtype != "str":
         return column
-    return pa.table({"": pa.chunked_array(pa.array(column, pa.large_string())).combine_chunks()}).to_pandas()[""]
+    return pa.table({"": in_one_piece(column)}).to_pandas()[""]
+
+
+def in_one_piece(texts: pd.Series | pd.Index) -> pa.LargeStringArray:
+    """The same texts as Arrow's, in one piece."""
+    array = pa.array(texts, pa.large_string(), from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

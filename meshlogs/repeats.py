@@ -2,9 +2,50 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from meshlogs import joins, schema
+from meshlogs import hashes, joins, schema, times
 from meshlogs.evidence import proxy
+
+
+class Seen:
+    """Which entries were seen, by log, time, insert id and project: 11 to 32 bytes each."""
+
+    def __init__(self):
+        self._known = hashes.Set()
+
+    def again(self, entries: pa.Table) -> np.ndarray:
+        """Whether each entry was seen before, in these or in earlier ones; those without an id never."""
+        # Warehouses keep no more than microseconds.
+        marks = entries["time"].cast(pa.int64()).fill_null(times.NAT).to_numpy() // 1000
+        for name in ("log_name", "project", "insert_id"):
+            marks = _mixed(marks, _hashes(entries[name]))
+        return self._known.again(marks.view(np.uint64), entries["insert_id"].is_valid().to_numpy())
+
+
+def _hashes(column: pa.ChunkedArray) -> np.ndarray:
+    """A hash of each text by a key that is secret (uint64); of none: 0."""
+    found = [np.zeros(0, np.uint64)]
+    for chunk in column.chunks:
+        if pa.types.is_dictionary(chunk.type):
+            of_values = np.append(hashes.of_texts(chunk.dictionary), np.uint64(0))
+            found.append(of_values[chunk.indices.fill_null(-1).to_numpy()])
+        else:
+            found.append(
+                np.where(chunk.is_valid().to_numpy(zero_copy_only=False), hashes.of_texts(chunk), np.uint64(0))
+            )
+    return np.concatenate(found)
+
+
+def _mixed(marks: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Marks that differ, but for chance, where either of these does.
+
+    (Steele, Lea and Flood 2014: the finaliser of SplitMix64)
+    """
+    mixed = marks.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        mixed = (mixed ^ mixed >> np.uint64(shift)) * np.uint64(factor)
+    return (mixed + others).view(np.int64)
 
 
 def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:
@@ -14,21 +55,23 @@ def repeats_of(rows: pd.DataFrame, content: list[str]) -> pd.Series:
     """
     stamps = [name for name in content if isinstance(rows[name].dtype, pd.DatetimeTZDtype)]
 
-    def compared(names: list[str], at: np.ndarray) -> pd.DataFrame:
-        found, known = rows[names].take(at), rows["insert_id"].take(at).notna()
-        floors = {name: found[name].dt.floor("us").where(known, found[name]) for name in set(stamps) & set(names)}
-        return found.assign(**floors)
-
-    # Few agree in id and time; only those are compared.
-    several = np.flatnonzero(rows["insert_id"].duplicated(keep=False))
-    alike = compared(["insert_id", *stamps], several)
-    number = joins.numbered(alike[name] for name in alike)
-    several = several[np.bincount(number)[number] > 1]
-    finest = rows[stamps].take(several).max(axis=1).reset_index(drop=True).sort_values(ascending=False, kind="stable")
-    several = several[finest.index]
+    # Few agree in id and time, but for chance; only those are compared.
+    marks = _hashes(_pieces(rows["insert_id"])) + (times.to_ns(rows[stamps[0]]) // 1000).view(np.uint64)
+    several = np.flatnonzero(pd.Series(marks).duplicated(keep=False))
+    finest = np.max([times.to_ns(rows[name].take(several)) for name in stamps], axis=0)
+    several = several[np.argsort(~finest, kind="stable")]
+    alike, known = rows[content].take(several), rows["insert_id"].take(several).notna()
+    alike = alike.assign(**{name: alike[name].dt.floor("us").where(known, alike[name]) for name in stamps})
     repeated = np.zeros(len(rows), dtype=bool)
-    repeated[several] = compared(content, several).duplicated()
+    repeated[several] = True
+    repeated[several[joins.firsts(joins.numbered(alike[name] for name in alike))]] = False
     return pd.Series(repeated, rows.index)
+
+
+def _pieces(texts: pd.Series) -> pa.ChunkedArray:
+    """The same texts, a million at a time."""
+    array = joins.in_one_piece(texts)
+    return pa.chunked_array([array.slice(at, 10**6) for at in range(0, len(array), 10**6)], array.type)
 
 
 def once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -122,7 +122,7 @@ def _runs_as_proxy(container: dict) -> bool:
 
 
 def _names(value) -> tuple[str, ...]:
-    return tuple(value) if isinstance(value, (list, np.ndarray, tuple)) else ()
+    return tuple(value.tolist()) if isinstance(value, np.ndarray) else tuple(value) if isinstance(value, list) else ()
 
 
 def destinations(rows: pd.DataFrame, specs: pd.DataFrame, addresses: pd.Series | None = None) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshlogs as ml
-from meshlogs import engines, gather, output, parts, schema
+from meshlogs import engines, output, parts, repeats, schema
 from meshlogs.formats import bulk
 
 
@@ -117,7 +117,7 @@ def test_repeats_are_found_across_pieces(keys, size):
             schema.LOG_ENTRIES,
         )
     )
-    seen = gather._Seen()
+    seen = repeats.Seen()
     found = [seen.again(rows[at : at + size]) for at in range(0, len(rows), size)]
     expected = [name is not None and keys.index((log, time, name)) < at for at, (log, time, name) in enumerate(keys)]
     assert np.concatenate([*found, np.zeros(0, bool)]).tolist() == expected

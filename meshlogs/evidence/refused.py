@@ -13,6 +13,7 @@ a stack trace as one entry a line. What a text means is said in `meshlogs.eviden
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -263,7 +264,7 @@ def _failures_in(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame, np.ndarr
     for begin, end in _stretches(number[others]):
         part = rows.take(order[others[begin:end]]).reset_index(drop=True)
         failures = _failures_of(part, number[others[begin:end]])
-        merged.append(joins.coded(_merged(part, failures), schema.SHARED))
+        merged.append(_merged(part, failures))
         firsts += [others[begin + lines[0].at] for lines in failures]
     single = np.flatnonzero(alone)
     single = single[~_explained_alone(rows[["kind", "value"]].take(order[single]))]
@@ -348,6 +349,31 @@ class _Line(NamedTuple):
     late_s: float | None
 
 
+class _Words(NamedTuple):
+    """What a line's words say of its place in a failure."""
+
+    traceback: bool
+    awaits: bool  # an exception is still to come
+    begins: bool  # though it may say nothing alone
+    exception: str | None  # that stands at its start
+    continues: bool
+    libpq: bool
+
+
+@lru_cache(maxsize=10_000)
+def _words(message: str) -> _Words:
+    traceback, half = bool(_TRACEBACK.match(message)), bool(_HALF.search(message))
+    named = _EXCEPTION.match(message)
+    return _Words(
+        traceback,
+        traceback or half or bool(_CHAIN.match(message)),
+        traceback or half,
+        named["name"] if named else None,
+        bool(_CONTINUES.match(message)),
+        bool(_LIBPQ.match(message)),
+    )
+
+
 class _Failure:
     """The lines of one failure so far, and what may still follow them."""
 
@@ -360,12 +386,11 @@ class _Failure:
         self.add(line)
 
     def add(self, line: _Line) -> None:
-        message = line.message or ""
-        named = _EXCEPTION.match(message)
-        if _TRACEBACK.match(message) or _CHAIN.match(message) or _HALF.search(message):
+        words = _words(line.message or "")
+        if words.awaits:
             self.awaits = True
-        elif named:
-            self.names.add(named["name"])
+        elif words.exception:
+            self.names.add(words.exception)
             self.awaits = False
         self.framed = line.kind == "refused_context"
         self.lines.append(line)
@@ -420,7 +445,7 @@ def _failures(lines: list[_Line]) -> list[list[_Line]]:
         if home:
             home.add(line)
             latest.remove(home)
-        elif line.kind != "refused_context" or _begins(line):
+        elif line.kind != "refused_context" or _words(line.message or "").begins:
             home = _Failure(line)
             done.append(home)
         if home:
@@ -428,29 +453,22 @@ def _failures(lines: list[_Line]) -> list[list[_Line]]:
     return [one.lines for one in done if one.failed and not _explained(one)]
 
 
-def _begins(line: _Line) -> bool:
-    """Whether a line that says nothing alone can be the first of a failure."""
-    message = line.message or ""
-    return bool(_TRACEBACK.match(message) or _HALF.search(message))
-
-
 def _home(line: _Line, near: list[_Failure]) -> _Failure | None:
     """The failure that a line continues, the latest first; None if it begins another one."""
     if line.kind == "upstream_refused":
         return None
     near = [one for one in near if one.lines[0].kind != "upstream_refused"]
-    message = line.message or ""
-    if _TRACEBACK.match(message):
+    words = _words(line.message or "")
+    if words.traceback:
         # A second traceback belongs to the first only if the line between them says so.
         return next((one for one in near if one.awaits or not one.names), None)
     near = [one for one in near if one.may_hold(line)]
-    if _LIBPQ.match(message):
+    if words.libpq:
         return next((one for one in near if _next_attempt(one, line)), None)
-    if line.kind == "refused_context" or _CONTINUES.match(message):
+    if line.kind == "refused_context" or words.continues:
         return near[0] if near else None
-    named = _EXCEPTION.match(message)
-    if named:
-        return next((one for one in near if one.may_continue_with(named["name"])), None)
+    if words.exception:
+        return next((one for one in near if one.may_continue_with(words.exception)), None)
     return None
 
 
@@ -473,30 +491,31 @@ def _explained(failure: _Failure) -> bool:
 
 
 def _merged(rows: pd.DataFrame, failures: list[list[_Line]]) -> pd.DataFrame:
-    if not failures:
-        return schema.empty(schema.EVIDENCE)
-    first = rows.iloc[[lines[0].at for lines in failures]].reset_index(drop=True)
+    """A row, coded, for each of these failures of several lines."""
+    first = rows.take([lines[0].at for lines in failures]).reset_index(drop=True)
     telling = [_telling(lines) for lines in failures]
     late = np.array([max(line.late_s or 0.0 for line in lines) for lines in failures])
     where = [_destination(lines) for lines in failures]
     ids = rows["insert_id"].fillna("").tolist()
     lower = times.to_ns(first["time_upper"]) - (late * times.SECOND).astype("int64")
-    return schema.conform(
-        first.assign(
-            kind=_text([best.kind for best in telling]),
-            value=_text([_signature(lines, best) for lines, best in zip(failures, telling, strict=True)]),
-            time_lower=times.column(lower),
-            host=_text([one.host for one in where]),
-            ip=_text([one.ip for one in where]),
-            port=pd.array([one.port for one in where], dtype="Int64"),
-            late_s=late,
-            suspected=pd.array([best.kind == "suspected" for best in telling], dtype="boolean"),
-            message=_text([best.message for best in telling]),
-            entries=np.array([len(lines) for lines in failures], dtype="int64"),
-            insert_ids=_text([";".join(filter(None, (ids[line.at] for line in lines))) or None for lines in failures]),
-        ),
-        schema.EVIDENCE,
+    told = first.assign(
+        kind=_texts([best.kind for best in telling]),
+        value=_texts([_signature(lines, best) for lines, best in zip(failures, telling, strict=True)]),
+        time_lower=times.column(lower),
+        host=_texts([one.host for one in where]),
+        ip=_texts([one.ip for one in where]),
+        port=pd.array([one.port for one in where], dtype="Int64"),
+        late_s=late,
+        suspected=pd.array([best.kind == "suspected" for best in telling], dtype="boolean"),
+        message=_texts([best.message for best in telling]),
+        entries=pd.array([len(lines) for lines in failures], dtype="Int64"),
+        insert_ids=_texts([";".join(filter(None, (ids[line.at] for line in lines))) or None for lines in failures]),
     )
+    return joins.coded(told, schema.SHARED)
+
+
+def _texts(values: list[str | None]) -> pd.Series:
+    return pd.Series(values, dtype="str")
 
 
 def _telling(lines: list[_Line]) -> _Line:
