@@ -1,5 +1,7 @@
 """One part of an export: a file, or a stretch of a large one, read into tables or scanned for what matters."""
 
+from __future__ import annotations
+
 import json
 import struct
 from collections import Counter
@@ -7,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 
 from meshlogs import coverage, evidence, formats, joins, scan, schema, storage, times
@@ -17,6 +18,9 @@ from meshlogs.errors import InputError
 from meshlogs.evidence import presence
 from meshlogs.formats import bulk
 from meshlogs.formats.tables import TABLES
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 _LAYOUTS = {
     "log_entries": schema.LOG_ENTRIES,
@@ -58,7 +62,7 @@ class Task(NamedTuple):
     others: tuple[tuple[str, str], ...] = ()
 
     @property
-    def files(self) -> list["Task"]:
+    def files(self) -> list[Task]:
         """A task for each of its files."""
         return [self._replace(path=path, source=source, others=()) for path, source in (self[:2], *self.others)]
 
@@ -100,7 +104,7 @@ class Part(NamedTuple):
         return b"".join(part for piece in pieces for part in (_LENGTH.pack(len(piece)), piece))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Part":
+    def from_bytes(cls, data: bytes) -> Part:
         """The part that `to_bytes` wrote."""
         pieces, at = [], 0
         while at < len(data):
@@ -271,9 +275,9 @@ def _collected(task: Task, pieces: Iterable[_Piece]) -> Part:
         records = max(records + shard.records, lines if found else 0)
         files[shard.source] = (shard.form, records, rejects + len(shard.rejects))
         parsed += len(shard.log_entries)
-        tables["pods"].append(shard.pods)
-        tables["rejects"].append(shard.rejects)
-        tables["events"].append(_within(task, shard.events, "time_upper"))
+        tables["pods"] += _framed(shard.pods, schema.PODS)
+        tables["rejects"] += _framed(shard.rejects, schema.REJECTS)
+        tables["events"] += _framed(_within(task, shard.events, "time_upper"), schema.EVENTS)
         told += [found] if found else []
         if task.rows or found:
             rows.append(_within(task, bulk.packed(shard.log_entries), "time"))
@@ -304,6 +308,13 @@ def _extract(tables: dict[str, list[pd.DataFrame]], rows: list[pa.Table], least:
     tables["counts"].append(counts)
     tables["log_entries"], tables["events"] = [], []
     return rows[:1]
+
+
+def _framed(rows: pd.DataFrame | pa.Table, layout: pa.Schema) -> list[pd.DataFrame]:
+    """The rows as a dataframe, if there are any."""
+    if not len(rows):
+        return []
+    return [schema.conform(rows, layout) if isinstance(rows, pa.Table) else rows]
 
 
 def _stacked(rows: list[pa.Table]) -> pa.Table:

@@ -51,7 +51,7 @@ _OTHER = (b"events", b"nvolvedObject", b"nvolvedobject", b"regarding", b"core.v1
 class Found(NamedTuple):
     """What one stretch held: the shard of what was parsed, what the other lines tell, and how many lines it has."""
 
-    shard: Shard  # its log entries are an Arrow table (`bulk.LAYOUT`)
+    shard: Shard  # of Arrow tables; that of its log entries is as `bulk.LAYOUT`
     logged: pa.Table  # `app_logged` evidence of lines that were not parsed whole
     counts: pa.Table  # kind, project, cluster, hour, entries, first, last of what was not parsed
     lines: int
@@ -102,7 +102,7 @@ def converted(stretch: Stretch) -> Iterator[Found]:
 
     Their sources and lines are those of the files they were converted from. Raises Odd for another table.
     """
-    empty = Tables(stretch.source).shard("warehouse")._replace(log_entries=bulk.LAYOUT.empty_table())
+    empty = Tables(stretch.source).arrow("warehouse")._replace(log_entries=bulk.LAYOUT.empty_table())
     nothing = Found(empty, schema.EVIDENCE.empty_table(), schema.COVERAGE.empty_table(), 0)
     yield nothing
     read = 0
@@ -311,7 +311,7 @@ class _Look:
         kept = [kept[number] for number in sorted(kept.keys() - self._parsed)]
         logged = self._ends(kept)
         self._rows.append(self._parsed_rows())
-        careful = self._tables.shard(self.form)
+        careful = self._tables.arrow(self.form)
         if len(careful.log_entries):
             self._rows.append(bulk.packed(careful.log_entries))
         rows = pa.concat_tables(self._rows).unify_dictionaries()

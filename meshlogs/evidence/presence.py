@@ -1,11 +1,15 @@
 """Which containers logged at all, and when: the proof that silence about refusals means something."""
 
+from __future__ import annotations
+
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from meshlogs import schema, times
 from meshlogs.joins import numbered
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 HOUR = "h"
 CONTAINER = ["project", "location", "cluster", "namespace", "pod", "container"]

@@ -5,16 +5,20 @@ goes the careful road (`log_entries.add_text`); the rows of both stand in the or
 resources and log names with the same functions.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from meshlogs import schema
 from meshlogs.arrays import Odd
 from meshlogs.formats import entry, log_entries
 from meshlogs.formats.tables import CHUNK, Shard, Tables
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 try:
     from meshlogs.formats import usual_rows
