@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from meshlogs import coverage, evidence, formats, joins, scan, schema, storage, times
+from meshlogs import arrow, coverage, evidence, formats, joins, scan, schema, storage, times
 from meshlogs.arrays import Odd
 from meshlogs.blocks import Stretch
 from meshlogs.errors import InputError
@@ -90,7 +90,7 @@ class Part(NamedTuple):
     parsed: int  # entries
     lines: int  # of a stretch of a file of lines; 0 else
     tables: dict[str, pd.DataFrame]  # log_entries, events, pods, rejects, counts, evidence (coded, if it is much)
-    rows: pa.Table = bulk.LAYOUT.empty_table()  # log entries, if the task asks for them
+    rows: pa.Table = arrow.empty(bulk.LAYOUT)  # log entries, if the task asks for them
 
     def to_bytes(self) -> bytes:
         """The part as bytes: a line of JSON, then a table after another as Arrow streams."""
@@ -267,7 +267,7 @@ def _collected(task: Task, pieces: Iterable[_Piece]) -> Part:
     """The part that these pieces are; of many rows only their evidence."""
     files: dict[str, tuple[str, int, int]] = {}
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _LAYOUTS}
-    rows, parsed, lines = [bulk.LAYOUT.empty_table()], 0, 0
+    rows, parsed, lines = [arrow.empty(bulk.LAYOUT)], 0, 0
     told: list[scan.Found] = []
     for shard, lines, found in pieces:
         _, records, rejects = files.get(shard.source, ("", 0, 0))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from meshlogs import schema
+from meshlogs import arrow, schema
 from meshlogs.arrays import Odd
 from meshlogs.formats import entry, log_entries
 from meshlogs.formats.tables import CHUNK, Shard, Tables
@@ -38,7 +38,7 @@ class Reader:
     def __init__(self, source: str, *, strict: bool = False):
         self.lines, self._strict = 0, strict
         self._tables = Tables(source)
-        self._rows = [LAYOUT.empty_table()]
+        self._rows = [arrow.empty(LAYOUT)]
         self._read = reader_of(source)
 
     def add(self, block: bytes | np.ndarray) -> None:
@@ -65,7 +65,7 @@ class Reader:
     def _shard(self, rest: Shard) -> Shard:
         if len(rest.log_entries):
             self._rows.append(packed(rest.log_entries))
-        rows, self._rows = pa.concat_tables(self._rows), [LAYOUT.empty_table()]
+        rows, self._rows = pa.concat_tables(self._rows), [arrow.empty(LAYOUT)]
         return rest._replace(log_entries=rows.unify_dictionaries())
 
     def _with(self, rows: pa.Table, odd: list[tuple[int, bytes]]) -> pa.Table:
@@ -89,14 +89,14 @@ def reader_of(source: str) -> Callable[[bytes | np.ndarray], Iterator[tuple]]:
 
 def numbered(rows: pa.Table, lines: np.ndarray) -> pa.Table:
     """Rows of usual lines with the numbers of these (`LAYOUT`)."""
-    return rows.append_column("line", pa.array(lines)).select(LAYOUT.names)
+    return rows.append_column("line", arrow.numbers(lines)).select(LAYOUT.names)
 
 
 def _all_odd(block: bytes | np.ndarray) -> Iterator[tuple[pa.Table, np.ndarray, list, int, np.ndarray]]:
     """What `usual_rows` tells of a block, as if no line were usual."""
     lines = bytes(block).removesuffix(b"\n").split(b"\n")
     none = np.zeros(0, np.int64)
-    yield LAYOUT.empty_table().drop_columns("line"), none, list(enumerate(lines)), len(lines), none
+    yield arrow.empty(LAYOUT).drop_columns("line"), none, list(enumerate(lines)), len(lines), none
 
 
 def packed(rows: pd.DataFrame | pa.Table) -> pa.Table:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from meshlogs import schema, times
+from meshlogs import arrow, schema, times
 from meshlogs.formats.shapes import excerpt
 from meshlogs.later import Later
 
@@ -193,7 +193,7 @@ _MESSAGE, _PAYLOAD = Tables.ENTRY.index("message"), Tables.ENTRY.index("payload"
 def _arrow_of(rows, table: pa.Schema, name: str) -> pa.Table:
     """What `schema.conform` gives for a list of dictionaries or an Arrow table, as an Arrow table."""
     if isinstance(rows, list):
-        return pa.Table.from_pylist(rows, schema=table)
+        return pa.Table.from_pylist(rows, schema=table) if rows else arrow.empty(table)
     return schema.conform_arrow(rows, table, name)
 
 
