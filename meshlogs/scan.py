@@ -196,8 +196,9 @@ class _Look:
         resources, moments = np.full((2, len(lines.ends)), -1)
         if not self._careful:
             hashes, new = self._hashes.of(lines.keys)
-            numbers = [self._number(lines.resource(at)) for at in new.tolist()]
-            self._hashed = np.append(self._hashed, np.array(numbers, np.int64))
+            if len(new):
+                numbers = [self._number(lines.resource(at)) for at in new.tolist()]
+                self._hashed = np.append(self._hashed, np.array(numbers, np.int64))
             resources[lines.usual], moments[lines.usual] = self._hashed[hashes], lines.times
         untold = np.flatnonzero(resources < 0)
         for line, text in zip(untold.tolist(), lines.texts(untold), strict=True):
@@ -477,7 +478,7 @@ _DECODER = msgspec.json.Decoder(_Placed)
 @lru_cache(maxsize=200_000)
 def _site(key: bytes) -> tuple[str, str | None, str | None] | None:
     """(kind, project, cluster) of entries with this resource, whole or up to its first closing brace."""
-    for end in (b"", b"}", b"}}", b'}"}'):
+    for end in (b"}}", b"", b"}", b'}"}'):  # at most one of them fits
         try:
             found = json.loads(key + end)
             labels = found.get("labels", {}) if isinstance(found, dict) else None
