@@ -276,11 +276,9 @@ class _Look:
         """The rows of the usual lines (`bulk.LAYOUT`), and the other lines."""
         rows, others, begin = [arrow.empty(bulk.LAYOUT)], [], 0
         block = b"".join([line.text + b"\n" for line in lines])
-        for found, numbers, odd, count, resources in self._read(block) if block else ():
+        for found, numbers, odd, count, resources, moments in self._read(block) if block else ():
             mine = [lines[begin + number] for number in numbers.tolist()]
-            for line, place, moment in zip(
-                mine, resources.tolist(), found["time"].cast("int64").to_pylist(), strict=True
-            ):
+            for line, place, moment in zip(mine, resources.tolist(), moments.tolist(), strict=True):
                 if moment != line.moment or not block.startswith(self._spelled[line.resource], place):
                     raise _Misread
             rows.append(bulk.numbered(found, np.array([line.number for line in mine], np.int64)))

@@ -43,7 +43,7 @@ class Reader:
 
     def add(self, block: bytes | np.ndarray) -> None:
         """Add whole lines; the block (of uint8, if an array) may be overwritten afterwards."""
-        for found, numbers, odd, lines, _ in self._read(block):
+        for found, numbers, odd, lines, *_ in self._read(block):
             rows = numbered(found, numbers + (self.lines + 1))
             self._tables.records += len(rows)
             self._rows.append(self._with(rows, odd) if odd else rows)
@@ -92,11 +92,11 @@ def numbered(rows: pa.Table, lines: np.ndarray) -> pa.Table:
     return rows.append_column("line", arrow.numbers(lines)).select(LAYOUT.names)
 
 
-def _all_odd(block: bytes | np.ndarray) -> Iterator[tuple[pa.Table, np.ndarray, list, int, np.ndarray]]:
+def _all_odd(block: bytes | np.ndarray) -> Iterator[tuple]:
     """What `usual_rows` tells of a block, as if no line were usual."""
     lines = bytes(block).removesuffix(b"\n").split(b"\n")
     none = np.zeros(0, np.int64)
-    yield arrow.empty(LAYOUT).drop_columns("line"), none, list(enumerate(lines)), len(lines), none
+    yield arrow.empty(LAYOUT).drop_columns("line"), none, list(enumerate(lines)), len(lines), none, none
 
 
 def packed(rows: pd.DataFrame | pa.Table) -> pa.Table:

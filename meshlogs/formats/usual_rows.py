@@ -28,6 +28,7 @@ class Found(NamedTuple):
     odd: list[tuple[int, bytes]]  # number and text
     lines: int  # how many there are
     resources: np.ndarray  # where the resources of the usual ones begin
+    times: np.ndarray  # [ns]
 
 
 class Reader:
@@ -58,8 +59,9 @@ class Reader:
             found, of_origin = found[known], of_origin[known]
         rows = pa.table(_columns(letters, found, origins, of_origin, self._source))
         others = [(number, letters[begin:end].tobytes()) for number, begin, end in odd.tolist()]
-        numbers, resources = (found[:, column].copy() for column in (usual_lines.LINE, usual_lines.RESOURCE))
-        return Found(rows, numbers, others, lines, resources)
+        told = (usual_lines.LINE, usual_lines.RESOURCE, usual_lines.TIME)
+        numbers, resources, moments = (found[:, column].copy() for column in told)
+        return Found(rows, numbers, others, lines, resources, moments)
 
 
 def _origin(letters: memoryview, row: list[int]) -> tuple | None:
