@@ -4,6 +4,7 @@
 Nothing is read outside the line that is looked at; `nogil` proves that no Python object is touched on the way.
 """
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
@@ -146,13 +147,27 @@ cdef uint64_t _hash(Text at, int64_t size, const uint64_t[:, ::1] factors) noexc
     """Two multilinear hashes, 32 bits of each (Lemire and Kaser 2014, "Strongly universal string hashing is fast")."""
     cdef uint64_t high = 0, low = 0, word
     cdef int64_t place = 0
-    while 8 * place < size:
-        word = 0
-        memcpy(&word, at + 8 * place, min(size - 8 * place, 8))
+    while 8 * place + 8 <= size:
+        memcpy(&word, at + 8 * place, 8)
         high += word * factors[place, 0]
         low += word * factors[place, 1]
         place += 1
+    word = 0
+    memcpy(&word, at + 8 * place, size - 8 * place)
+    high += word * factors[place, 0]
+    low += word * factors[place, 1]
     return (high >> 32) << 32 | low >> 32
+
+
+def texts(const uint8_t[::1] block, const int64_t[::1] ends, const int64_t[::1] lines):
+    """These lines of a block, by number from 0, without their ends."""
+    cdef int64_t line, begin
+    cdef const char* text = <const char*> &block[0]
+    found = []
+    for line in lines:
+        begin = ends[line - 1] + 1 if line else 0
+        found.append(PyBytes_FromStringAndSize(text + begin, ends[line] - begin))
+    return found
 
 
 cdef class Numbers:

@@ -11,6 +11,12 @@ def look(block: np.ndarray, _factors: np.ndarray, _stored: bool) -> tuple[np.nda
     return ends, *(np.zeros(0, kind) for kind in (np.int64, np.uint64, np.int64, np.int64, np.int64))
 
 
+def texts(block: np.ndarray, ends: np.ndarray, lines: np.ndarray) -> list[bytes]:
+    """`_lines.texts`."""
+    begins = np.append(0, ends + 1)[lines].tolist()
+    return [bytes(block.data[begin:end]) for begin, end in zip(begins, ends[lines].tolist(), strict=True)]
+
+
 class Numbers:
     """`_lines.Numbers`."""
 

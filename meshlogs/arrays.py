@@ -4,12 +4,17 @@ Each element becomes a line without the blanks between its parts; that is done b
 of objects is `Odd`: whoever is careful must read it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 try:
     from meshlogs import _arrays

@@ -5,6 +5,7 @@ or a type, and one `"timestamp":"` whose value ends with Z (a warehouse's: with 
 brace. They may be nested ones, where the entry's own are spelled oddly: whoever relies on them parses some lines.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -67,7 +68,7 @@ def blocks(file: BinaryIO, stretch: Stretch) -> Iterator[np.ndarray]:
 
 
 class Lines:
-    """The lines of a block: `starts` and `ends` (without the newline), by number from 0.
+    """The lines of a block: where they end (without the newline), by number from 0.
 
     `usual` are the numbers of the lines of which the arrays tell more: `keys`, a hash of the resource's spelling, and
     `times` [ns]. `stored`: they are rows of a warehouse.
@@ -77,12 +78,10 @@ class Lines:
         self.letters = letters
         found = _lines.look(letters, _FACTORS, stored)
         self.ends, self.usual, self.keys, self.times, self._places, self._sizes = found
-        self.starts = np.concatenate([[0], self.ends[:-1] + 1])
 
     def texts(self, lines: np.ndarray) -> list[bytes]:
         """These lines, without their ends."""
-        data, begins, ends = self.letters.data, self.starts[lines].tolist(), self.ends[lines].tolist()
-        return [bytes(data[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+        return _lines.texts(self.letters, self.ends, lines)
 
     def resource(self, usual: int) -> bytes:
         """The resource of a usual line as spelled, up to its first closing brace."""
@@ -91,7 +90,9 @@ class Lines:
 
     def holding(self, places: list[int]) -> np.ndarray:
         """The numbers of the lines that hold these bytes, ascending."""
-        return np.unique(np.searchsorted(self.ends, np.array(places, np.int64)))
+        holds = np.zeros(len(self.ends), bool)
+        holds[np.searchsorted(self.ends, np.array(places, np.int64))] = True
+        return np.flatnonzero(holds)
 
 
 class Numbers:
@@ -114,5 +115,5 @@ def tally(cells, times, numbers, counts: np.ndarray, first: np.ndarray, last: np
 
 
 # Secret, so that nobody can write resources that hash alike, or many keys that meet in a table.
-_FACTORS = np.random.default_rng().integers(0, 1 << 64, (128, 2), np.uint64)
-_FACTOR = np.random.default_rng().integers(0, 1 << 64, dtype=np.uint64) | np.uint64(1)
+_FACTORS = np.frombuffer(os.urandom(8 * 256), np.uint64).reshape(128, 2)
+_FACTOR = np.uint64(int.from_bytes(os.urandom(8), "little") | 1)

@@ -61,6 +61,8 @@ def main():
     """
     # Before Arrow is loaded: its usual memory pool keeps what it once had.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # Before NumPy is: nothing multiplies large matrices, and OpenBLAS's threads cost as much as the rest of NumPy.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @main.command()

@@ -27,7 +27,7 @@ class Cells:
         self._numbers = Numbers()
         self._resources, self._hours, self._counts = np.zeros((3, 0), np.int64)
         self._ends = np.zeros((2, 2, 0), np.int64)  # first and last: time, number of the line, 0 before there is any
-        self._texts: tuple[list[bytes], list[bytes]] = [], []
+        self._texts = [np.zeros(0, object), np.zeros(0, object)]  # of those lines
 
     def add(self, resources: np.ndarray, moments: np.ndarray, told: np.ndarray, before: int, lines: Lines) -> None:
         """Take in the lines of a block with these numbers from 0; its first has the number before + 1."""
@@ -35,8 +35,7 @@ class Cells:
         tally(cells, moments, told + (before + 1), self._counts, *self._ends)
         for (_, numbers), texts in zip(self._ends, self._texts, strict=True):
             changed = np.flatnonzero(numbers > before)
-            for cell, text in zip(changed.tolist(), lines.texts(numbers[changed] - (before + 1)), strict=True):
-                texts[cell] = text
+            texts[changed] = lines.texts(numbers[changed] - (before + 1))
 
     def _cells(self, resources: np.ndarray, moments: np.ndarray) -> np.ndarray:
         """The numbers of cells; there is room for all of them then."""
@@ -47,8 +46,7 @@ class Cells:
             self._hours = np.append(self._hours, hours[new])
             self._counts = np.append(self._counts, np.zeros(len(new), np.int64))
             self._ends = np.concatenate([self._ends, np.zeros((2, 2, len(new)), np.int64)], axis=2)
-            for texts in self._texts:
-                texts += [b""] * len(new)
+            self._texts = [np.append(texts, np.full(len(new), b"", object)) for texts in self._texts]
         return cells
 
     def drop(self, lines: list[Line]) -> None:
@@ -60,7 +58,7 @@ class Cells:
         """The first and the last line of each cell."""
         resources = self._resources.tolist()
         for (moments, numbers), texts in zip(self._ends.tolist(), self._texts, strict=True):
-            yield from map(Line, numbers, texts, resources, moments)
+            yield from map(Line, numbers, texts.tolist(), resources, moments)
 
     def counted(self) -> tuple[list[int], ...]:
         """Resource, hour [ns], how many lines, and when the first and last were, of each cell that has any."""

@@ -3,14 +3,14 @@
 The rows are dated and placed already, so they are sifted as they lie in memory; what passes is extracted as ever.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from meshlogs import coverage, schema, times
 from meshlogs.arrays import Odd
@@ -18,7 +18,10 @@ from meshlogs.blocks import Stretch
 from meshlogs.evidence import presence
 from meshlogs.evidence.refused import MESH
 from meshlogs.joins import numbered
+from meshlogs.later import Later
 from meshlogs.table_rows import groups_in, rows_holding
+
+pd, pq = Later("pandas"), Later("pyarrow.parquet")
 
 BATCH = 20_000  # rows at a time
 _COUNTED = ["time", "resource_type", "log_id", "project", "cluster", "container"]

@@ -1,16 +1,21 @@
 """What an export holds and what it lacks: by kind of source and hour, with the query for what is missing."""
 
+from __future__ import annotations
+
 import shlex
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from meshlogs import joins, schema
 from meshlogs.evidence.proxy import PROXY
+from meshlogs.later import Later
 from meshlogs.queries import Scope, queries
+
+pd = Later("pandas")
 
 # What GKE's event exporter writes when it (re)starts. (GoogleCloudPlatform/k8s-stackdriver)
 LOSS_MARKER = "Event exporter started watching. Some events may have been lost up to this point."
@@ -98,7 +103,7 @@ _KUBECTL = {
 # A filter names so many pods; beyond that, their namespaces.
 _PODS = 40
 # Evidence may be stamped this long before the start or after the error that it explains.
-_AROUND = pd.Timedelta(10, "min")
+_AROUND = timedelta(minutes=10)
 
 
 def gaps(table: pd.DataFrame) -> pd.DataFrame:

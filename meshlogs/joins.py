@@ -3,15 +3,19 @@
 Nothing here knows what the columns mean.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import times
+from meshlogs.later import Later
 from meshlogs.memory import give_back
+
+pd = Later("pandas")
 
 _LAST = np.iinfo(np.int64).max  # stands for a missing value
 MANY = 100_000  # rows from which on a table is made with little memory rather than fast
@@ -158,12 +162,10 @@ def coded(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 
 def categorical(codes: np.ndarray, texts: pd.Index) -> pd.Categorical:
     """Categories of texts that all differ, by their places (-1: missing)."""
-    return pd.Categorical.from_codes(codes, dtype=_DTYPE(texts), validate=False)
-
-
-# By the public road pandas proves that the texts differ with a table of Python texts, and keeps it: several times the
-# memory of the texts.
-_DTYPE = getattr(pd.CategoricalDtype, "_from_fastpath", pd.CategoricalDtype)
+    # By the public road pandas proves that the texts differ with a table of Python texts, and keeps it: several times
+    # the memory of the texts.
+    dtype = getattr(pd.CategoricalDtype, "_from_fastpath", pd.CategoricalDtype)
+    return pd.Categorical.from_codes(codes, dtype=dtype(texts), validate=False)
 
 
 def plain(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,22 +1,26 @@
 """One part of an export: a file, or a stretch of a large one, read into tables or scanned for what matters."""
 
+from __future__ import annotations
+
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 
-from meshlogs import coverage, evidence, formats, joins, scan, schema, storage, times
+from meshlogs import arrow, coverage, evidence, formats, joins, scan, schema, storage, times
 from meshlogs.arrays import Odd
 from meshlogs.blocks import Stretch
 from meshlogs.errors import InputError
 from meshlogs.evidence import presence
 from meshlogs.formats import bulk
 from meshlogs.formats.tables import TABLES
+from meshlogs.later import Later
 from meshlogs.packed import packed, unpacked
+
+pd = Later("pandas")
 
 _LAYOUTS = {
     "log_entries": schema.LOG_ENTRIES,
@@ -57,7 +61,7 @@ class Task(NamedTuple):
     others: tuple[tuple[str, str], ...] = ()
 
     @property
-    def files(self) -> list["Task"]:
+    def files(self) -> list[Task]:
         """A task for each of its files."""
         return [self._replace(path=path, source=source, others=()) for path, source in (self[:2], *self.others)]
 
@@ -92,7 +96,7 @@ class Part(NamedTuple):
     parsed: int  # entries
     lines: int  # of a stretch of a file of lines; 0 else
     tables: dict[str, pd.DataFrame]  # log_entries, events, pods, rejects, counts, evidence (coded, if it is much)
-    rows: pa.Table = bulk.LAYOUT.empty_table()  # log entries, if the task asks for them
+    rows: pa.Table = arrow.empty(bulk.LAYOUT)  # log entries, if the task asks for them
     held: Held | None = None  # evidence besides that of `tables`
 
     def to_bytes(self) -> bytes:
@@ -101,7 +105,7 @@ class Part(NamedTuple):
         return packed([*(_to_arrow(self.tables[name], layout) for name, layout in _LAYOUTS.items()), self.rows], head)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Part":
+    def from_bytes(cls, data: bytes) -> Part:
         """The part that `to_bytes` wrote."""
         text, (*found, rows) = unpacked(data)
         head = json.loads(text)
@@ -264,7 +268,7 @@ def _collected(task: Task, pieces: Iterable[_Piece]) -> Part:
     """The part that these pieces are; of many rows only their evidence."""
     files: dict[str, tuple[str, int, int]] = {}
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _LAYOUTS}
-    rows, parsed, lines = [bulk.LAYOUT.empty_table()], 0, 0
+    rows, parsed, lines = [arrow.empty(bulk.LAYOUT)], 0, 0
     told: list[scan.Found] = []
     for shard, lines, found in pieces:
         _, records, rejects = files.get(shard.source, ("", 0, 0))
@@ -272,9 +276,9 @@ def _collected(task: Task, pieces: Iterable[_Piece]) -> Part:
         records = max(records + shard.records, lines if found else 0)
         files[shard.source] = (shard.form, records, rejects + len(shard.rejects))
         parsed += len(shard.log_entries)
-        tables["pods"].append(shard.pods)
-        tables["rejects"].append(shard.rejects)
-        tables["events"].append(_within(task, shard.events, "time_upper"))
+        tables["pods"] += _framed(shard.pods, schema.PODS)
+        tables["rejects"] += _framed(shard.rejects, schema.REJECTS)
+        tables["events"] += _framed(_within(task, shard.events, "time_upper"), schema.EVENTS)
         told += [found] if found else []
         if task.rows or found:
             rows.append(_within(task, bulk.packed(shard.log_entries), "time"))
@@ -305,6 +309,13 @@ def _extract(tables: dict[str, list[pd.DataFrame]], rows: list[pa.Table], least:
     tables["counts"].append(counts)
     tables["log_entries"], tables["events"] = [], []
     return rows[:1]
+
+
+def _framed(rows: pd.DataFrame | pa.Table, layout: pa.Schema) -> list[pd.DataFrame]:
+    """The rows as a dataframe, if there are any."""
+    if not len(rows):
+        return []
+    return [schema.conform(rows, layout) if isinstance(rows, pa.Table) else rows]
 
 
 def _stacked(rows: list[pa.Table]) -> pa.Table:

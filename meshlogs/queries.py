@@ -8,16 +8,19 @@ Sources: cloud.google.com/logging/docs/view/logging-query-language, .../docs/exp
 .../docs/analyze/views (`_AllLogs`).
 """
 
+from __future__ import annotations
+
 import json
 import re
 import shlex
 from typing import NamedTuple
 
-import pandas as pd
-
 from meshlogs import times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.signatures import TRIGGER
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 # What can be asked for, and what for: the guide's steps.
 KINDS = {

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import converted_rows, schema, table_rows, times
+from meshlogs import arrow, converted_rows, schema, table_rows, times
 from meshlogs.arrays import Array, Odd
 from meshlogs.blocks import Lines, Numbers, Stretch, blocks
 from meshlogs.container_hours import Cells, Line
@@ -33,7 +33,7 @@ from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import ROW_SUSPECTS, SUSPECTS
 from meshlogs.formats import Shard, bulk, columns, entry, log_entries, streams, warehouse
-from meshlogs.formats.tables import TABLES, Tables, stamp
+from meshlogs.formats.tables import TABLES, Tables, stamp, text_of, tidy
 
 # Files are split for several workers at multiples of this.
 STRETCH = 128 << 20
@@ -51,7 +51,7 @@ _OTHER = (b"events", b"nvolvedObject", b"nvolvedobject", b"regarding", b"core.v1
 class Found(NamedTuple):
     """What one stretch held: the shard of what was parsed, what the other lines tell, and how many lines it has."""
 
-    shard: Shard  # its log entries are an Arrow table (`bulk.LAYOUT`)
+    shard: Shard  # of Arrow tables; that of its log entries is as `bulk.LAYOUT`
     logged: pa.Table  # `app_logged` evidence of lines that were not parsed whole
     counts: pa.Table  # kind, project, cluster, hour, entries, first, last of what was not parsed
     lines: int
@@ -102,8 +102,8 @@ def converted(stretch: Stretch) -> Iterator[Found]:
 
     Their sources and lines are those of the files they were converted from. Raises Odd for another table.
     """
-    empty = Tables(stretch.source).shard("warehouse")._replace(log_entries=bulk.LAYOUT.empty_table())
-    nothing = Found(empty, schema.EVIDENCE.empty_table(), schema.COVERAGE.empty_table(), 0)
+    empty = Tables(stretch.source).arrow("warehouse")._replace(log_entries=arrow.empty(bulk.LAYOUT))
+    nothing = Found(empty, arrow.empty(schema.EVIDENCE), arrow.empty(schema.COVERAGE), 0)
     yield nothing
     read = 0
     with streams.open_text(stretch.path) as file:
@@ -196,8 +196,9 @@ class _Look:
         resources, moments = np.full((2, len(lines.ends)), -1)
         if not self._careful:
             hashes, new = self._hashes.of(lines.keys)
-            numbers = [self._number(lines.resource(at)) for at in new.tolist()]
-            self._hashed = np.append(self._hashed, np.array(numbers, np.int64))
+            if len(new):
+                numbers = [self._number(lines.resource(at)) for at in new.tolist()]
+                self._hashed = np.append(self._hashed, np.array(numbers, np.int64))
             resources[lines.usual], moments[lines.usual] = self._hashed[hashes], lines.times
         untold = np.flatnonzero(resources < 0)
         for line, text in zip(untold.tolist(), lines.texts(untold), strict=True):
@@ -273,13 +274,11 @@ class _Look:
 
     def _usual(self, lines: list[Line]) -> tuple[pa.Table, list[Line]]:
         """The rows of the usual lines (`bulk.LAYOUT`), and the other lines."""
-        rows, others, begin = [bulk.LAYOUT.empty_table()], [], 0
+        rows, others, begin = [arrow.empty(bulk.LAYOUT)], [], 0
         block = b"".join([line.text + b"\n" for line in lines])
-        for found, numbers, odd, count, resources in self._read(block) if block else ():
+        for found, numbers, odd, count, resources, moments in self._read(block) if block else ():
             mine = [lines[begin + number] for number in numbers.tolist()]
-            for line, place, moment in zip(
-                mine, resources.tolist(), found["time"].cast("int64").to_pylist(), strict=True
-            ):
+            for line, place, moment in zip(mine, resources.tolist(), moments.tolist(), strict=True):
                 if moment != line.moment or not block.startswith(self._spelled[line.resource], place):
                     raise _Misread
             rows.append(bulk.numbered(found, np.array([line.number for line in mine], np.int64)))
@@ -311,7 +310,7 @@ class _Look:
         kept = [kept[number] for number in sorted(kept.keys() - self._parsed)]
         logged = self._ends(kept)
         self._rows.append(self._parsed_rows())
-        careful = self._tables.shard(self.form)
+        careful = self._tables.arrow(self.form)
         if len(careful.log_entries):
             self._rows.append(bulk.packed(careful.log_entries))
         rows = pa.concat_tables(self._rows).unify_dictionaries()
@@ -328,8 +327,8 @@ class _Look:
     def _logged(self, lines: list[Line]) -> pa.Table:
         """What these lines of applications prove; those that hold anything else than one entry are parsed whole."""
         usual, odd = self._usual(lines)
-        plain = pc.and_(pc.equal(usual["resource_type"], "k8s_container"), pc.is_valid(usual["pod"]))
-        proves = pc.fill_null(pc.and_(plain, pc.not_equal(usual["log_id"], "events")), False)
+        plain = pc.and_(pc.equal(usual["resource_type"], arrow.text("k8s_container")), pc.is_valid(usual["pod"]))
+        proves = pc.fill_null(pc.and_(plain, pc.not_equal(usual["log_id"], arrow.text("events"))), arrow.FALSE)
         others = usual.filter(pc.invert(proves))
         if len(others):
             self._rows.append(others)
@@ -362,9 +361,11 @@ class _Look:
         for site, seen in totals.items():
             counts, firsts, lasts = zip(*seen, strict=True)
             rows.append((*site, sum(counts), min(firsts), max(lasts)))
+        columns = list(zip(*rows, strict=True)) or [()] * 7
+        sites = map(arrow.texts, columns[:3])
+        numbers = (arrow.numbers(np.array(values, np.int64)) for values in columns[3:])
         names = ["kind", "project", "cluster", "hour", "entries", "first", "last"]
-        columns = zip(*rows, strict=True) if rows else [()] * len(names)
-        return schema.conform_arrow(pa.table(dict(zip(names, map(list, columns), strict=True))), schema.COVERAGE)
+        return schema.conform_arrow(pa.table([*sites, *numbers], names), schema.COVERAGE)
 
 
 class _InArray:
@@ -404,7 +405,7 @@ class _RowsLook(_Look):
         return self._placed_in(line.text)
 
     def _usual(self, lines: list[Line]) -> tuple[pa.Table, list[Line]]:
-        return bulk.LAYOUT.empty_table(), lines
+        return arrow.empty(bulk.LAYOUT), lines
 
     def _matters(self, line: Line) -> bool:
         # A pod's row that does not name its container may be one's all the same.
@@ -475,7 +476,7 @@ _DECODER = msgspec.json.Decoder(_Placed)
 @lru_cache(maxsize=200_000)
 def _site(key: bytes) -> tuple[str, str | None, str | None] | None:
     """(kind, project, cluster) of entries with this resource, whole or up to its first closing brace."""
-    for end in (b"", b"}", b"}}", b'}"}'):
+    for end in (b"}}", b"", b"}", b'}"}'):  # at most one of them fits
         try:
             found = json.loads(key + end)
             labels = found.get("labels", {}) if isinstance(found, dict) else None
@@ -485,7 +486,7 @@ def _site(key: bytes) -> tuple[str, str | None, str | None] | None:
         if isinstance(labels, dict):
             container = labels.get("container_name")
             kind = "other" if container is None else "proxy_logs" if container == PROXY else "app_logs"
-            return kind, labels.get("project_id"), labels.get("cluster_name")
+            return kind, *(text_of(tidy(labels.get(name))) for name in ("project_id", "cluster_name"))
     return None
 
 

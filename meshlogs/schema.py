@@ -6,13 +6,17 @@ check and the Parquet layout. Times are `timestamp[ns, UTC]`; a pair
 null means unknown (for an upper bound: never seen). Columns ending in `_s` are seconds.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 
 from meshlogs.errors import InputError, SchemaError
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 TIME = pa.timestamp("ns", tz="UTC")
 TEXT, INT, BOOL, SECONDS, NAMES = pa.string(), pa.int64(), pa.bool_(), pa.float64(), pa.list_(pa.string())

@@ -4,6 +4,8 @@ What `blocks.Lines` is for lines of JSON, without a Python object for each row; 
 turned into JSON then. A table that is not laid out as those of BigQuery and Log Analytics are is `Odd`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -13,13 +15,15 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from meshlogs import storage
 from meshlogs.arrays import Odd
 from meshlogs.blocks import Stretch
 from meshlogs.formats import columns, warehouse
 from meshlogs.joins import numbered
+from meshlogs.later import Later
+
+pq = Later("pyarrow.parquet")
 
 BATCH = 10_000  # rows at a time
 _HEAD = 1 << 16
@@ -132,18 +136,16 @@ def rows_holding(texts: list[tuple[str, pa.Array]], places: Callable[[memoryview
     """
     if not texts or not len(texts[0][1]):
         return np.zeros(0, np.int64)
+    closed, end = (pa.scalar(text, pa.large_string()) for text in ('",', ""))
     pieces: list = []
     for name, text in texts:
         text = pc.replace_substring(text.cast(pa.large_string()), "\n", "\\n")
-        pieces += [pa.scalar(f'"{name}":"', pa.large_string()), text, _CLOSED]
-    joined = pc.binary_join_element_wise(*pieces, _END, null_handling="replace", null_replacement="")
+        pieces += [pa.scalar(f'"{name}":"', pa.large_string()), text, closed]
+    joined = pc.binary_join_element_wise(*pieces, end, null_handling="replace", null_replacement="")
     offsets = np.frombuffer(joined.buffers()[1], np.int64, len(joined) + 1, 8 * joined.offset)
-    begin, end = int(offsets[0]), int(offsets[-1])
-    found = np.array(places(memoryview(joined.buffers()[2])[begin:end]), np.int64)
+    begin, stop = int(offsets[0]), int(offsets[-1])
+    found = np.array(places(memoryview(joined.buffers()[2])[begin:stop]), np.int64)
     return np.unique(np.searchsorted(offsets[1:] - begin, found, side="right"))
-
-
-_CLOSED, _END = pa.scalar('",', pa.large_string()), pa.scalar("", pa.large_string())
 
 
 def _leaves(name: str, column: pa.Array) -> Iterator[tuple[str, pa.Array | None]]:

@@ -4,17 +4,22 @@ Nothing here passes through `datetime`, which would cut nanoseconds.
 A missing time is `NAT` (the value pandas and NumPy use for NaT).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
+
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 NAT = np.iinfo(np.int64).min
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
-COLUMN = pd.DatetimeTZDtype("ns", "UTC")
+COLUMN = "datetime64[ns, UTC]"
 
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9})\d*)?\s?(Z|z|UTC|[+-]\d\d:?\d\d)?$"

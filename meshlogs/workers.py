@@ -61,7 +61,8 @@ def begin() -> subprocess.Popen:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pipesize=1 << 20,  # else the one that reads, which has other work, would be asked for each 64 kB
-        env=os.environ | {"PYTHONPATH": path},
+        # Nothing multiplies large matrices there, and OpenBLAS's threads cost half of what NumPy takes to load.
+        env={"OPENBLAS_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": path},
     )
 
 

@@ -119,6 +119,15 @@ def test_very_short_lines_are_all_looked_at():
     ]
 
 
+@given(st.binary().filter(bool))
+def test_lines_as_texts(block):
+    letters = np.frombuffer(block, np.uint8)
+    ends = _lines.look(letters, FACTORS, False)[0]
+    lines = np.arange(len(ends))[::-1].copy()
+    expected = block.removesuffix(b"\n").split(b"\n")[::-1]
+    assert _lines.texts(letters, ends, lines) == _lines_plain.texts(letters, ends, lines) == expected
+
+
 @given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 2)), max_size=9), max_size=3))
 def test_how_many_the_first_and_the_last_of_each_cell(blocks):
     pairs = [pair for block in blocks for pair in block]

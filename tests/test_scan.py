@@ -4,6 +4,8 @@ import gzip
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from pandas.testing import assert_frame_equal
 import meshlogs as ml
 from meshlogs import blocks, engines, gather, groups, joins, parts, scan
 from meshlogs.evidence import connected, proxy, refused, signatures, suspects
+from meshlogs.formats import bulk
 
 
 def gathered(folder, *, whole=False, engine=None):
@@ -94,6 +97,10 @@ ODD = {
         *[entry(f"p{n}", None, pod=f"api-{n}", jsonPayload={"a": "\ud800"}) for n in range(3)],
         *[entry(f"r{n}", "fine", pod=f"db\ud800-{n}") for n in range(3)], entry("x", REFUSED),
     ),
+    "labels that are no texts": lines_of(*CHATTER, entry("x", REFUSED)) + "".join(
+        lines_of(*CHATTER[:9]).replace('"project_id":"p"', f'"project_id":{label}').replace('"i', f'"{number}i')
+        for number, label in enumerate(("5", "{}", "true", "null", "[]", '"\\ud800"', '""'))
+    ),
     "broken requests": lines_of(
         *[entry(f"a{n}", f'[2026-03-02T09:00:{n:02}.123Z] "GET / HTTP/1.1" 200 - x outbound|80||svc 10.0.0.1:1',
                 container="istio-proxy", second=n + 0.5) for n in range(9)], entry("x", REFUSED),
@@ -125,6 +132,24 @@ def test_bytes_that_are_no_text_are_read_as_when_every_line_is_parsed(broken, tm
     text = lines_of(*lines, *CHATTER, entry("x", REFUSED)).encode()
     (tmp_path / "export.json").write_bytes(text.replace(b"BROKEN", broken))
     same(gathered(tmp_path), gathered(tmp_path, whole=True))
+
+
+WITHOUT_PANDAS = """
+import sys
+from pathlib import Path
+from meshlogs import blocks, engines, scan
+found = scan.scan(blocks.Stretch(Path(sys.argv[1]), "export"))
+assert len(found.shard.log_entries) == 1 and len(found.logged) == 2 and len(found.counts) == 1
+assert "pandas" not in sys.modules
+"""
+
+
+@pytest.mark.skipif(bulk.usual_rows is None, reason="it was not compiled here")
+def test_a_scan_does_without_pandas(tmp_path):
+    """It takes as long to load as half a gigabyte takes to scan."""
+    path = tmp_path / "export.json"
+    path.write_text(lines_of(*CHATTER, entry("x", REFUSED, second=15)))
+    subprocess.run([sys.executable, "-c", WITHOUT_PANDAS, path], check=True)
 
 
 @pytest.mark.parametrize("compress", [False, True])

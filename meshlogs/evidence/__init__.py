@@ -5,11 +5,14 @@ one row at a time, so it works on one shard as on all of them; what it cannot kn
 (which start, which version) is left to `meshlogs.timelines`.
 """
 
-import pandas as pd
+from __future__ import annotations
 
 from meshlogs import schema
 from meshlogs.evidence import connected, lifecycle, presence, proxy, refused
 from meshlogs.evidence.refused import grouped
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 KINDS = {
     "scheduled": "the pod was bound to its node",

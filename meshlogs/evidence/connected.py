@@ -4,17 +4,21 @@ To teach a new phrase, add a row. Only phrases that name their destination count
 may else be inside its own pod.
 """
 
+from __future__ import annotations
+
 import re
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import schema
 from meshlogs.evidence.proxy import PROXY, VALIDATION
 from meshlogs.evidence.signatures import Destination, address
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 KIND = "connected"
 

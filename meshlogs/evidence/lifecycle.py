@@ -1,11 +1,15 @@
 """When containers and pods were scheduled, created, started, stopped: from events and pod objects."""
 
+from __future__ import annotations
+
 import json
 
 import numpy as np
-import pandas as pd
 
 from meshlogs import joins, schema, times
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 # Reasons of the kubelet and scheduler -> kind of evidence. (kubernetes: pkg/kubelet/events/event.go)
 REASONS = {

@@ -6,6 +6,7 @@ Most patterns match only where certain words stand, and to look for all words at
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from re import _constants as codes
 from re import _parser as parser
 from typing import TypeVar
@@ -20,17 +21,24 @@ Value = TypeVar("Value")
 
 
 class Patterns:
-    """Patterns in their order, each with what it stands for."""
+    """Patterns in their order, each with what it stands for; they are compiled when a text is first asked about."""
 
-    def __init__(self, rows: Iterable[tuple[re.Pattern, Value]]):
-        self._rows = [(place, pattern, value) for place, (pattern, value) in enumerate(rows)]
+    def __init__(self, rows: Iterable[tuple[re.Pattern | str, Value]], flags: int = 0):
+        self._given, self._flags = list(rows), flags
+
+    @cached_property
+    def _rows(self) -> list[tuple[int, re.Pattern, Value]]:
+        return [(place, re.compile(pattern, self._flags), value) for place, (pattern, value) in enumerate(self._given)]
+
+    @cached_property
+    def _words(self) -> tuple[AhoCorasick, list[list[int]], list[int]]:
+        """All words, the places of the patterns that need each, and the places of those that need none."""
         places = defaultdict(list)
         for place, pattern, _ in self._rows:
             for word in needed(pattern) or ("",):
                 places[word].append(place)
-        self._always = places.pop("", [])
-        self._places = list(places.values())
-        self._words = AhoCorasick(list(places))
+        always = places.pop("", [])
+        return AhoCorasick(list(places)), list(places.values()), always
 
     def of(self, text: str, begin: int = 0) -> Iterator[tuple[int, re.Pattern, Value]]:
         """Place, pattern and value of those from a place on that may match a text; never too few.
@@ -40,9 +48,10 @@ class Patterns:
         if not text.isascii():
             yield from self._rows[begin:]
             return
-        chosen = set(self._always)
-        for word, _, _ in self._words.find_matches_as_indexes(text.lower(), overlapping=True):
-            chosen.update(self._places[word])
+        words, places, always = self._words
+        chosen = set(always)
+        for word, _, _ in words.find_matches_as_indexes(text.lower(), overlapping=True):
+            chosen.update(places[word])
         for place in sorted(chosen):
             if place >= begin:
                 yield self._rows[place]

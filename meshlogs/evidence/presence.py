@@ -1,11 +1,15 @@
 """Which containers logged at all, and when: the proof that silence about refusals means something."""
 
+from __future__ import annotations
+
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from meshlogs import schema, times
+from meshlogs import arrow, schema, times
 from meshlogs.joins import numbered
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 HOUR = "h"
 CONTAINER = ["project", "location", "cluster", "namespace", "pod", "container"]
@@ -30,7 +34,7 @@ def rows(logged: list[tuple], source: str) -> pa.Table:
 def of_lines(rows: pa.Table) -> pa.Table:
     """`app_logged` rows of single lines (`schema.EVIDENCE`)."""
     names = [name for name in rows.column_names if name in schema.EVIDENCE.names and name not in ("kind", "message")]
-    facts = rows.select(names).append_column("kind", pa.repeat("app_logged", len(rows)))
+    facts = rows.select(names).append_column("kind", pa.repeat(arrow.text("app_logged"), len(rows)))
     for name in ("time_lower", "time_upper"):
         facts = facts.append_column(name, rows["time"])
     return schema.conform_arrow(facts, schema.EVIDENCE)

@@ -6,17 +6,21 @@ at tags 1.3 to 1.31 and envoyproxy/envoy `source/server`; the start-up order was
 Envoy behind real redirection.
 """
 
+from __future__ import annotations
+
 import re
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import joins, schema, times
 from meshlogs.evidence.lifecycle import occurrences
 from meshlogs.formats.k8s_events import named_time
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 PROXY = "istio-proxy"
 VALIDATION = "istio-validation"

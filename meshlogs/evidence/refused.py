@@ -11,19 +11,23 @@ a stack trace as one entry a line. What a text means is said in `meshlogs.eviden
 | refused_context | nothing alone: a stack frame, an address, another cause of the failure beside it |
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import joins, schema, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.signatures import OTHER_CAUSE, SPECIFICITY, TRIGGER, Destination, destination, ip_of, match
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 KINDS = ("refused", "suspected", "upstream_refused", "refused_context")
 
@@ -281,7 +285,7 @@ def _stretches(number: np.ndarray) -> Iterator[tuple[int, int]]:
         begin = end
 
 
-def _failures_of(rows: pd.DataFrame, number: np.ndarray) -> list[list["_Line"]]:
+def _failures_of(rows: pd.DataFrame, number: np.ndarray) -> list[list[_Line]]:
     """The failures of several lines among these rows, each of which has the number of its run, as they begin."""
     stamps = times.to_ns(rows["time_upper"])
     columns = [rows[name].astype(object).where(rows[name].notna(), None).tolist() for name in _READ]

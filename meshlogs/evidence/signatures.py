@@ -82,7 +82,7 @@ _STATED = r"""
     积极拒绝
     接続を拒否されました
 """
-STATED = tuple(re.compile(line.strip(), re.IGNORECASE) for line in _STATED.strip().splitlines())
+STATED = tuple(line.strip() for line in _STATED.strip().splitlines())
 # Its last words, before and after which an address may stand.
 _PHRASE = re.compile(r"(?:\w+::)?ECONNREFUSED|(?:\b(?:connection|actively|was)[\s_-]+)*refused", re.IGNORECASE)
 
@@ -956,55 +956,52 @@ _A = rf"(?:{_JVM}|\[[\w:.%\-]{{2,120}}\]:\d{{1,5}}|(?:[0-9A-Fa-f]{{0,4}}:){{2,8}
 _H = r"[\w.\-:]{1,253}"
 _USER = r"(?:[a-z][\w+.\-]*://)?(?:[^\s/@\"']{0,200}@)?"
 
-DESTINATIONS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        rf"dial tcp[46]?\s+(?:[^\s>]{{1,90}}->)?(?P<addr>{_A})",
-        rf"ECONNREFUSED\s+(?P<addr>{_A})",
-        rf"[Cc]onnection to (?P<addr>{_A}) failed",
-        # Dart prints the port of its own end of the socket.
-        r"OS Error: [^\n]{0,80}address = (?P<host>[^,\s]+), port = \d+",
-        r"[\"']?\baddress[\"']?\s*[:=]\s*[\"']?(?P<host>[\w.\-:]{1,253}?)[\"']?[,\s}]{1,40}"
-        r"[\"']?port[\"']?\s*[:=]\s*[\"']?(?P<port>\d+)",
-        rf"(?i:refused(?: it\.)?)\)?[\s:(\[]*(?!system:)(?:(?:connect|no further information):\s*)?{_USER}(?P<addr>{_A})",
-        rf"[Cc]onnect to {_USER}(?P<addr>{_A})/?\s+\[[\w.\-]*/(?P<ip>[0-9A-Fa-f:.]+)",
-        r"server at \"(?P<host>[^\"\s]+)\"(?: \((?P<ip>[^)\s]+)\))?, port (?P<port>\d+)",
-        r"host \"(?P<host>[^\"\s]+)\"(?: \((?P<ip>[^)\s]+)\))? and accepting\s+TCP/IP connections on port (?P<port>\d+)",
-        r"host \"(?P<host>[^\"\s]+)\"(?: \((?P<ip>[^)\s]+)\))? and accepting",
-        rf"[Cc]annot connect to host (?P<addr>{_A}) ssl:",
-        r"\b(?:host|hostname|server|address)[\"']?\s*(?:=>|[:=])\s*[\"']?(?P<host>[\w.\-]{1,253})[\"']?[\]\[,;\s]{1,6}"
-        r":?[\"']?port[\"']?\s*(?:=>|[:=])\s*[\"']?(?P<port>\d+)",
-        r"to_address,\s*\{[\"']?(?P<host>[\w.\-:]+)[\"']?,\s*(?P<port>\d+)",
-        r"\(\s*'(?P<host>[\w.\-:]+)',\s*(?P<port>\d+)",
-        r"(?:connect(?:ing|x)?|connection) to (?:host |server )?(?P<host>[\w.\-:\[\]]+)(?: \((?P<ip>[^)\s]+)\))?,? port (?P<port>\d+)",
-        r"\bport (?P<port>\d+) on (?P<host>[\w.\-:]+?)[:,;]?(?:\s|$)",
-        r"connect\(2\) for \"(?P<host>[^\"\s]+)\" port (?P<port>\d+)",
-        r"server on '(?P<host>[^'\s:]+)(?::(?P<port>\d+))?'",
-        r"\bupstream: \"(?P<url>[^\"\s]+)\"",
-        rf"Connect to ipv[46]#(?P<addr>{_A})",
-        rf"\bipv[46]:(?P<addr>{_A})",
-        r"broker at \[(?P<host>[\w.\-]+)\]:(?P<port>\d+)",
-        r"Connecting to (?P<host>[\w.\-]+)(?: \([^)\n]*\))?\|(?P<ip>[^|\s]+)\|:(?P<port>\d+)",
-        r"(?:\(UNKNOWN\)|(?P<host>[\w.\-]{1,253})) \[(?P<ip>[0-9A-Fa-f.:]+)\] (?P<port>\d+) \(",
-        r"\bH=(?P<host>\S{1,253}) \[(?P<ip>[^\]\s]+)\](?::(?P<port>\d+))?[^\n]*(?P<smtp>refused)",
-        r"connect to (?P<host>[\w.\-]+)\[(?P<ip>[^\]\s]+)\]:(?P<port>\d+)",
-        r"/dev/tcp/(?P<host>[^/\s]+)/(?P<port>\d+)",
-        rf"Call From \S+ to (?P<addr>{_A}) failed",
-        rf"for server (?P<addr>{_A})",
-        rf"\bnode -?\d+ \((?P<addr>{_A})\)",
-        rf"SendThread\((?P<addr>{_A})\)",
-        rf"attempt to connect to (?P<addr>{_A})",
-        r"`(?P<host>[\w.\-]+)`:`(?P<port>\d+)`",
-        rf"<BrokerConnection [^\n]{{0,80}}?\bhost=(?P<addr>{_A})",
-        r"host: Some\((?:Domain\(\"|Ipv4\(|Ipv6\()(?P<host>[\w.\-:]+)\"?\)\), port: Some\((?P<port>\d+)\)",
-        r"outbound\|(?P<port>\d+)\|[^|\s]*\|(?P<host>[\w.\-]+)",
-        rf"\bdst\.addr=(?P<addr>{_A})",
-        rf"\baddress=(?P<addr>{_A})",
-        rf"EndPoint: \"(?:Unspecified/)?(?P<addr>{_A})",
-        rf"Connecting to (?P<addr>{_A}) \((?P<ip>[0-9A-Fa-f.:]+?)(?::\d+)?\)",
-        r"connect to address (?P<host>[0-9A-Fa-f.:]+?):? ",
-        r"remote host \((?P<host>[\w.\-:]+)\)",
-    )
+DESTINATIONS = (
+    rf"dial tcp[46]?\s+(?:[^\s>]{{1,90}}->)?(?P<addr>{_A})",
+    rf"ECONNREFUSED\s+(?P<addr>{_A})",
+    rf"[Cc]onnection to (?P<addr>{_A}) failed",
+    # Dart prints the port of its own end of the socket.
+    r"OS Error: [^\n]{0,80}address = (?P<host>[^,\s]+), port = \d+",
+    r"[\"']?\baddress[\"']?\s*[:=]\s*[\"']?(?P<host>[\w.\-:]{1,253}?)[\"']?[,\s}]{1,40}"
+    r"[\"']?port[\"']?\s*[:=]\s*[\"']?(?P<port>\d+)",
+    rf"(?i:refused(?: it\.)?)\)?[\s:(\[]*(?!system:)(?:(?:connect|no further information):\s*)?{_USER}(?P<addr>{_A})",
+    rf"[Cc]onnect to {_USER}(?P<addr>{_A})/?\s+\[[\w.\-]*/(?P<ip>[0-9A-Fa-f:.]+)",
+    r"server at \"(?P<host>[^\"\s]+)\"(?: \((?P<ip>[^)\s]+)\))?, port (?P<port>\d+)",
+    r"host \"(?P<host>[^\"\s]+)\"(?: \((?P<ip>[^)\s]+)\))? and accepting\s+TCP/IP connections on port (?P<port>\d+)",
+    r"host \"(?P<host>[^\"\s]+)\"(?: \((?P<ip>[^)\s]+)\))? and accepting",
+    rf"[Cc]annot connect to host (?P<addr>{_A}) ssl:",
+    r"\b(?:host|hostname|server|address)[\"']?\s*(?:=>|[:=])\s*[\"']?(?P<host>[\w.\-]{1,253})[\"']?[\]\[,;\s]{1,6}"
+    r":?[\"']?port[\"']?\s*(?:=>|[:=])\s*[\"']?(?P<port>\d+)",
+    r"to_address,\s*\{[\"']?(?P<host>[\w.\-:]+)[\"']?,\s*(?P<port>\d+)",
+    r"\(\s*'(?P<host>[\w.\-:]+)',\s*(?P<port>\d+)",
+    r"(?:connect(?:ing|x)?|connection) to (?:host |server )?(?P<host>[\w.\-:\[\]]+)(?: \((?P<ip>[^)\s]+)\))?,? port (?P<port>\d+)",
+    r"\bport (?P<port>\d+) on (?P<host>[\w.\-:]+?)[:,;]?(?:\s|$)",
+    r"connect\(2\) for \"(?P<host>[^\"\s]+)\" port (?P<port>\d+)",
+    r"server on '(?P<host>[^'\s:]+)(?::(?P<port>\d+))?'",
+    r"\bupstream: \"(?P<url>[^\"\s]+)\"",
+    rf"Connect to ipv[46]#(?P<addr>{_A})",
+    rf"\bipv[46]:(?P<addr>{_A})",
+    r"broker at \[(?P<host>[\w.\-]+)\]:(?P<port>\d+)",
+    r"Connecting to (?P<host>[\w.\-]+)(?: \([^)\n]*\))?\|(?P<ip>[^|\s]+)\|:(?P<port>\d+)",
+    r"(?:\(UNKNOWN\)|(?P<host>[\w.\-]{1,253})) \[(?P<ip>[0-9A-Fa-f.:]+)\] (?P<port>\d+) \(",
+    r"\bH=(?P<host>\S{1,253}) \[(?P<ip>[^\]\s]+)\](?::(?P<port>\d+))?[^\n]*(?P<smtp>refused)",
+    r"connect to (?P<host>[\w.\-]+)\[(?P<ip>[^\]\s]+)\]:(?P<port>\d+)",
+    r"/dev/tcp/(?P<host>[^/\s]+)/(?P<port>\d+)",
+    rf"Call From \S+ to (?P<addr>{_A}) failed",
+    rf"for server (?P<addr>{_A})",
+    rf"\bnode -?\d+ \((?P<addr>{_A})\)",
+    rf"SendThread\((?P<addr>{_A})\)",
+    rf"attempt to connect to (?P<addr>{_A})",
+    r"`(?P<host>[\w.\-]+)`:`(?P<port>\d+)`",
+    rf"<BrokerConnection [^\n]{{0,80}}?\bhost=(?P<addr>{_A})",
+    r"host: Some\((?:Domain\(\"|Ipv4\(|Ipv6\()(?P<host>[\w.\-:]+)\"?\)\), port: Some\((?P<port>\d+)\)",
+    r"outbound\|(?P<port>\d+)\|[^|\s]*\|(?P<host>[\w.\-]+)",
+    rf"\bdst\.addr=(?P<addr>{_A})",
+    rf"\baddress=(?P<addr>{_A})",
+    rf"EndPoint: \"(?:Unspecified/)?(?P<addr>{_A})",
+    rf"Connecting to (?P<addr>{_A}) \((?P<ip>[0-9A-Fa-f.:]+?)(?::\d+)?\)",
+    r"connect to address (?P<host>[0-9A-Fa-f.:]+?):? ",
+    r"remote host \((?P<host>[\w.\-:]+)\)",
 )
 
 _URL = re.compile(r"(?P<url>[a-z][a-z0-9+.\-]{1,20}://[^\s\"'<>|\\`,;]{1,400})", re.IGNORECASE)
@@ -1040,13 +1037,13 @@ _LONGEST = 20_000
 _WINDOW = 8_000
 
 _TRIGGER = re.compile(TRIGGER)
-_VETOED = Patterns((re.compile(veto.pattern, re.IGNORECASE | re.MULTILINE), veto.echoes) for veto in VETOES)
-_WEAK = tuple(re.compile(veto.pattern, re.IGNORECASE | re.MULTILINE) for veto in WEAK_VETOES)
-_COMPILED = tuple((re.compile(row.pattern, re.IGNORECASE | re.MULTILINE), row) for row in SIGNATURES)
-_UPSTREAM = Patterns((pattern, row) for pattern, row in _COMPILED if row.upstream)
-_REFUSED = Patterns((pattern, row) for pattern, row in _COMPILED if not row.suspected and not row.upstream)
-_SUSPECTED = Patterns((pattern, row) for pattern, row in _COMPILED if row.suspected)
-_STATING = Patterns((pattern, None) for pattern in STATED)
+_LINES = re.IGNORECASE | re.MULTILINE
+_VETOED = Patterns(((veto.pattern, veto.echoes) for veto in VETOES), _LINES)
+_WEAK = Patterns(((veto.pattern, None) for veto in WEAK_VETOES), _LINES)
+_UPSTREAM = Patterns(((row.pattern, row) for row in SIGNATURES if row.upstream), _LINES)
+_REFUSED = Patterns(((row.pattern, row) for row in SIGNATURES if not row.suspected and not row.upstream), _LINES)
+_SUSPECTED = Patterns(((row.pattern, row) for row in SIGNATURES if row.suspected), _LINES)
+_STATING = Patterns(((pattern, None) for pattern in STATED), re.IGNORECASE)
 _NAMING = Patterns((pattern, None) for pattern in DESTINATIONS)
 
 SPECIFICITY = {row.name: place for place, row in enumerate(SIGNATURES)}
@@ -1087,7 +1084,7 @@ def _matched(text: str) -> Refusal | None:
         stated = min(stated, key=re.Match.start)
         phrase = _PHRASE.search(kept, stated.start()) or stated
         where = destination(kept, phrase.start(), stated.end())
-        if where == Destination() and (echoed or any(veto.search(text) for veto in _WEAK)):
+        if where == Destination() and (echoed or any(veto.search(text) for _, veto, _ in _WEAK.of(text))):
             return None
         row = next(row for _, pattern, row in _REFUSED.of(kept) if pattern.search(kept))
         return _refusal(row, where, text)

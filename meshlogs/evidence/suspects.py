@@ -6,6 +6,7 @@ much, never too little. All are matched without regard to case, none spans lines
 """
 
 import re
+from functools import cache
 
 from meshlogs.evidence import connected, signatures
 
@@ -39,8 +40,11 @@ SPLIT_ROW = SPLIT + r"[ \t]*[{\"]"
 
 
 def _in_bytes(pattern: str) -> bytes:
-    """A pattern for texts as one for lines of bytes: it does not span lines, and quotes may be escaped."""
-    return pattern.replace(r"\W{0,5}", r"[^\w\n]{0,20}").encode()
+    """A pattern for texts as one for lines of bytes: it does not span lines, and quotes may be escaped.
+
+    To count signs would double the time that hyperscan takes to prepare all patterns.
+    """
+    return pattern.replace(r"\W{0,5}", r"[^\w\n]*").encode()
 
 
 SUSPECTS: tuple[bytes, ...] = (
@@ -57,7 +61,9 @@ def suspect(line: bytes) -> bool:
     >>> suspect(b'{"textPayload":"Connection Refused"}'), suspect(b'{"textPayload":"GET / 200"}')
     (True, False)
     """
-    return any(pattern.search(line) for pattern in _COMPILED)
+    return any(pattern.search(line) for pattern in _compiled())
 
 
-_COMPILED = tuple(re.compile(pattern, re.IGNORECASE) for pattern in SUSPECTS)
+@cache
+def _compiled() -> tuple[re.Pattern[bytes], ...]:
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in SUSPECTS)

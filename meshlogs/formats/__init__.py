@@ -6,45 +6,51 @@ reject for every record that could not be read.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
 from meshlogs import storage
 from meshlogs.errors import InputError
-from meshlogs.formats import (
-    archives,
-    cluster_dump,
-    compact,
-    csv_entries,
-    k8s_objects,
-    kubectl_describe,
-    kubectl_tables,
-    log_entries,
-    pod_logs,
-    pubsub,
-    streams,
-    value_tables,
-    warehouse,
-    yaml_documents,
-)
+from meshlogs.formats import archives, log_entries, streams, warehouse
 from meshlogs.formats.tables import Shard, Tables, excerpt, joined
 
+
+class _Readers(Mapping):
+    """Modules by the name of their form, each imported when a file may be of it."""
+
+    def __init__(self, modules: dict[str, str]):
+        self._modules = modules
+
+    def __getitem__(self, form: str) -> ModuleType:
+        return import_module(f"meshlogs.formats.{self._modules[form]}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
 # In the order in which they are tried: the last ones are the most easily content.
-FORMATS = {
-    "warehouse": warehouse,
-    "log_entries": log_entries,
-    "cluster_dump": cluster_dump,
-    "pubsub": pubsub,
-    "k8s_objects": k8s_objects,
-    "yaml": yaml_documents,
-    "csv_entries": csv_entries,
-    "value_tables": value_tables,
-    "compact": compact,
-    "kubectl_tables": kubectl_tables,
-    "kubectl_describe": kubectl_describe,
-    "pod_logs": pod_logs,
-}
+FORMATS = _Readers(
+    {
+        "warehouse": "warehouse",
+        "log_entries": "log_entries",
+        "cluster_dump": "cluster_dump",
+        "pubsub": "pubsub",
+        "k8s_objects": "k8s_objects",
+        "yaml": "yaml_documents",
+        "csv_entries": "csv_entries",
+        "value_tables": "value_tables",
+        "compact": "compact",
+        "kubectl_tables": "kubectl_tables",
+        "kubectl_describe": "kubectl_describe",
+        "pod_logs": "pod_logs",
+    }
+)
 
 EMPTY, ARCHIVE, OTHER, UNKNOWN = "empty", "archive", "other", "unknown"
 NOTHING = (EMPTY, OTHER, UNKNOWN)  # what a file is called in which there is nothing to read

@@ -6,6 +6,7 @@ JSON texts with escapes are written as what they mean, JSON with blanks between 
 import numpy as np
 import pyarrow as pa
 
+from meshlogs.arrow import validity
 from meshlogs.formats import _arrow_texts
 
 
@@ -20,8 +21,3 @@ def texts(data: np.ndarray, found: np.ndarray, column: int, spelled: int = -1) -
     _arrow_texts.write(data, found, column, spelled, np.frombuffer(buffer, np.uint8), offsets)
     valid = validity(found[:, column] >= 0)
     return pa.StringArray.from_buffers(len(found), pa.py_buffer(offsets), buffer, valid)
-
-
-def validity(valid: np.ndarray) -> pa.Buffer | None:
-    """Arrow's bitmap of what is valid; None if all is."""
-    return None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))

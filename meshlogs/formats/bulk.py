@@ -5,16 +5,20 @@ goes the careful road (`log_entries.add_text`); the rows of both stand in the or
 resources and log names with the same functions.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from meshlogs import schema
+from meshlogs import arrow, schema
 from meshlogs.arrays import Odd
 from meshlogs.formats import entry, log_entries
 from meshlogs.formats.tables import CHUNK, Shard, Tables
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 try:
     from meshlogs.formats import usual_rows
@@ -34,12 +38,12 @@ class Reader:
     def __init__(self, source: str, *, strict: bool = False):
         self.lines, self._strict = 0, strict
         self._tables = Tables(source)
-        self._rows = [LAYOUT.empty_table()]
+        self._rows = [arrow.empty(LAYOUT)]
         self._read = reader_of(source)
 
     def add(self, block: bytes | np.ndarray) -> None:
         """Add whole lines; the block (of uint8, if an array) may be overwritten afterwards."""
-        for found, numbers, odd, lines, _ in self._read(block):
+        for found, numbers, odd, lines, *_ in self._read(block):
             rows = numbered(found, numbers + (self.lines + 1))
             self._tables.records += len(rows)
             self._rows.append(self._with(rows, odd) if odd else rows)
@@ -61,7 +65,7 @@ class Reader:
     def _shard(self, rest: Shard) -> Shard:
         if len(rest.log_entries):
             self._rows.append(packed(rest.log_entries))
-        rows, self._rows = pa.concat_tables(self._rows), [LAYOUT.empty_table()]
+        rows, self._rows = pa.concat_tables(self._rows), [arrow.empty(LAYOUT)]
         return rest._replace(log_entries=rows.unify_dictionaries())
 
     def _with(self, rows: pa.Table, odd: list[tuple[int, bytes]]) -> pa.Table:
@@ -85,14 +89,14 @@ def reader_of(source: str) -> Callable[[bytes | np.ndarray], Iterator[tuple]]:
 
 def numbered(rows: pa.Table, lines: np.ndarray) -> pa.Table:
     """Rows of usual lines with the numbers of these (`LAYOUT`)."""
-    return rows.append_column("line", pa.array(lines)).select(LAYOUT.names)
+    return rows.append_column("line", arrow.numbers(lines)).select(LAYOUT.names)
 
 
-def _all_odd(block: bytes | np.ndarray) -> Iterator[tuple[pa.Table, np.ndarray, list, int, np.ndarray]]:
+def _all_odd(block: bytes | np.ndarray) -> Iterator[tuple]:
     """What `usual_rows` tells of a block, as if no line were usual."""
     lines = bytes(block).removesuffix(b"\n").split(b"\n")
     none = np.zeros(0, np.int64)
-    yield LAYOUT.empty_table().drop_columns("line"), none, list(enumerate(lines)), len(lines), none
+    yield arrow.empty(LAYOUT).drop_columns("line"), none, list(enumerate(lines)), len(lines), none, none
 
 
 def packed(rows: pd.DataFrame | pa.Table) -> pa.Table:

@@ -1,16 +1,20 @@
 """The rows found in one file, gathered column by column, and small readers of untrusted values."""
 
+from __future__ import annotations
+
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 
-from meshlogs import schema, times
+from meshlogs import arrow, schema, times
 from meshlogs.formats.shapes import excerpt
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 CHUNK, ROW = 24_000_000, 800  # about how much memory one chunk's rows take, and one row besides its texts [bytes]
 INT64 = 2**63
@@ -26,6 +30,8 @@ TABLES = ("log_entries", "events", "pods", "rejects")
 class Shard(NamedTuple):
     """What one file held: tables that conform to `schema`, and how many records were found in it.
 
+    They are dataframes; of a scan, Arrow tables.
+
     `records` counts log entries, events, pods, ignored objects and rejects; the parts of a split
     entry count each.
     """
@@ -38,10 +44,14 @@ class Shard(NamedTuple):
     records: int
     source: str = ""
 
-    def with_reject(self, line: int | None, reason: str, what: str | bytes, source: str) -> "Shard":
+    def with_reject(self, line: int | None, reason: str, what: str | bytes, source: str) -> Shard:
         """The shard with one more reject."""
-        more = schema.conform([_reject(source, line, reason, what)], schema.REJECTS, "rejects")
-        rejects = pd.concat([self.rejects, more], ignore_index=True) if len(self.rejects) else more
+        more = pa.Table.from_pylist([_reject(source, line, reason, what)], schema.REJECTS)
+        if isinstance(self.rejects, pa.Table):
+            rejects = pa.concat_tables([self.rejects, more])
+        else:
+            more = schema.conform(more, schema.REJECTS)
+            rejects = pd.concat([self.rejects, more], ignore_index=True) if len(self.rejects) else more
         return self._replace(rejects=rejects, records=self.records + 1)
 
 
@@ -123,24 +133,30 @@ class Tables:
 
     def taken(self, form: str) -> Shard:
         """The rows so far; the tables start anew, but for the parts of split entries."""
+        return self._taken(form, schema.conform)
+
+    def shard(self, form: str) -> Shard:
+        """The tables to the end of the file, with the parts of split entries joined."""
+        self._join_all()
+        return self.taken(form)
+
+    def arrow(self, form: str) -> Shard:
+        """What `shard` gives, as Arrow tables."""
+        self._join_all()
+        return self._taken(form, _arrow_of)
+
+    def _taken(self, form: str, table_of: Callable) -> Shard:
         shard = Shard(
             form,
-            schema.conform(self._arrow() if self._entries else [], schema.LOG_ENTRIES, "log_entries"),
-            schema.conform(self._events, schema.EVENTS, "events"),
-            schema.conform(self._pods, schema.PODS, "pods"),
-            schema.conform(self._rejects, schema.REJECTS, "rejects"),
+            table_of(self._arrow() if self._entries else [], schema.LOG_ENTRIES, "log_entries"),
+            table_of(self._events, schema.EVENTS, "events"),
+            table_of(self._pods, schema.PODS, "pods"),
+            table_of(self._rejects, schema.REJECTS, "rejects"),
             self.records,
             self.source,
         )
         self._clear()
         return shard
-
-    def shard(self, form: str) -> Shard:
-        """The tables to the end of the file, with the parts of split entries joined."""
-        for parts in self._parts.values():
-            self._join(parts)
-        self._parts = {}
-        return self.taken(form)
 
     def chunks(self, form: str, steps: Iterable) -> Iterator[Shard]:
         """Shards of a bounded size while the steps of a reader add rows; at least one."""
@@ -158,6 +174,11 @@ class Tables:
         arrays["source"] = pa.array([self.source] * len(self._entries), pa.string())
         return pa.table(arrays)
 
+    def _join_all(self) -> None:
+        for parts in self._parts.values():
+            self._join(parts)
+        self._parts = {}
+
     def _join(self, parts: list[tuple[int, int, str, tuple]]) -> None:
         """A split entry becomes its first part, with the text of all parts in the order of their index."""
         parts.sort(key=lambda part: part[:2])
@@ -167,6 +188,13 @@ class Tables:
 
 
 _MESSAGE, _PAYLOAD = Tables.ENTRY.index("message"), Tables.ENTRY.index("payload")
+
+
+def _arrow_of(rows, table: pa.Schema, name: str) -> pa.Table:
+    """What `schema.conform` gives for a list of dictionaries or an Arrow table, as an Arrow table."""
+    if isinstance(rows, list):
+        return pa.Table.from_pylist(rows, schema=table) if rows else arrow.empty(table)
+    return schema.conform_arrow(rows, table, name)
 
 
 def _reject(source: str, line: int | None, reason: str, what: str | bytes, is_object: bool | None = None) -> dict:

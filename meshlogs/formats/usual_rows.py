@@ -1,6 +1,6 @@
 """Rows of usual lines, a block of lines at a time, without a Python object for each line or text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from meshlogs import hashes, schema, times
+from meshlogs.arrow import repeated, validity
 from meshlogs.formats import _usual_lines as usual_lines
 from meshlogs.formats import entry
-from meshlogs.formats.arrow_texts import texts, validity
+from meshlogs.formats.arrow_texts import texts
 from meshlogs.formats.tables import GRANULARITY
 
 _MOST = 1 << 14  # lines at most that become rows at a time
@@ -27,6 +28,7 @@ class Found(NamedTuple):
     odd: list[tuple[int, bytes]]  # number and text
     lines: int  # how many there are
     resources: np.ndarray  # where the resources of the usual ones begin
+    times: np.ndarray  # [ns]
 
 
 class Reader:
@@ -57,8 +59,9 @@ class Reader:
             found, of_origin = found[known], of_origin[known]
         rows = pa.table(_columns(letters, found, origins, of_origin, self._source))
         others = [(number, letters[begin:end].tobytes()) for number, begin, end in odd.tolist()]
-        numbers, resources = (found[:, column].copy() for column in (usual_lines.LINE, usual_lines.RESOURCE))
-        return Found(rows, numbers, others, lines, resources)
+        told = (usual_lines.LINE, usual_lines.RESOURCE, usual_lines.TIME)
+        numbers, resources, moments = (found[:, column].copy() for column in told)
+        return Found(rows, numbers, others, lines, resources, moments)
 
 
 def _origin(letters: memoryview, row: list[int]) -> tuple | None:
@@ -74,18 +77,18 @@ def _known_origin(resource: bytes, name: bytes, severity: bytes) -> tuple | None
 def _columns(letters: np.ndarray, found: np.ndarray, origins: list, of_origin: np.ndarray, source: str) -> dict:
     columns = {
         "time": _times(found, usual_lines.TIME),
-        "time_granularity": _repeated(GRANULARITY, found[:, usual_lines.DECIMALS]),
+        "time_granularity": repeated(GRANULARITY, found[:, usual_lines.DECIMALS]),
         "receive_time": _times(found, usual_lines.RECEIVED),
         "insert_id": texts(letters, found, usual_lines.INSERT_ID),
         "node": texts(letters, found, usual_lines.NODE),
         "message": texts(letters, found, usual_lines.MESSAGE, usual_lines.MESSAGE_SPELLED),
         "payload": texts(letters, found, usual_lines.PAYLOAD, usual_lines.PAYLOAD_SPELLED),
         "labels": texts(letters, found, usual_lines.LABELS, usual_lines.LABELS_SPELLED),
-        "source": _repeated([source], np.zeros(len(found), np.int64)),
+        "source": repeated([source], np.zeros(len(found), np.int64)),
     }
     values = zip(*(origin or _NO_ORIGIN for origin in origins), strict=True) if origins else [()] * len(_NO_ORIGIN)
     for name, texts_of_origins in zip((*entry.ORIGIN, "its node", "stream"), values, strict=True):
-        columns[name] = _repeated(texts_of_origins, of_origin)
+        columns[name] = repeated(texts_of_origins, of_origin)
     its_node = columns.pop("its node")
     if its_node.null_count < len(found):
         columns["node"] = columns["node"].fill_null(its_node.cast(pa.string()))
@@ -96,12 +99,3 @@ def _times(found: np.ndarray, column: int) -> pa.Array:
     moments = found[:, column].copy()
     valid = validity(moments != times.NAT)
     return pa.Array.from_buffers(schema.TIME, len(moments), [valid, pa.py_buffer(moments)])
-
-
-def _repeated(values: Sequence[str | None], numbers: np.ndarray) -> pa.DictionaryArray:
-    """The values with these numbers, as a dictionary of those that differ."""
-    different = dict.fromkeys(values)
-    different.pop(None, None)
-    places = {value: place for place, value in enumerate(different)} | {None: -1}
-    found = np.array([places[value] for value in values], np.int32)[numbers]
-    return pa.DictionaryArray.from_arrays(pa.array(found, mask=found < 0), pa.array(list(different), pa.string()))
