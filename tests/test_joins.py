@@ -107,3 +107,36 @@ def test_the_last_before_and_the_first_after_are_those_of_a_plain_loop(asked, pa
         near = [place for place, (other, t) in enumerate(pairs) if other == name and (t != time or not strictly)]
         assert before[number] == max((place for place in near if pairs[place][1] <= time), default=-1)
         assert after[number] == min((place for place in near if pairs[place][1] >= time), default=-1)
+
+
+@given(ROWS)
+def test_what_is_asked_of_each_key_is_what_its_rows_say(rows):
+    frame = table(rows)
+    keys, at = frame["one"].astype("category"), pd.Series(pd.to_datetime(frame["number"], unit="s", utc=True))
+    at = at.astype("datetime64[ns, UTC]").where(frame["number"] != 0)
+    marks = (frame["number"] > 0).to_numpy()
+    by_key = at.groupby(keys, observed=False)
+    assert joins.earliest(at, keys).equals(by_key.min().set_axis(keys.cat.categories))
+    assert joins.latest(at, keys).equals(by_key.max().set_axis(keys.cat.categories))
+    for word in keys.cat.categories:
+        mine = np.flatnonzero(frame["one"] == word)
+        assert joins.places(keys)[word].tolist() == mine.tolist()
+        assert joins.counted(keys, marks)[word] == marks[mine].sum()
+        assert joins.firsts(keys.cat.codes.to_numpy())[keys.cat.categories.get_loc(word)] == mine[0]
+    assert joins.is_one(keys, ["a", "ä"]).tolist() == frame["one"].isin(["a", "ä"]).tolist()
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 2)), max_size=30))
+def test_a_value_is_agreed_on_if_all_who_give_one_give_the_same(pairs):
+    number, values = (np.array(column, np.int64) for column in ([n for n, _ in pairs], [v for _, v in pairs]))
+    for at, told in enumerate(joins.agreed(number, values)):
+        given_values = {value for one, value in pairs if one == at and value >= 0}
+        assert told == (given_values.pop() if len(given_values) == 1 else -1)
+
+
+def test_tables_are_stacked_though_no_row_has_any_of_the_texts():
+    one = joins.coded(pd.DataFrame({"name": ["a", "b"]}, dtype="str"), ["name"])
+    none = joins.coded(pd.DataFrame({"name": ["c", None]}, dtype="str"), ["name"]).tail(1)
+    assert joins.plain(joins.stacked([one, none]))["name"].tolist()[:2] == ["a", "b"]
+    assert joins.stacked([none, none])["name"].isna().all()
+    assert joins.stacked([one.tail(1), one.tail(1)])["name"].cat.categories.tolist() == ["b"]
