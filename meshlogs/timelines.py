@@ -148,9 +148,10 @@ def _fill_cluster(rows: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
             break
         number = joins.numbered(known[name] for name in key)
         agreed = joins.agreed(number, np.where(told & known[key].notna().all(axis=1), site, -1))
-        found = first[agreed[number[: len(rows)][missing]]]
+        found = first[agreed[number[: len(rows)]]]
+        filled = missing & (found >= 0)  # one without a site keeps the project that it names
         for name in WHERE:
-            rows.loc[missing, name] = known[name].array.take(found, allow_fill=True)
+            rows.loc[filled, name] = known[name].array.take(found[filled])
     return rows
 
 
