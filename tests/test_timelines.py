@@ -23,4 +23,4 @@ def test_a_line_without_a_cluster_keeps_the_project_that_it_names():
     rows = [row | {"pod": "alone-0"}, row | {"pod": "web-0"}, row | known]
     placed = timelines.place(schema.conform(rows, schema.EVIDENCE), schema.empty(schema.PODS))
     sites = placed[["pod", "project", "cluster"]].astype(object).where(placed.notna(), None)
-    assert sites.drop_duplicates().to_numpy().tolist() == [["alone-0", "shop-prod", None], ["web-0", "other", "prod"]]
+    assert sites.drop_duplicates().to_numpy().tolist() == [["web-0", "other", "prod"], ["alone-0", "shop-prod", None]]
