@@ -212,7 +212,7 @@ class _Look:
     def _number(self, spelled: bytes) -> int:
         """The number of a resource; -1 if it is none."""
         if spelled not in self._numbers:
-            site = _site(spelled)
+            site = _site(spelled, self.stored)
             self._numbers[spelled] = -1 if site is None else len(self._kinds)
             if site is not None:
                 self._kinds.append(site)
@@ -474,8 +474,11 @@ _DECODER = msgspec.json.Decoder(_Placed)
 
 
 @lru_cache(maxsize=200_000)
-def _site(key: bytes) -> tuple[str, str | None, str | None] | None:
-    """(kind, project, cluster) of entries with this resource, whole or up to its first closing brace."""
+def _site(key: bytes, stored: bool) -> tuple[str, str | None, str | None] | None:
+    """(kind, project, cluster) of entries with this resource, whole or up to its first closing brace.
+
+    In a warehouse's rows (`stored`) a label that is a number is its text.
+    """
     for end in (b"}}", b"", b"}", b'}"}'):  # at most one of them fits
         try:
             found = json.loads(key + end)
@@ -486,7 +489,9 @@ def _site(key: bytes) -> tuple[str, str | None, str | None] | None:
         if isinstance(labels, dict):
             container = labels.get("container_name")
             kind = "other" if container is None else "proxy_logs" if container == PROXY else "app_logs"
-            return kind, *(text_of(tidy(labels.get(name))) for name in ("project_id", "cluster_name"))
+            told = [labels.get(name) for name in ("project_id", "cluster_name")]
+            told = [json.dumps(value) if stored and isinstance(value, int | float) else value for value in told]
+            return kind, *(text_of(tidy(value)) for value in told)
     return None
 
 

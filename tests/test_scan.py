@@ -97,9 +97,9 @@ ODD = {
         *[entry(f"p{n}", None, pod=f"api-{n}", jsonPayload={"a": "\ud800"}) for n in range(3)],
         *[entry(f"r{n}", "fine", pod=f"db\ud800-{n}") for n in range(3)], entry("x", REFUSED),
     ),
-    "labels that are no texts": lines_of(*CHATTER, entry("x", REFUSED)) + "".join(
+    "half a letter, or no text, as the project": lines_of(*CHATTER, entry("x", REFUSED)) + "".join(
         lines_of(*CHATTER[:9]).replace('"project_id":"p"', f'"project_id":{label}').replace('"i', f'"{number}i')
-        for number, label in enumerate(("5", "{}", "true", "null", "[]", '"\\ud800"', '""'))
+        for number, label in enumerate(("5", "0.5", "{}", "true", "null", "[]", '"\\ud800"', '""'))
     ),
     "broken requests": lines_of(
         *[entry(f"a{n}", f'[2026-03-02T09:00:{n:02}.123Z] "GET / HTTP/1.1" 200 - x outbound|80||svc 10.0.0.1:1',
