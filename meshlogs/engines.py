@@ -20,10 +20,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from meshlogs import errors, group_files
+from meshlogs import errors
 from meshlogs.errors import WorkerError
+from meshlogs.later import Later
 from meshlogs.parts import Part, Task, load
 from meshlogs.workers import IDLE_S, SMALL, cores, end, end_early, leave, taken
+
+group_files = Later("meshlogs.group_files")  # what only reads needs no judging
 
 _LENGTH = struct.Struct("<Q")
 _READY, _OK, _FAILED = b"!", b"+", b"-"
@@ -52,7 +55,7 @@ class Local:
         workers = _Workers(count - 1)
         yield from _spread(tasks, workers, load, lambda task: Part.from_bytes(workers.load(task)))
 
-    def parted(self) -> group_files.Files:
+    def parted(self) -> "group_files.Files":
         """Where evidence that is too much for memory goes: files, whose groups are worked on here and in workers."""
         return group_files.Files(self._answers)
 
