@@ -39,12 +39,14 @@ class Lessons(NamedTuple):
         return cls(addresses, clusters.set_index("cluster").rename_axis(None))
 
     def resolved(self, rows: pd.DataFrame) -> pd.Series:
-        """The address of each destination that is only named, where failures of its cluster state just one."""
+        """The address of each destination; where it is only named, the one that failures of its cluster state."""
+        ip, named = rows["ip"], (rows["ip"].isna() & rows["host"].notna()).to_numpy()
+        if not named.any() or self.addresses.empty:
+            return ip
         known = self.addresses[~self.addresses.duplicated(["cluster", "host"], keep=False)]
-        asked = rows.loc[rows["ip"].isna() & rows["host"].notna(), ["cluster", "host"]]
-        asked = asked.fillna({"cluster": ""})
+        asked = rows.loc[named, ["cluster", "host"]].fillna({"cluster": ""})
         found = asked.merge(known, on=["cluster", "host"], how="left", validate="many_to_one")["ip"]
-        return found.set_axis(asked.index).reindex(rows.index)
+        return ip.fillna(found.set_axis(asked.index))
 
     def trusted(self) -> pd.Series:
         """By cluster whether it has one pod start and nothing speaks of an exclusion, in it or without a cluster.
