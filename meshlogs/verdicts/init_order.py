@@ -90,10 +90,8 @@ def running(starts: pd.DataFrame, known: Known, pods: pd.DataFrame) -> pd.DataFr
     before it has reached a server elsewhere); `all_redirected` (the pod's rules let nothing it may want bypass).
     Starts without a spec, or whose last init container ended, have no row.
     """
-    last = joins.plain(_still_running(known))
-    logged = known.of("app_logged", "refused", "suspected", "connected")[["start_id", "container"]]
-    logged = logged[joins.is_one(logged["start_id"], last["start_id"])]
-    spoke = set(logged.itertuples(index=False, name=None))
+    last = _still_running(known)
+    spoke, last = _spoke(known.facts, last), joins.plain(last)
     here = starts[["pod_uid", "pod"]].reindex(last["start_id"])
     images = _images(pods[pods["pod"].isin(here["pod"])]) if len(last) else {}
     names = ["init_names", "after_proxy", "redirect"]
@@ -111,6 +109,15 @@ def running(starts: pd.DataFrame, known: Known, pods: pd.DataFrame) -> pd.DataFr
         }
     columns = ["container", "silent", "behind", "agent", "all_redirected"]
     return pd.DataFrame.from_dict(found, orient="index", columns=columns)
+
+
+def _spoke(facts: pd.DataFrame, last: pd.DataFrame) -> set[tuple[str, str]]:
+    """The containers, with their starts, of which a line is in the export; of the starts of `last` alone."""
+    if last.empty:
+        return set()
+    lines = joins.is_one(facts["kind"], ["app_logged", "refused", "suspected", "connected"])
+    lines &= joins.marked(facts["start_id"], last["start_id"])
+    return set(joins.distinct(facts[["start_id", "container"]][lines], list(last)).itertuples(index=False, name=None))
 
 
 def _still_running(known: Known) -> pd.DataFrame:

@@ -176,8 +176,9 @@ def _logs_reach_back(starts: pd.DataFrame, lessons: Lessons) -> pd.Series:
 
 
 def _app_ran(starts: pd.DataFrame, known: Known) -> np.ndarray:
-    ran = known.of("container_started", "app_logged", "container_died")
+    start, container = known.facts["start_id"], known.facts["container"]
+    ran = joins.is_one(known.facts["kind"], ["container_started", "app_logged", "container_died"])
     # Codes of the same texts: of each row's container, and of the application's of its start.
-    app = ran["container"].dtype.categories.get_indexer(starts["app_container"])
-    of_start = app[joins.standing(ran["start_id"], starts.index)]
-    return joins.among(starts.index, ran["start_id"][(of_start >= 0) & (of_start == ran["container"].array.codes)])
+    app = container.dtype.categories.get_indexer(starts["app_container"])
+    of_start = app[joins.standing(start, starts.index)]
+    return joins.among(starts.index, start[ran & (of_start >= 0) & (of_start == container.array.codes)])
