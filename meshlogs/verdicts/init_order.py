@@ -48,9 +48,7 @@ def situate(errors: pd.DataFrame, containers: pd.DataFrame, specs: pd.DataFrame)
     init = containers[containers["kind"] == "init"]
     asked, which = joins.questions(errors, ["start_id", "container"])
     named = init.astype({"container": asked["container"].dtype})  # coded alike
-    is_init = joins.within(asked, named, ["start_id", "container"]).to_numpy() & ~joins.is_one(
-        asked["container"], [PROXY]
-    )
+    is_init = joins.within(asked, named, ["start_id", "container"]) & ~joins.is_one(asked["container"], [PROXY])
     place = joins.standing(asked["start_id"], specs.index)
     by_spec = np.flatnonzero(joins.is_one(asked["container"], _init_names(specs)))
     told = specs[["init_names", "after_proxy", "redirect"]].take(place[by_spec])
@@ -65,7 +63,7 @@ def situate(errors: pd.DataFrame, containers: pd.DataFrame, specs: pd.DataFrame)
     answer[unsaid & ~np.isnat(app_started)] = _ANSWERS.index("passed")
     answer[unsaid & (proxy_from <= begin)] = _ANSWERS.index("proxied")
     answer[unsaid & (end < rules_from)] = _ANSWERS.index("no")
-    return {"is_init": is_init[which], "behind_redirect": pd.Categorical.from_codes(answer, _ANSWERS)}
+    return {"is_init": is_init.to_numpy()[which], "behind_redirect": pd.Categorical.from_codes(answer, _ANSWERS)}
 
 
 def _init_names(specs: pd.DataFrame) -> list[str]:

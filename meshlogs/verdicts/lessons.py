@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, schema, times
+from meshlogs import joins, times
 from meshlogs.specs import excludes
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
@@ -96,11 +96,12 @@ def together(parts: Sequence[Lessons]) -> Lessons:
 def _excluding(starts: pd.DataFrame, pods: pd.DataFrame) -> list[str]:
     """The clusters in which a pod's rules exclude something; "" stands for a pod whose cluster is unknown."""
     those = pods[["namespace", "pod", "cluster"]][joins.asked_once(_excludes, pods["redirect"]).astype(bool)]
-    if those.empty:
-        return []
-    sites = starts.drop_duplicates(["namespace", "pod"])
-    found = those.merge(sites, on=["namespace", "pod"], how="left", suffixes=("", "_seen"))
-    return sorted(set(found["cluster"].fillna(found["cluster_seen"]).fillna("")))
+    named, unnamed = those["cluster"].dropna(), those[those["cluster"].isna()]
+    if unnamed.empty:
+        return sorted(set(named))
+    sites = joins.plain(starts).drop_duplicates(["namespace", "pod"])
+    found = unnamed.drop(columns="cluster").merge(sites, on=["namespace", "pod"], how="left")
+    return sorted({*named, *found["cluster"].fillna("")})
 
 
 def _excludes(rules: str | None) -> bool:
@@ -113,7 +114,9 @@ def assumption_holds(errors: pd.DataFrame, situations: pd.DataFrame, lessons: Le
     Against it speak: several pods or an exclusion in its cluster (`Lessons.trusted`), and a refusal of the same
     destination after the window. `errors` have cluster, target and situation, the number of their row in `situations`.
     """
-    trusted = schema.lookup(joins.texts_of(errors["cluster"]).fillna(""), lessons.trusted()).to_numpy(bool)
+    trusted = lessons.trusted()
+    of_cluster = np.append(trusted, trusted.get("", False))  # the last for a missing one
+    trusted = of_cluster[joins.standing(errors["cluster"], trusted.index)]
     later = situations["later_unexplained"].to_numpy(bool)[errors["situation"]]
     return trusted & ~joins.marked(errors["target"], errors.loc[later, "target"])
 

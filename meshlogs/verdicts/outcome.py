@@ -85,15 +85,15 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
     errors = joins.coded(errors[["start_id", "time", "verdict", "suspected"]], ["start_id"])
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
     signs = signs.set_axis(starts.index)
-    count = errors.groupby("start_id").size()
-    raced = errors[errors["verdict"] == "startup_race"]
-    stated = raced[~raced["suspected"].astype(bool)]
-    stalled = errors[errors["verdict"] == "init_race"]
-    open_question = errors[errors["verdict"] == "undetermined"]
-    starts["refused"] = count.reindex(starts.index).fillna(0).astype("Int64")
-    starts["errors_first"] = errors.groupby("start_id")["time"].min().reindex(starts.index)
     index = starts.index
-    harmed = joins.among(index, raced["start_id"])
+    start, suspected = errors["start_id"], errors["suspected"].to_numpy(bool)
+    raced, stalled, open_question = (
+        (errors["verdict"] == verdict).to_numpy(bool) for verdict in ("startup_race", "init_race", "undetermined")
+    )
+    count = joins.counted(start, np.ones(len(errors), dtype=bool))
+    starts["refused"] = count.reindex(index, fill_value=0).astype("Int64")
+    starts["errors_first"] = joins.earliest(errors["time"], start).reindex(index)
+    harmed = joins.among(index, start[raced])
     meshed = starts["meshed"]
     started = starts["app_started_upper"].notna()
     why_not = signs["why_not"]
@@ -107,9 +107,9 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
     choices = [
         (meshed.eq(False), "not_meshed", None),
         (meshed.isna(), "undetermined", "mesh_unknown"),
-        (harmed & joins.among(index, stated["start_id"]), "harmed", None),
+        (harmed & joins.among(index, start[raced & ~suspected]), "harmed", None),
         (harmed, "harmed", "suspected_only"),
-        (joins.among(index, stalled["start_id"]) & ~signs["app_ran"], "init_stalled", None),
+        (joins.among(index, start[stalled]) & ~signs["app_ran"], "init_stalled", None),
         (signs["hangs"] & ~started & (why_not == "app_not_started"), "init_stalled", "init_silent"),
         (~started & signs["waiting"], "undetermined", "init_running"),
         (~started, "undetermined", "app_not_started"),
@@ -117,7 +117,7 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
         (signs["gated"], "safe", None),
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
-        (joins.among(index, open_question["start_id"]), "undetermined", "undetermined_errors"),
+        (joins.among(index, start[open_question]), "undetermined", "undetermined_errors"),
         (lower.gt(0) & signs["undated"], "undetermined", "errors_undated"),
         (silent, "exposed", None),
         (lower.gt(0), "undetermined", "no_app_logs"),
@@ -155,9 +155,8 @@ def _why_not_started(starts: pd.DataFrame, known: Known) -> pd.Series:
 
 def _what_made_the_window(starts: pd.DataFrame, known: Known) -> pd.Series:
     began, done, failed = (_of_proxy(known.of(kind)) for kind in ("pulling", "pulled", "pull_failed"))
-    slow = times.stamps(joins.latest(done["time_lower"], done["start_id"])) > _SLOW_PULL + times.stamps(
-        joins.earliest(began["time_upper"], began["start_id"])
-    )
+    ended = times.stamps(joins.latest(done["time_lower"], done["start_id"]))
+    slow = ended - times.stamps(joins.earliest(began["time_upper"], began["start_id"])) > _SLOW_PULL
     slow = pd.Series(slow, done["start_id"].dtype.categories).reindex(starts.index, fill_value=False)
     failed = joins.among(starts.index, failed["start_id"])
     held = joins.among(starts.index, known.of("hold_failed")["start_id"])
