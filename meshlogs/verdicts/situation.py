@@ -137,7 +137,7 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-_MISSING = np.datetime64("NaT", "ns")
+_MISSING, _NO_TIME = np.datetime64("NaT", "ns"), np.timedelta64("NaT", "ns")
 
 
 def _opened(closed: np.ndarray, ready: np.ndarray, ended: np.ndarray) -> np.ndarray:
@@ -295,25 +295,37 @@ def _outlasts(errors: pd.DataFrame) -> np.ndarray:
     pauses = np.cumsum(~_begins(start) & (np.diff(at, prepend=at[0]) > BROKEN_OFF))
     found[found] = told = pauses == pauses[joins.firsts(start)][start]
     rows, start, at = rows[told], start[told], at[told]
-    # The destinations of each start: when each was last refused, and how long its clients waited at most.
     pair = joins.numbered([rows["start_id"], rows["target"]])
-    first = joins.firsts(pair)
-    owner, target = start[first], rows["target"].array.codes[first]  # in the order of the texts
-    last, waited = np.full(len(first), _MISSING), np.full(len(first), _MISSING - _MISSING)
-    last[pair] = at  # sorted by time: the last that is written stays
-    order = np.argsort(pair, kind="stable")
-    again = np.diff(pair[order]) == 0
-    np.fmax.at(waited, pair[order][1:][again], np.diff(at[order])[again])
-    by_end = np.lexsort((target, -last.view("int64"), owner))
-    survivor, others = by_end[_begins(owner[by_end])], by_end[~_begins(owner[by_end])]
-    ended, longest = np.full(start[-1] + 1, _MISSING), np.full(start[-1] + 1, _MISSING - _MISSING)
-    np.fmax.at(ended, owner[others], last[others])
-    np.fmax.at(longest, owner[others], waited[others])
+    survivors, over = _survivors(pair, start, rows["target"].array.codes, at)
     (closed,) = _times(rows, "proxy_ready_lower")
-    mine = np.isin(pair, survivor) & ~rows["stopping"].to_numpy()
-    beyond = mine & (at > (ended + 3 * longest + SETTLED)[start]) & ~(at <= closed + SETTLED)
+    mine = np.isin(pair, survivors) & ~rows["stopping"].to_numpy()
+    beyond = mine & (at > over[start]) & ~(at <= closed + SETTLED)
     found[found] = mine & (np.bincount(start, beyond) >= 2)[start]
     return found
+
+
+def _survivors(
+    pair: np.ndarray, start: np.ndarray, target: np.ndarray, at: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs (of a start and a target) last refused of each start; and, by start, when the others were over.
+
+    `pair` is a row's number of its start and target; rows are sorted by start and time. Over is missing where no other
+    target was refused twice.
+    """
+    first = joins.firsts(pair)
+    last, waited = np.full(len(first), _MISSING), np.full(len(first), _NO_TIME)
+    last[pair] = at  # of several the last that is written stays
+    order = np.argsort(pair, kind="stable")
+    again = ~_begins(pair[order])[1:]
+    np.fmax.at(waited, pair[order][1:][again], np.diff(at[order])[again])
+    owner = start[first]
+    by_end = np.lexsort((target[first], -last.view("int64"), owner))  # of equal ends the first by the target's text
+    survives = _begins(owner[by_end])
+    others = by_end[~survives]
+    ended, longest = np.full(start[-1] + 1, _MISSING), np.full(start[-1] + 1, _NO_TIME)
+    np.fmax.at(ended, owner[others], last[others])
+    np.fmax.at(longest, owner[others], waited[others])
+    return by_end[survives], ended + 3 * longest + SETTLED
 
 
 def _begins(keys: np.ndarray) -> np.ndarray:
