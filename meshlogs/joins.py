@@ -137,15 +137,16 @@ def distinct(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 def among(labels: pd.Index, keys: pd.Series) -> np.ndarray:
     """Whether each of these labels is there among the keys, a column of categories."""
-    there = np.zeros(len(keys.cat.categories), dtype=bool)
-    there[keys.cat.codes[keys.notna()]] = True
-    return pd.Series(there, keys.cat.categories).reindex(labels, fill_value=False).to_numpy()
+    names = keys.dtype.categories
+    there = np.zeros(len(names) + 1, dtype=bool)
+    there[keys.array.codes] = True  # the last for a missing one
+    return pd.Series(there[:-1], names).reindex(labels, fill_value=False).to_numpy()
 
 
 def _sortable(column: pd.Series) -> np.ndarray:
     """Whole numbers in the order of the column, the largest for missing values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        values, missing = column.cat.codes.to_numpy().astype(np.int64), column.isna().to_numpy()
+        values, missing = column.array.codes.astype(np.int64), column.isna().to_numpy()
     elif isinstance(column.dtype, pd.DatetimeTZDtype):
         values, missing = column.to_numpy("datetime64[ns]").view(np.int64), column.isna().to_numpy()
     else:
@@ -203,13 +204,13 @@ def texts_of(column: pd.Series) -> pd.Series:
 
 def ranks(column: pd.Series) -> np.ndarray:
     """Whole numbers in the order of a coded column's texts, the same for a missing one as for an empty one: -1."""
-    codes = column.cat.codes.to_numpy().astype(np.int64)
-    return np.where(codes == 0, -1, codes) if "" in column.cat.categories[:1] else codes
+    codes = column.array.codes.astype(np.int64)
+    return np.where(codes == 0, -1, codes) if "" in column.dtype.categories[:1] else codes
 
 
 def ranked(columns: Iterable[pd.Series]) -> np.ndarray:
     """Whole numbers from 0 for the rows of coded columns, in the order of their texts; missing and empty agree."""
-    return _folded((ranks(column) + 1, len(column.cat.categories) + 1) for column in columns)
+    return _folded((ranks(column) + 1, len(column.dtype.categories) + 1) for column in columns)
 
 
 def _folded(columns: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
@@ -226,7 +227,7 @@ def _folded(columns: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
 def _codes(column: pd.Series) -> tuple[np.ndarray, int]:
     """A code from 0 for each value, a missing one too, and how many there may be."""
     if is_coded(column):
-        return column.cat.codes.to_numpy().astype(np.int64) + 1, len(column.cat.categories) + 1
+        return column.array.codes.astype(np.int64) + 1, len(column.dtype.categories) + 1
     if column.dtype == bool:
         return column.to_numpy(), 2
     if column.dtype == np.int64 and len(column):
@@ -244,8 +245,17 @@ def is_one(column: pd.Series, texts: Sequence[str]) -> np.ndarray:
     >>> is_one(pd.Series(["a", "b", None], dtype="category"), ["b", "c"])
     array([False,  True, False])
     """
-    found = np.append(column.cat.categories.isin(texts), False)  # the last for a missing one
-    return found[column.cat.codes.to_numpy()]
+    found = np.append(column.dtype.categories.isin(texts), False)  # the last for a missing one
+    return found[column.array.codes]
+
+
+def standing(keys: pd.Series, labels: pd.Index) -> np.ndarray:
+    """Where each key of a coded column stands among these labels, which all differ; -1: nowhere.
+
+    >>> standing(pd.Series(["b", "a", None], dtype="category"), pd.Index(["c", "b"]))
+    array([ 1, -1, -1])
+    """
+    return np.append(labels.get_indexer(keys.dtype.categories), -1)[keys.array.codes]
 
 
 def places(column: pd.Series) -> dict[str, np.ndarray]:
@@ -254,7 +264,7 @@ def places(column: pd.Series) -> dict[str, np.ndarray]:
     >>> places(pd.Series(["b", "a", "b"], dtype="category"))
     {'a': array([1]), 'b': array([0, 2])}
     """
-    codes, texts = column.cat.codes.to_numpy(), column.cat.categories
+    codes, texts = column.array.codes, column.dtype.categories
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(len(texts) + 1))
     return {text: order[begin:end] for text, begin, end in zip(texts, bounds, bounds[1:], strict=False)}
@@ -266,8 +276,8 @@ def counted(keys: pd.Series, marks: np.ndarray) -> pd.Series:
     >>> counted(pd.Series(["a", "b", "a"], dtype="category"), np.array([True, False, True])).to_dict()
     {'a': 2, 'b': 0}
     """
-    names = keys.cat.categories
-    return pd.Series(np.bincount(keys.cat.codes.to_numpy()[marks] + 1, minlength=len(names) + 1)[1:], names)
+    names = keys.dtype.categories
+    return pd.Series(np.bincount(keys.array.codes[marks] + 1, minlength=len(names) + 1)[1:], names)
 
 
 def earliest(time: pd.Series, keys: pd.Series) -> pd.Series:
@@ -286,8 +296,8 @@ def latest(time: pd.Series, keys: pd.Series) -> pd.Series:
 
 
 def _by_category(extreme: Callable, time: pd.Series, keys: pd.Series) -> pd.Series:
-    names = keys.cat.categories
-    return extreme(time, keys.cat.codes.to_numpy(), len(names)).set_axis(names)
+    names = keys.dtype.categories
+    return extreme(time, keys.array.codes, len(names)).set_axis(names)
 
 
 def earliest_of(time: pd.Series, number: np.ndarray, count: int) -> pd.Series:
@@ -341,10 +351,10 @@ def _bisected(key, at, keys, stamps, *, with_equal: bool) -> tuple[np.ndarray, n
 
 def marked(keys: pd.Series, others: pd.Series) -> np.ndarray:
     """Whether each of these keys is there among the others; both are coded by the same categories."""
-    there = np.zeros(len(keys.cat.categories) + 1, dtype=bool)
-    there[others.cat.codes] = True
+    there = np.zeros(len(keys.dtype.categories) + 1, dtype=bool)
+    there[others.array.codes] = True
     there[-1] = False
-    return there[keys.cat.codes]
+    return there[keys.array.codes]
 
 
 def _coded(column: pd.Series) -> pd.Categorical:
@@ -370,7 +380,7 @@ def _united(columns: list[pd.Series]) -> pd.Categorical:
     pieces = []
     while columns:
         column = columns.pop(0)
-        codes, texts = column.cat.codes.to_numpy(), in_one_piece(column.cat.categories)
+        codes, texts = column.array.codes, in_one_piece(column.dtype.categories)
         used = np.zeros(len(texts) + 1, dtype=bool)
         used[codes] = True
         if not used[:-1].all():

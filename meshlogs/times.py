@@ -76,13 +76,18 @@ def second_interval(ns: int) -> tuple[int, int]:
 
 def column(values: Iterable[int]) -> pd.Series:
     """A `datetime64[ns, UTC]` series from nanoseconds, `NAT` as missing."""
-    stamps = np.asarray(list(values) if not isinstance(values, np.ndarray) else values, dtype="int64")
-    return pd.Series(stamps.view("datetime64[ns]")).dt.tz_localize("UTC")
+    numbers = np.asarray(list(values) if not isinstance(values, np.ndarray) else values, dtype="int64")
+    return pd.Series(pd.DatetimeIndex(numbers.view("datetime64[ns]"), tz="UTC"))
+
+
+def stamps(series: pd.Series) -> np.ndarray:
+    """The times of a series for NumPy, without their zone: no comparison with a missing one (NaT) holds."""
+    return series.to_numpy("datetime64[ns]")
 
 
 def to_ns(series: pd.Series) -> np.ndarray:
     """Nanoseconds (int64, `NAT` where missing) of a `datetime64[ns, UTC]` series."""
-    return series.dt.tz_localize(None).to_numpy("datetime64[ns]").view("int64")
+    return stamps(series).view("int64")
 
 
 def text(ns: int) -> str:

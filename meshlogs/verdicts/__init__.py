@@ -79,8 +79,9 @@ def draft(placed: pd.DataFrame, starts: pd.DataFrame, known: Known, told: lesson
     """The failures among some of a fleet's placed evidence; `told` are the lessons of all of it."""
     errors = situation.situate(placed, starts, known, told)
     situations, which = joins.questions(errors, _SITUATION)
-    # Few rows: their texts need no categories.
-    situations = situations.astype({name: object for name in situations if joins.is_coded(situations[name])})
+    # Few rows: their words need no categories.
+    coded = [name for name in situations if joins.is_coded(situations[name])]
+    situations = situations.assign(**{name: situations[name].astype(object) for name in coded})
     narrow = errors[["row", *_OF_FAILURE]].assign(situation=which.astype("int32"))
     del errors  # it is wide
     return Draft(_table(narrow, placed), situations)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, schema, times
+from meshlogs import joins, times
 from meshlogs.specs import excludes
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
@@ -39,12 +39,14 @@ class Lessons(NamedTuple):
         return cls(addresses, clusters.set_index("cluster").rename_axis(None))
 
     def resolved(self, rows: pd.DataFrame) -> pd.Series:
-        """The address of each destination that is only named, where failures of its cluster state just one."""
+        """The address of each destination; where it is only named, the one that failures of its cluster state."""
+        ip, named = rows["ip"], (rows["ip"].isna() & rows["host"].notna()).to_numpy()
+        if not named.any() or self.addresses.empty:
+            return ip
         known = self.addresses[~self.addresses.duplicated(["cluster", "host"], keep=False)]
-        asked = rows.loc[rows["ip"].isna() & rows["host"].notna(), ["cluster", "host"]]
-        asked = asked.fillna({"cluster": ""})
+        asked = rows.loc[named, ["cluster", "host"]].fillna({"cluster": ""})
         found = asked.merge(known, on=["cluster", "host"], how="left", validate="many_to_one")["ip"]
-        return found.set_axis(asked.index).reindex(rows.index)
+        return ip.fillna(found.set_axis(asked.index))
 
     def trusted(self) -> pd.Series:
         """By cluster whether it has one pod start and nothing speaks of an exclusion, in it or without a cluster.
@@ -57,18 +59,26 @@ class Lessons(NamedTuple):
 
 def lessons_of(placed: pd.DataFrame, pods: pd.DataFrame) -> Lessons:
     """The lessons of these pods: their placed evidence, and their objects."""
-    failed = placed.loc[placed["kind"].isin(FAILURES), ["cluster", "host", "ip"]]
-    failed = failed[failed["host"].notna() & failed["ip"].notna()]
-    addresses = joins.plain(joins.distinct(failed, list(failed))).fillna({"cluster": ""})
-    addresses = addresses[addresses["host"] != addresses["ip"]].reset_index(drop=True)
-    starts = placed.loc[~placed["start_id"].duplicated(), ["cluster", "namespace", "pod"]]
-    starts = joins.plain(starts)
-    logged = placed.loc[placed["kind"] == "app_logged", ["cluster", "time_lower"]]
-    first = logged["time_lower"].groupby(joins.texts_of(logged["cluster"]).fillna("")).min()
+    failed = np.flatnonzero(joins.is_one(placed["kind"], FAILURES))
+    stated = placed[["cluster", "host", "ip"]].take(failed).dropna(subset=["host", "ip"])
+    addresses = joins.plain(joins.distinct(stated, list(stated))).fillna({"cluster": ""})
+    addresses = addresses[addresses["host"] != addresses["ip"]].drop_duplicates(ignore_index=True)
+    begins = np.flatnonzero(np.diff(placed["start_id"].array.codes, prepend=-1))  # sorted by start
+    starts = placed[["cluster", "namespace", "pod"]].take(begins)
     excluding = _excluding(starts, pods)
-    columns = {"starts": starts["cluster"].fillna("").value_counts(), "first_logged": first}
-    columns |= {"excluding": pd.Series(True, index=excluding, dtype=bool)}
-    return together([Lessons(addresses, pd.DataFrame(columns))])
+    # 0 stands for no name, missing or empty; then come the categories, and what only pod objects name.
+    cluster = joins.ranks(placed["cluster"]) + 1
+    names = pd.Index(["", *placed["cluster"].dtype.categories], dtype="str")
+    names = names.append(pd.Index(excluding, dtype="str").difference(names))
+    logged = np.flatnonzero(joins.is_one(placed["kind"], ["app_logged"]))
+    columns = {
+        "starts": np.bincount(cluster[begins], minlength=len(names)),
+        "first_logged": joins.earliest_of(placed["time_lower"].take(logged), cluster[logged], len(names)).array,
+        "excluding": names.isin(excluding),
+    }
+    clusters = pd.DataFrame(columns, names)
+    known = (clusters["starts"] > 0) | clusters["first_logged"].notna() | clusters["excluding"]
+    return Lessons(addresses, clusters[known & ~names.duplicated()].sort_index())
 
 
 def together(parts: Sequence[Lessons]) -> Lessons:
@@ -85,11 +95,17 @@ def together(parts: Sequence[Lessons]) -> Lessons:
 
 def _excluding(starts: pd.DataFrame, pods: pd.DataFrame) -> list[str]:
     """The clusters in which a pod's rules exclude something; "" stands for a pod whose cluster is unknown."""
-    rules = pods["redirect"].dropna().map(excludes).astype(bool)
-    those = pods.loc[rules.index[rules], ["namespace", "pod", "cluster"]]
-    sites = starts.drop_duplicates(["namespace", "pod"])
-    found = those.merge(sites, on=["namespace", "pod"], how="left", suffixes=("", "_seen"))
-    return sorted(set(found["cluster"].fillna(found["cluster_seen"]).fillna("")))
+    those = pods[["namespace", "pod", "cluster"]][joins.asked_once(_excludes, pods["redirect"]).astype(bool)]
+    named, unnamed = those["cluster"].dropna(), those[those["cluster"].isna()]
+    if unnamed.empty:
+        return sorted(set(named))
+    sites = joins.plain(starts).drop_duplicates(["namespace", "pod"])
+    found = unnamed.drop(columns="cluster").merge(sites, on=["namespace", "pod"], how="left")
+    return sorted({*named, *found["cluster"].fillna("")})
+
+
+def _excludes(rules: str | None) -> bool:
+    return isinstance(rules, str) and excludes(rules)
 
 
 def assumption_holds(errors: pd.DataFrame, situations: pd.DataFrame, lessons: Lessons) -> np.ndarray:
@@ -98,7 +114,9 @@ def assumption_holds(errors: pd.DataFrame, situations: pd.DataFrame, lessons: Le
     Against it speak: several pods or an exclusion in its cluster (`Lessons.trusted`), and a refusal of the same
     destination after the window. `errors` have cluster, target and situation, the number of their row in `situations`.
     """
-    trusted = schema.lookup(joins.texts_of(errors["cluster"]).fillna(""), lessons.trusted()).to_numpy(bool)
+    trusted = lessons.trusted()
+    of_cluster = np.append(trusted, trusted.get("", False))  # the last for a missing one
+    trusted = of_cluster[joins.standing(errors["cluster"], trusted.index)]
     later = situations["later_unexplained"].to_numpy(bool)[errors["situation"]]
     return trusted & ~joins.marked(errors["target"], errors.loc[later, "target"])
 

@@ -34,7 +34,7 @@ FIRST_LINE = pd.Timedelta(5 * times.SECOND, "ns")
 _NOT_STARTED = ("app_not_started", "image_pull", "sandbox_failed", "cni_not_ready", "init_running")
 _NO_RACE = (*_NOT_STARTED, "start_not_in_export")
 # A pull that takes longer than this is worth telling.
-_SLOW_PULL = pd.Timedelta(5 * times.SECOND, "ns")
+_SLOW_PULL = np.timedelta64(5 * times.SECOND, "ns")
 
 
 def conclude(
@@ -62,22 +62,20 @@ def signs_of(starts: pd.DataFrame, known: Known, pods: pd.DataFrame, lessons: Le
     the application did not start; `app_ran`; `begun`: the start itself is in the export; `gated`; `undated`: refused
     connections without any time; `logs_reach_back`; `window_made_by`. `lessons` are those of the whole fleet.
     """
-    placed = known.facts
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
-    waiting = init_order.running(starts, placed, pods, known.specs)
+    waiting = init_order.running(starts, known, pods)
     hangs = waiting["silent"].astype(bool) & (waiting["behind"] == "yes") & waiting["agent"].astype(bool)
     hangs &= waiting["all_redirected"].astype(bool)
-    undated = placed.loc[placed["kind"] == "refused_undated", "start_id"]
     signs = {
         "waiting": starts.index.isin(waiting.index),
         "hangs": starts.index.isin(hangs.index[hangs]),
-        "why_not": _why_not_started(starts, placed),
-        "app_ran": _app_ran(starts, placed),
-        "begun": start_in_export(starts, placed),
-        "gated": gated(starts, placed),
-        "undated": joins.among(starts.index, undated),
+        "why_not": _why_not_started(starts, known),
+        "app_ran": _app_ran(starts, known),
+        "begun": start_in_export(starts, known.facts),
+        "gated": gated(starts, known.of("hold_failed")),
+        "undated": joins.among(starts.index, known.of("refused_undated")["start_id"]),
         "logs_reach_back": _logs_reach_back(starts, lessons),
-        "window_made_by": _what_made_the_window(starts, placed),
+        "window_made_by": _what_made_the_window(starts, known),
     }
     return pd.DataFrame(signs, index=starts.index).reset_index(drop=True)
 
@@ -87,15 +85,15 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
     errors = joins.coded(errors[["start_id", "time", "verdict", "suspected"]], ["start_id"])
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
     signs = signs.set_axis(starts.index)
-    count = errors.groupby("start_id").size()
-    raced = errors[errors["verdict"] == "startup_race"]
-    stated = raced[~raced["suspected"].astype(bool)]
-    stalled = errors[errors["verdict"] == "init_race"]
-    open_question = errors[errors["verdict"] == "undetermined"]
-    starts["refused"] = count.reindex(starts.index).fillna(0).astype("Int64")
-    starts["errors_first"] = errors.groupby("start_id")["time"].min().reindex(starts.index)
     index = starts.index
-    harmed = joins.among(index, raced["start_id"])
+    start, suspected = errors["start_id"], errors["suspected"].to_numpy(bool)
+    raced, stalled, open_question = (
+        (errors["verdict"] == verdict).to_numpy(bool) for verdict in ("startup_race", "init_race", "undetermined")
+    )
+    count = joins.counted(start, np.ones(len(errors), dtype=bool))
+    starts["refused"] = count.reindex(index, fill_value=0).astype("Int64")
+    starts["errors_first"] = joins.earliest(errors["time"], start).reindex(index)
+    harmed = joins.among(index, start[raced])
     meshed = starts["meshed"]
     started = starts["app_started_upper"].notna()
     why_not = signs["why_not"]
@@ -109,9 +107,9 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
     choices = [
         (meshed.eq(False), "not_meshed", None),
         (meshed.isna(), "undetermined", "mesh_unknown"),
-        (harmed & joins.among(index, stated["start_id"]), "harmed", None),
+        (harmed & joins.among(index, start[raced & ~suspected]), "harmed", None),
         (harmed, "harmed", "suspected_only"),
-        (joins.among(index, stalled["start_id"]) & ~signs["app_ran"], "init_stalled", None),
+        (joins.among(index, start[stalled]) & ~signs["app_ran"], "init_stalled", None),
         (signs["hangs"] & ~started & (why_not == "app_not_started"), "init_stalled", "init_silent"),
         (~started & signs["waiting"], "undetermined", "init_running"),
         (~started, "undetermined", "app_not_started"),
@@ -119,7 +117,7 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
         (signs["gated"], "safe", None),
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
-        (joins.among(index, open_question["start_id"]), "undetermined", "undetermined_errors"),
+        (joins.among(index, start[open_question]), "undetermined", "undetermined_errors"),
         (lower.gt(0) & signs["undated"], "undetermined", "errors_undated"),
         (silent, "exposed", None),
         (lower.gt(0), "undetermined", "no_app_logs"),
@@ -140,29 +138,34 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
     return schema.conform(starts.reset_index(drop=True), schema.STARTS, "starts")
 
 
-def _why_not_started(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
-    def told(mask):
-        return joins.among(starts.index, placed.loc[mask, "start_id"])
+def _why_not_started(starts: pd.DataFrame, known: Known) -> pd.Series:
+    def told(rows):
+        return joins.among(starts.index, rows["start_id"])
 
-    failed_check = placed["kind"].isin(["container_died", "container_backoff"]) & (placed["container"] == VALIDATION)
-    failed_check[failed_check] = ~joins.texts_of(placed.loc[failed_check, "value"]).fillna("").str.endswith(" 0")
+    checks = known.of("container_died", "container_backoff")
+    checks = checks[joins.is_one(checks["container"], [VALIDATION])]
+    failed = checks[~joins.texts_of(checks["value"]).fillna("").str.endswith(" 0")]
     choices = {
-        "cni_not_ready": told((placed["kind"] == "redirection_missing") | failed_check),
-        "sandbox_failed": told(placed["kind"] == "sandbox_failed"),
-        "image_pull": told(placed["kind"] == "pull_failed"),
+        "cni_not_ready": told(known.of("redirection_missing")) | told(failed),
+        "sandbox_failed": told(known.of("sandbox_failed")),
+        "image_pull": told(known.of("pull_failed")),
     }
     return pd.Series(np.select(list(choices.values()), list(choices), "app_not_started"), starts.index, dtype=object)
 
 
-def _what_made_the_window(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
-    proxy = placed[placed["container"] == PROXY]
-    began = proxy[proxy["kind"] == "pulling"].groupby("start_id")["time_upper"].min()
-    done = proxy[proxy["kind"] == "pulled"].groupby("start_id")["time_lower"].max()
-    slow = (done - began > _SLOW_PULL).reindex(starts["start_id"], fill_value=False).to_numpy()
-    failed = joins.among(starts.index, proxy.loc[proxy["kind"] == "pull_failed", "start_id"])
-    held = joins.among(starts.index, placed.loc[placed["kind"] == "hold_failed", "start_id"])
+def _what_made_the_window(starts: pd.DataFrame, known: Known) -> pd.Series:
+    began, done, failed = (_of_proxy(known.of(kind)) for kind in ("pulling", "pulled", "pull_failed"))
+    ended = times.stamps(joins.latest(done["time_lower"], done["start_id"]))
+    slow = ended - times.stamps(joins.earliest(began["time_upper"], began["start_id"])) > _SLOW_PULL
+    slow = pd.Series(slow, done["start_id"].dtype.categories).reindex(starts.index, fill_value=False)
+    failed = joins.among(starts.index, failed["start_id"])
+    held = joins.among(starts.index, known.of("hold_failed")["start_id"])
     words = np.select([held, failed | slow], ["hold_failed", "proxy_image_pull"], "")
     return pd.Series(words, starts.index, dtype=object).replace("", None)
+
+
+def _of_proxy(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[joins.is_one(rows["container"], [PROXY])]
 
 
 def _logs_reach_back(starts: pd.DataFrame, lessons: Lessons) -> pd.Series:
@@ -171,8 +174,10 @@ def _logs_reach_back(starts: pd.DataFrame, lessons: Lessons) -> pd.Series:
     return begun <= starts["app_started_upper"] + FIRST_LINE
 
 
-def _app_ran(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
-    ran = placed[placed["kind"].isin(["container_started", "app_logged", "container_died"])]
-    each, which = joins.questions(ran, ["start_id", "container"])
-    is_app = joins.texts_of(each["container"]) == schema.lookup(each["start_id"], starts["app_container"])
-    return joins.among(starts.index, ran.loc[is_app.to_numpy()[which], "start_id"])
+def _app_ran(starts: pd.DataFrame, known: Known) -> np.ndarray:
+    start, container = known.facts["start_id"], known.facts["container"]
+    ran = joins.is_one(known.facts["kind"], ["container_started", "app_logged", "container_died"])
+    # Codes of the same texts: of each row's container, and of the application's of its start.
+    app = container.dtype.categories.get_indexer(starts["app_container"])
+    of_start = app[joins.standing(start, starts.index)]
+    return joins.among(starts.index, start[ran & (of_start >= 0) & (of_start == container.array.codes)])

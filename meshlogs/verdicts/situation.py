@@ -37,10 +37,12 @@ What other pods tell of the same destination comes in at the end: `bypass` of `l
 `assumption_holds` (the export is of one pod, and nothing in it speaks of an exclusion).
 """
 
+import re
+
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, schema, times
+from meshlogs import joins, times
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.specs import destinations, excludes
 from meshlogs.timelines import Known, gated, start_in_export
@@ -48,252 +50,311 @@ from meshlogs.verdicts import init_order
 from meshlogs.verdicts.lessons import FAILURES, Lessons
 
 # A refusal may be logged this long after it happened without its text saying so.
-REPORT_SLACK = pd.Timedelta(2 * times.SECOND, "ns")
+REPORT_SLACK = np.timedelta64(2 * times.SECOND, "ns")
 # A crashed proxy is restarted after at most the kubelet's largest back-off of 300 s, and starts.
-COMES_BACK = pd.Timedelta(600 * times.SECOND, "ns")
+COMES_BACK = np.timedelta64(600 * times.SECOND, "ns")
 # Clients that try again wait less than this between two attempts.
-BROKEN_OFF = pd.Timedelta(45 * times.SECOND, "ns")
+BROKEN_OFF = np.timedelta64(45 * times.SECOND, "ns")
 # A closed proxy refuses every redirected destination: two refusals this near belong to one cause.
-BURST = pd.Timedelta(5 * times.SECOND, "ns")
+BURST = np.timedelta64(5 * times.SECOND, "ns")
 # Later than this after the proxy opened, a refusal is not a late report of the first window.
-SETTLED = pd.Timedelta(10 * times.SECOND, "ns")
+SETTLED = np.timedelta64(10 * times.SECOND, "ns")
 
 # What is known of the failure itself, and of its start.
 _OWN = ["start_id", "kind", "time_lower", "time_upper", "cluster", "namespace", "container", "host", "ip", "port"]
 _OWN += ["late_s", "suspected", "message"]
 _FLAGS = ["ambient", "has_pod_spec", "has_proxy_logs"]
-_BOUNDS = [f"{name}_{end}" for name in ("app_started", "proxy_started", "proxy_ready") for end in ("lower", "upper")]
+_BOUNDS = ["app_started_lower", "app_started_upper", "proxy_started_upper", "proxy_ready_lower", "proxy_ready_upper"]
 
 
 def situate(placed: pd.DataFrame, starts: pd.DataFrame, known: Known, lessons: Lessons) -> pd.DataFrame:
-    """One row per failure with the columns of this module's table, sorted by start and time.
+    """One row per failure with the columns of this module's table, words and texts coded, sorted by start and time.
 
     `row` is its row in `placed`; `destination` the host or address, `target` that with its port. `lessons` are those
     of the whole fleet, of which `placed` may be a part.
     """
-    row = np.flatnonzero(placed["kind"].isin(FAILURES))
-    errors = placed[_OWN].take(row).reset_index(drop=True).assign(row=row)
-    placed, specs = known.facts, known.specs
+    row = np.flatnonzero(joins.is_one(placed["kind"], FAILURES))
+    errors = placed[_OWN].take(row).reset_index(drop=True)
     by_start = starts.set_index("start_id", drop=False).rename_axis(None)
-    of_start = by_start[["hold", "workload", *_FLAGS, *_BOUNDS]].astype({"workload": "category"})
-    of_start = of_start.assign(
-        meshed=by_start["meshed"].map({True: "yes", False: "no"}).astype(object).fillna("unknown"),
-        **{name: of_start[name].fillna(False).astype(bool) for name in _FLAGS},
-    ).reindex(errors["start_id"].cat.categories)
-    errors[list(of_start)] = of_start.take(errors["start_id"].cat.codes).set_axis(errors.index)
-    errors["suspected"] = errors["suspected"].fillna(False).astype(bool)
-    errors = _destination(errors, specs, placed, lessons)
-    errors[["is_init", "behind_redirect"]] = init_order.situate(errors, known.containers, specs)
-    _first_window(errors, by_start, known)
-    _signs(errors, placed)
-    _stop(errors, placed)
-    errors["explained"] = errors["stopping"] | errors["down_before"] | errors["down_after_soon"]
-    errors["alone"] = _alone(errors)
-    errors["goes_on"] = _goes_on(errors)
+    of_start = _of_starts(by_start, known).take(joins.standing(errors["start_id"], by_start.index))
+    to = _destinations(errors, known, lessons)
+    errors = pd.concat([errors.drop(columns=["host", "ip", "port"]), of_start.set_axis(errors.index), to], axis=1)
+    errors = errors.assign(row=row, suspected=errors["suspected"].to_numpy(bool, na_value=False))
+    errors = errors.assign(**init_order.situate(errors, known.containers, known.specs), **_first_window(errors))
+    errors = errors.assign(**_signs(errors, known), **_stop(errors, known))
+    answer, reason = errors["answer"], errors["answer_reason"]
+    stated = ~joins.is_one(reason, ["destination_unstated"])
+    unsure = joins.is_one(answer, ["assumed", "unknown"])
+    may = (unsure | joins.is_one(answer, ["yes"])) & ~joins.is_one(errors["kind"], ["upstream_refused"])
+    errors = errors.assign(
+        redirectable=may & joins.is_one(errors["meshed"], ["yes"]),
+        only_local=~stated & errors["rules_known"] & ~errors["excludes"],
+        explained=errors["stopping"] | errors["down_before"] | errors["down_after_soon"],
+        alone=_alone(errors),
+        guessed=unsure & stated,
+    )
     # Google's managed mesh excludes the metadata server, which refuses on new pods by itself.
-    errors["bypass"] = (errors["answer"] == "unknown") & (errors["answer_reason"] == "metadata_server")
-    errors["bypass"] |= _outlasts(errors)
-    unsure = errors["answer"].isin(["assumed", "unknown"])
-    errors["guessed"] = unsure & (errors["answer_reason"] != "destination_unstated")
+    excluded = joins.is_one(answer, ["unknown"]) & joins.is_one(reason, ["metadata_server"])
     seen = errors["after_open"] & errors["opened_seen"] & errors["attempt_known"] & errors["alone"]
-    errors["clear"] = seen & (errors["time_lower"] > errors["opened"] + REPORT_SLACK).fillna(False)
-    errors["later_unexplained"] = errors["later"] & ~errors["explained"]
-    return errors
+    return errors.assign(
+        goes_on=_goes_on(errors),
+        bypass=excluded | _outlasts(errors),
+        clear=seen & _clearly_after(errors),
+        later_unexplained=errors["later"] & ~errors["explained"],
+    )
 
 
-def _destination(errors: pd.DataFrame, specs: pd.DataFrame, placed: pd.DataFrame, lessons: Lessons) -> pd.DataFrame:
-    """The failures with what is known of where they went; each different question is asked once."""
-    question = ["start_id", "container", "cluster", "host", "ip", "port"]
-    asked, which = joins.questions(errors, question)
-    asked = asked.assign(**{name: joins.texts_of(asked[name]) for name in ("cluster", "host", "ip")})
-    asked["ip"] = asked["ip"].fillna(lessons.resolved(asked))
-    told = placed[placed["kind"] == "pod_address"].drop_duplicates("start_id").set_index("start_id")["value"]
-    asked[["answer", "answer_reason"]] = destinations(asked, specs, joins.texts_of(told))
-    asked["destination"] = asked["host"].fillna(asked["ip"])
-    asked["target"] = asked["destination"].fillna("") + ":" + asked["port"].astype(str)
-    asked["excludes"] = schema.lookup(asked["start_id"], specs["redirect"].map(excludes).astype(bool)).astype(bool)
-    known = schema.lookup(asked["start_id"], specs["redirect"].notna()).astype(bool)
-    asked["only_local"] = (asked["answer_reason"] == "destination_unstated") & known & ~asked["excludes"]
-    found = joins.coded(asked.drop(columns=question[:4]), ["ip", "destination", "target"]).take(which)
-    errors = pd.concat([errors.drop(columns=["host", "ip", "port"]), found.set_axis(errors.index)], axis=1)
-    may = errors["answer"].isin(["yes", "assumed", "unknown"]) & (errors["kind"] != "upstream_refused")
-    return errors.assign(redirectable=may & (errors["meshed"] == "yes"))
+def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
+    """What all failures of a start have in common, one row for each start.
 
-
-def _first_window(errors: pd.DataFrame, starts: pd.DataFrame, known: Known) -> None:
-    placed = known.facts
-    begin, end = errors["time_lower"], errors["time_upper"]
-    closed = errors["proxy_ready_lower"]
-    dated = errors["proxy_started_upper"].notna() | closed.notna()
-    ended = schema.lookup(errors["start_id"], known.ended(starts))
-    errors["gated"] = schema.lookup(errors["start_id"], gated(starts, placed)).astype(bool)
+    Besides columns of the table above: bounds; `rules_known`; `sure_until`, up to when the proxy's log shows one
+    unbroken first start. Times are without their zone, for NumPy: no comparison with a missing one holds.
+    """
+    bounds = {name: times.stamps(starts[name]) for name in _BOUNDS}
+    ended = times.stamps(known.ended(starts).reindex(starts.index))
+    held = gated(starts, known.of("hold_failed")).to_numpy(bool)
     # A hook that had its whole time-out waited for a proxy that was not ready: its long life is no sign.
-    waiting = errors["hold"].eq(True).fillna(False).astype(bool) & ~errors["gated"]
-    opened = _opened(errors, ended.where(~waiting))
-    errors["opened"] = opened
-    errors["opened_seen"] = opened.notna() & (opened == errors["proxy_ready_upper"])
-    last_closed = pd.concat([closed, errors["proxy_started_upper"]], axis=1).max(axis=1)
-    errors["start_seen"] = schema.lookup(errors["start_id"], start_in_export(starts, placed)).astype(bool)
-    never = opened.isna() & dated & errors["start_seen"] & (end <= last_closed + SETTLED)
-    app_later = errors["app_started_lower"] > opened
-    before_open = opened.notna() & (begin <= opened + REPORT_SLACK) & ~app_later.fillna(False)
-    errors["in_first_window"] = (before_open | never).astype(bool)
-    errors["in_closed_part"] = (closed.notna() & (end <= closed)).astype(bool)
-    errors["after_open"] = (opened.notna() & (begin > opened)).astype(bool)
-    errors["settled"] = (opened.notna() & (begin > opened + SETTLED)).astype(bool)
-    errors["later"] = errors["settled"] | (opened.isna() & dated & ~never)
-    late = errors["late_s"].fillna(0) > 0
-    errors["attempt_known"] = ~late
-    told_open = placed[placed["kind"] == "proxy_open"].groupby("start_id")["time_upper"].min()
-    first_told = schema.lookup(errors["start_id"], told_open)
-    began = joins.marked(errors["start_id"], placed.loc[placed["kind"] == "proxy_process", "start_id"])
-    unbroken = ended.isna() | (ended > first_told)
-    errors["first_life_sure"] = (began & (end <= first_told) & unbroken).fillna(False).astype(bool)
-    reason = np.select([opened.isna(), late | (begin > opened)], ["never_ready", "reported_late"], "overlap")
-    errors["window_reason"] = pd.Series(reason, index=errors.index, dtype=object)
+    waiting = starts["hold"].to_numpy(bool, na_value=False) & ~held
+    closed, ready = bounds["proxy_ready_lower"], bounds["proxy_ready_upper"]
+    opened = _opened(closed, ready, np.where(waiting, _MISSING, ended))
+    rules = known.specs["redirect"].reindex(starts.index)
+    told_open, process = known.of("proxy_open"), known.of("proxy_process")
+    first_told = times.stamps(joins.earliest(told_open["time_upper"], told_open["start_id"]).reindex(starts.index))
+    unbroken = joins.among(starts.index, process["start_id"]) & (np.isnat(ended) | (ended > first_told))
+    columns = {
+        "workload": pd.Categorical(starts["workload"]),
+        "meshed": pd.Categorical(starts["meshed"].map({True: "yes", False: "no"}).astype(object).fillna("unknown")),
+        **{name: starts[name].to_numpy(bool, na_value=False) for name in _FLAGS},
+        **bounds,
+        "gated": held,
+        "opened": opened,
+        "opened_seen": opened == ready,
+        "start_seen": start_in_export(starts, known.facts).to_numpy(bool),
+        "sure_until": np.where(unbroken, first_told, _MISSING),
+        "excludes": joins.asked_once(excludes, rules).astype(bool),
+        "rules_known": rules.notna().to_numpy(),
+    }
+    return pd.DataFrame(columns)
 
 
-def _opened(errors: pd.DataFrame, ended: pd.Series) -> pd.Series:
+_MISSING, _NO_TIME = np.datetime64("NaT", "ns"), np.timedelta64("NaT", "ns")
+
+
+def _opened(closed: np.ndarray, ready: np.ndarray, ended: np.ndarray) -> np.ndarray:
     """When the proxy was open by, in its first life.
 
     A proxy that was closed no more for a while and then ended had been ready, though no sign of it is in the
     export: the first sign that is may be of a later life.
     """
-    opened = errors["proxy_ready_upper"]
-    quiet = errors["proxy_ready_lower"] + SETTLED
-    unseen = (ended > quiet) & (opened.isna() | (opened > ended))
-    return opened.where(~unseen.fillna(False).astype(bool), quiet)
+    quiet = closed + SETTLED
+    return np.where((ended > quiet) & (np.isnat(ready) | (ready > ended)), quiet, ready)
+
+
+def _destinations(errors: pd.DataFrame, known: Known, lessons: Lessons) -> pd.DataFrame:
+    """What is known of where the failures went; each different question is asked once."""
+    asked, which = joins.questions(errors, ["start_id", "container", "cluster", "host", "ip", "port"])
+    asked = asked.assign(**{name: joins.texts_of(asked[name]) for name in ("cluster", "host", "ip")})
+    asked["ip"] = lessons.resolved(asked)
+    told = known.of("pod_address").drop_duplicates("start_id").set_index("start_id")["value"]
+    found = destinations(asked, known.specs, joins.texts_of(told)).assign(ip=asked["ip"], port=asked["port"])
+    found["destination"] = asked["host"].fillna(asked["ip"])
+    found["target"] = found["destination"].fillna("") + ":" + asked["port"].astype(str)
+    found = joins.coded(found, ["answer", "answer_reason", "ip", "destination", "target"])
+    return found.take(which).set_axis(errors.index)
+
+
+def _first_window(errors: pd.DataFrame) -> dict[str, np.ndarray | pd.Categorical]:
+    """Where the failures lie about the first opening of their proxy."""
+    begin, end, opened = _times(errors, "time_lower", "time_upper", "opened")
+    app_started, started, closed = _times(errors, "app_started_lower", "proxy_started_upper", "proxy_ready_lower")
+    unopened, dated = np.isnat(opened), ~np.isnat(started) | ~np.isnat(closed)
+    last_closed = np.fmax(closed, started)  # the one that is known
+    never = unopened & dated & errors["start_seen"].to_numpy() & (end <= last_closed + SETTLED)
+    settled = begin > opened + SETTLED
+    late = errors["late_s"].to_numpy() > 0
+    reason = np.select([unopened, late | (begin > opened)], [0, 1], 2)
+    return {
+        "in_first_window": ((begin <= opened + REPORT_SLACK) & ~(app_started > opened)) | never,
+        "in_closed_part": end <= closed,
+        "after_open": begin > opened,
+        "settled": settled,
+        "later": settled | (unopened & dated & ~never),
+        "attempt_known": ~late,
+        "first_life_sure": end <= errors["sure_until"].to_numpy(),
+        "window_reason": pd.Categorical.from_codes(reason, ["never_ready", "reported_late", "overlap"]),
+    }
+
+
+def _times(errors: pd.DataFrame, *names: str) -> list[np.ndarray]:
+    """These columns for NumPy: no comparison with a missing time holds."""
+    return [times.stamps(errors[name]) for name in names]
+
+
+def _clearly_after(errors: pd.DataFrame) -> np.ndarray:
+    """Whether the proxy was open for so long that this is no late report of a connect before."""
+    begin, opened = _times(errors, "time_lower", "opened")
+    return begin > opened + REPORT_SLACK
+
+
+class _Signs:
+    """When something was seen of each start."""
+
+    def __init__(self, rows: pd.DataFrame, column: str):
+        start, time = rows["start_id"].array.codes, times.to_ns(rows[column])
+        order = np.lexsort((time, start))
+        order = order[time[order] != times.NAT]
+        self._start, self._time = start[order], time[order]
+
+    def before(self, errors: pd.DataFrame, at: np.ndarray) -> np.ndarray:
+        """The last of the same start up to this time of each failure, missing if there is none."""
+        found = joins.last_before(errors["start_id"].array.codes, at.view("int64"), self._start, self._time)
+        return self._at(found)
+
+    def after(self, errors: pd.DataFrame, at: np.ndarray, strictly: bool = False) -> np.ndarray:
+        """The first from this time on; strictly: after it."""
+        found = joins.first_after(errors["start_id"].array.codes, at.view("int64"), self._start, self._time, strictly)
+        return self._at(np.where(np.isnat(at), -1, found))
+
+    def _at(self, place: np.ndarray) -> np.ndarray:
+        return np.append(self._time, times.NAT)[place].view("datetime64[ns]")
 
 
 _DOWN = ["proxy_exited", "proxy_process", "proxy_closed"]
+_ENDS = ["container_died", "container_started", "container_backoff"]
 
 
-def _signs(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
+def _signs(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     """The nearest signs of an open and of a closed proxy on either side of each failure."""
-    proxy = placed["container"] == PROXY
-    refused_probe = (placed["kind"] == "probe_failed") & (placed["value"] == "refused")
-    ends = placed["kind"].isin(["container_died", "container_started", "container_backoff"]) & proxy
-    down = placed[placed["kind"].isin(_DOWN) | ends | refused_probe]
-    opens = placed[placed["kind"] == "proxy_open"]
-    begin, end = errors["time_lower"], errors["time_upper"]
-    last_open = _nearest(errors, begin, opens, "time_upper", "backward")
-    last_down = _nearest(errors, end, down, "time_lower", "backward")
-    next_open = _nearest(errors, end, opens, "time_upper", "forward", strictly=True)
-    next_down = _nearest(errors, end, down, "time_lower", "forward", strictly=True)
-    opened = errors["opened"]
-    errors["down_before"] = (
-        last_down.notna() & opened.notna() & (last_down >= opened) & (last_open.isna() | (last_down > last_open))
-    ).astype(bool)
-    errors["down_after_soon"] = (
-        next_down.notna()
-        & opened.notna()
-        & (opened <= end)
-        & (next_down <= end + COMES_BACK)
-        & (next_open.isna() | (next_down < next_open))
-    ).astype(bool)
-    errors["open_after"] = next_open.notna()
+    rows = known.of(*_DOWN, *_ENDS, "probe_failed")
+    end_of_proxy = joins.is_one(rows["kind"], _ENDS) & joins.is_one(rows["container"], [PROXY])
+    refused_probe = joins.is_one(rows["kind"], ["probe_failed"]) & joins.is_one(rows["value"], ["refused"])
+    down = _Signs(rows[joins.is_one(rows["kind"], _DOWN) | end_of_proxy | refused_probe], "time_lower")
+    opens = _Signs(known.of("proxy_open"), "time_upper")
+    begin, end, opened = _times(errors, "time_lower", "time_upper", "opened")
+    last_open, last_down = opens.before(errors, begin), down.before(errors, end)
+    next_open, next_down = (signs.after(errors, end, strictly=True) for signs in (opens, down))
+    soon = (opened <= end) & (next_down <= end + COMES_BACK)
+    return {
+        "down_before": (last_down >= opened) & (np.isnat(last_open) | (last_down > last_open)),
+        "down_after_soon": soon & (np.isnat(next_open) | (next_down < next_open)),
+        "open_after": ~np.isnat(next_open),
+    }
 
 
-def _stop(errors: pd.DataFrame, placed: pd.DataFrame) -> None:
+# A proxy ends with exit code 0 (or 143, SIGTERM) only when it was told to.
+_GRACEFUL = re.compile(r"\b(?:0|143)\Z", re.ASCII)
+
+
+def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     """Whether the pod was being stopped for good: a stop after which no proxy started."""
-    proxy = placed["container"] == PROXY
-    stop = placed["kind"].isin(["pod_stopping", "proxy_draining"])
-    stop |= (placed["kind"] == "container_killing") & (placed["value"] == "stop")
-    # A proxy ends with exit code 0 (or 143, SIGTERM) only when it was told to.
-    graceful = (placed["kind"] == "container_died") & proxy
-    graceful[graceful] = joins.texts_of(placed.loc[graceful, "value"]).fillna("").str.contains(r"\b(?:0|143)$")
-    births = placed[(placed["kind"] == "proxy_process") | ((placed["kind"] == "container_started") & proxy)]
-    final = placed[stop | graceful]
-    reborn = schema.lookup(final["start_id"], births.groupby("start_id")["time_lower"].max())
-    final = final[reborn.isna() | (reborn < final["time_upper"])]
-    told = joins.marked(errors["start_id"], final.loc[stop[final.index], "start_id"])
-    since = schema.lookup(errors["start_id"], final.groupby("start_id")["time_lower"].min())
-    errors["stopping"] = (since.notna() & (since <= errors["time_upper"])).astype(bool)
-    gone = placed[(placed["kind"] == "proxy_exited") | ((placed["kind"] == "container_died") & proxy)]
-    last_exit = _nearest(errors, errors["time_upper"], gone, "time_lower", "backward")
-    errors["exited_by_stop"] = (told & last_exit.notna() & since.notna() & (last_exit >= since)).astype(bool)
+    rows = known.of("pod_stopping", "proxy_draining", "container_killing", "container_died")
+    died, killing = (joins.is_one(rows["kind"], [kind]) for kind in ("container_died", "container_killing"))
+    stop = ~died & (~killing | joins.is_one(rows["value"], ["stop"]))
+    of_proxy = died & joins.is_one(rows["container"], [PROXY])
+    graceful = joins.asked_once(_is_graceful, rows["value"]).astype(bool) & of_proxy
+    births = known.of("proxy_process", "container_started")
+    of_births = joins.is_one(births["kind"], ["proxy_process"]) | joins.is_one(births["container"], [PROXY])
+    births = births[of_births]
+    reborn = times.stamps(joins.latest(births["time_lower"], births["start_id"]))[rows["start_id"].array.codes]
+    final = np.isnat(reborn) | (reborn < times.stamps(rows["time_upper"]))
+    told = joins.marked(errors["start_id"], rows["start_id"][stop & final])
+    final = rows[(stop | graceful) & final]
+    since = times.stamps(joins.earliest(final["time_lower"], final["start_id"]))[errors["start_id"].array.codes]
+    (end,) = _times(errors, "time_upper")
+    exits = known.of("proxy_exited", "container_died")
+    exits = exits[joins.is_one(exits["kind"], ["proxy_exited"]) | joins.is_one(exits["container"], [PROXY])]
+    last_exit = _Signs(exits, "time_lower").before(errors, end)
+    return {"stopping": since <= end, "exited_by_stop": told & (last_exit >= since)}
 
 
-def _nearest(
-    errors: pd.DataFrame,
-    at: pd.Series,
-    signs: pd.DataFrame,
-    column: str,
-    direction: str,
-    strictly: bool = False,
-) -> pd.Series:
-    """The time of the nearest sign of the same start on one side of each failure."""
-    signs = signs[["start_id", column]].dropna()
-    start, time = signs["start_id"].cat.codes.to_numpy(), times.to_ns(signs[column])
-    order = np.lexsort((time, start))
-    start, time = start[order], time[order]
-    nearest = joins.last_before if direction == "backward" else joins.first_after
-    asked = times.to_ns(at)
-    found = nearest(errors["start_id"].cat.codes.to_numpy(), asked, start, time, strictly)
-    found = np.append(time, times.NAT)[np.where(asked == times.NAT, -1, found)]
-    return times.column(found).set_axis(errors.index)
+def _is_graceful(value: str | None) -> bool:
+    return isinstance(value, str) and _GRACEFUL.search(value) is not None
 
 
-def _alone(errors: pd.DataFrame) -> pd.Series:
+def _alone(errors: pd.DataFrame) -> np.ndarray:
     """Whether no destination that was redirected for sure was refused in the same pod within `BURST`."""
-    known = errors.loc[errors["answer"] == "yes", ["start_id", "time_upper"]]
-    before = _nearest(errors, errors["time_upper"], known, "time_upper", "backward")
-    after = _nearest(errors, errors["time_upper"], known, "time_upper", "forward")
-    near = (errors["time_upper"] - before <= BURST) | (after - errors["time_upper"] <= BURST)
-    return ~near.astype(bool)
+    redirected = _Signs(errors[joins.is_one(errors["answer"], ["yes"])], "time_upper")
+    (end,) = _times(errors, "time_upper")
+    near = end - redirected.before(errors, end) <= BURST
+    return ~(near | (redirected.after(errors, end) - end <= BURST))
 
 
-def _outlasts(errors: pd.DataFrame) -> pd.Series:
+def _outlasts(errors: pd.DataFrame) -> np.ndarray:
     """Errors to a destination that was refused long after all others had stopped to be, where no opening is known.
 
     A closed proxy refuses all that it should carry: what alone goes on, after the last proof that the proxy was
     closed, and for longer than the others waited between two attempts, is refused by somebody else.
     """
-    guessed = errors["answer"].isin(["assumed", "unknown"]) & errors["redirectable"] & ~errors["is_init"]
-    guessed &= errors["opened"].isna() & (errors["answer_reason"] != "destination_unstated")
-    rows = errors.loc[guessed, ["start_id", "target", "time_upper", "proxy_ready_lower", "stopping"]]
+    guessed = errors["guessed"] & errors["redirectable"] & ~errors["is_init"]
+    found = (guessed & errors["opened"].isna()).to_numpy(copy=True)
+    if not found.any():
+        return found
+    rows = errors[["start_id", "target", "time_upper", "proxy_ready_lower", "stopping"]][found]
     # After a long pause it is another story: a restart, a stop.
-    pause = rows["time_upper"].groupby(rows["start_id"]).diff() > BROKEN_OFF
-    rows = rows[~pause.groupby(rows["start_id"]).cummax()]
-    # By their codes, which are in the order of the texts.
-    rows = rows.assign(start=rows["start_id"].cat.codes, target=rows["target"].cat.codes)
-    rows = rows.assign(pair=joins.numbered([rows["start"], rows["target"]]))
-    rows = rows.assign(waited=rows.groupby("pair")["time_upper"].diff())
-    ends = rows.groupby("pair").agg(
-        start=("start", "first"), target=("target", "first"), last=("time_upper", "max"), waited=("waited", "max")
-    )
-    survivors = ends.sort_values(["last", "target"], ascending=[False, True]).drop_duplicates("start")
-    others = ends.drop(survivors.index).groupby("start")
-    over = others["last"].max() + 3 * others["waited"].max() + SETTLED
-    mine = rows[rows["pair"].isin(survivors.index) & ~rows["stopping"]]
-    beyond = mine["time_upper"] > schema.lookup(mine["start"], over)
-    beyond &= ~(mine["time_upper"] <= mine["proxy_ready_lower"] + SETTLED)
-    lasting = beyond.groupby(mine["start"]).transform("sum") >= 2
-    return pd.Series(errors.index.isin(mine.index[lasting]), errors.index)
+    start, (at,) = rows["start_id"].array.codes, _times(rows, "time_upper")
+    pauses = np.cumsum(~_begins(start) & (np.diff(at, prepend=at[0]) > BROKEN_OFF))
+    found[found] = told = pauses == pauses[joins.firsts(start)][start]
+    rows, start, at = rows[told], start[told], at[told]
+    pair = joins.numbered([rows["start_id"], rows["target"]])
+    survivors, over = _survivors(pair, start, rows["target"].array.codes, at)
+    (closed,) = _times(rows, "proxy_ready_lower")
+    mine = np.isin(pair, survivors) & ~rows["stopping"].to_numpy()
+    beyond = mine & (at > over[start]) & ~(at <= closed + SETTLED)
+    found[found] = mine & (np.bincount(start, beyond) >= 2)[start]
+    return found
 
 
-def _goes_on(errors: pd.DataFrame) -> pd.Series:
+def _survivors(
+    pair: np.ndarray, start: np.ndarray, target: np.ndarray, at: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs (of a start and a target) last refused of each start; and, by start, when the others were over.
+
+    `pair` is a row's number of its start and target; rows are sorted by start and time. Over is missing where no other
+    target was refused twice.
+    """
+    first = joins.firsts(pair)
+    last, waited = np.full(len(first), _MISSING), np.full(len(first), _NO_TIME)
+    last[pair] = at  # of several the last that is written stays
+    order = np.argsort(pair, kind="stable")
+    again = ~_begins(pair[order])[1:]
+    np.fmax.at(waited, pair[order][1:][again], np.diff(at[order])[again])
+    owner = start[first]
+    by_end = np.lexsort((target[first], -last.view("int64"), owner))  # of equal ends the first by the target's text
+    survives = _begins(owner[by_end])
+    others = by_end[~survives]
+    ended, longest = np.full(start[-1] + 1, _MISSING), np.full(start[-1] + 1, _NO_TIME)
+    np.fmax.at(ended, owner[others], last[others])
+    np.fmax.at(longest, owner[others], waited[others])
+    return by_end[survives], ended + 3 * longest + SETTLED
+
+
+def _begins(keys: np.ndarray) -> np.ndarray:
+    """Whether each of these sorted codes is the first of its kind."""
+    return np.diff(keys, prepend=-1) != 0
+
+
+def _goes_on(errors: pd.DataFrame) -> np.ndarray:
     """Whether a text without destination is refused while the proxy is open a third as often as before, or more.
 
     Then it is not the race's alone, and which of its lines are cannot be told.
     """
-    unstated = errors["answer_reason"] == "destination_unstated"
-    rows = errors[unstated]
-    later = rows["after_open"] & ~rows["explained"]
-    later &= (rows["time_lower"] > rows["opened"] + REPORT_SLACK).fillna(False)
-    first = rows["in_first_window"] & ~later
-    key = joins.numbered([rows["start_id"], rows["container"], _without_numbers(rows["message"])])
+    goes_on = joins.is_one(errors["answer_reason"], ["destination_unstated"])
+    rows = errors[goes_on]
+    later = rows["after_open"].to_numpy() & ~rows["explained"].to_numpy() & _clearly_after(rows)
+    first = rows["in_first_window"].to_numpy() & ~later
+    alike = pd.Series(joins.asked_once(_without_numbers, rows["message"]), dtype=object)
+    key = joins.numbered([rows["start_id"], rows["container"], alike])
     often, before = (np.bincount(key, weights=mask)[key] for mask in (later, first))
-    goes_on = pd.Series(3 * often >= np.maximum(before, 1), rows.index)
-    return goes_on.reindex(errors.index, fill_value=False)
+    goes_on[goes_on] = 3 * often >= np.maximum(before, 1)
+    return goes_on
 
 
-def _without_numbers(message: pd.Series) -> pd.Series:
-    """A number for each message of a coded column; those that differ by their numbers alone have the same."""
-    message = message.cat.remove_unused_categories()
-    texts = message.cat.categories.to_series().str.replace(r"\d+", "0", regex=True)
-    codes, _ = pd.factorize(np.array([*texts, ""], dtype=object))  # the last for a missing one
-    return pd.Series(codes[message.cat.codes], message.index)
+def _without_numbers(message: str | None) -> str:
+    """The message as it is, but for its numbers."""
+    return _NUMBER.sub("0", message) if isinstance(message, str) else ""
+
+
+_NUMBER = re.compile(r"[0-9]+")
 
 
 # What it depends on.

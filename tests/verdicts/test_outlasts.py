@@ -31,8 +31,7 @@ def table(rows, closed) -> pd.DataFrame:
     return frame.assign(
         target=frame["host"].astype("category"),
         time_upper=times.column([row["at"] * SECOND for row in rows]),
-        answer="assumed",
-        answer_reason="no_pod_spec",
+        guessed=True,
         is_init=False,
         opened=times.column([times.NAT] * len(rows)),
         proxy_ready_lower=ready,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from meshlogs import schema, timelines, verdicts
+from meshlogs import joins, schema, timelines, verdicts
 from meshlogs.verdicts import lessons, situation
 
 _spec = importlib.util.spec_from_file_location("story", Path(__file__).with_name("story.py"))
@@ -377,6 +377,7 @@ def situated(facts, pods):
     placed = timelines.place(schema.conform(list(facts), schema.EVIDENCE), objects)
     known, told = timelines.Known(placed, objects), lessons.lessons_of(placed, objects)
     errors = situation.situate(placed, timelines.reconstruct(placed, objects, known), known, told)
+    errors = errors.astype({name: object for name in errors if joins.is_coded(errors[name])})
     return errors.assign(assumption_holds=told.trusted().to_numpy()[0])
 
 
