@@ -138,13 +138,8 @@ class Pieces:
             for mine, piece in zip(pieces, _cut(facts, cuts), strict=True):
                 mine.append(piece)
         self._own = []
-        pods = pd.concat(pods, ignore_index=True)
-        bucket = groups.buckets(pods["pod"])
-        objects = [
-            _bytes(schema.to_arrow(pods[(bucket >= begin) & (bucket < end)], schema.PODS))
-            for begin, end in zip(cuts[:-1], cuts[1:], strict=True)
-        ]
-        return groups.Groups(self, pieces, objects)
+        objects = groups.cut(schema.to_arrow(pd.concat(pods, ignore_index=True), schema.PODS), cuts)
+        return groups.Groups(self, pieces, list(map(_bytes, objects)))
 
     def each(self, step: str, facts: list[list], pods: list[bytes], told: list[pd.DataFrame]) -> Iterator[tuple]:
         """Run the step on each group, all at once as far as there are workers."""
@@ -221,8 +216,7 @@ def part_evidence(cuts: list[int], lines: list[int], *facts: bytes) -> list[byte
 
 def _cut(facts: pd.DataFrame, cuts: list[int]) -> list[bytes]:
     """The facts of each group."""
-    group = np.searchsorted(cuts, groups.buckets(facts["pod"]), side="right") - 1
-    return [_bytes(groups.to_arrow(facts[group == number])) for number in range(len(cuts) - 1)]
+    return list(map(_bytes, groups.cut(groups.to_arrow(facts), cuts)))
 
 
 def settle_group(pods: bytes, told: list[bytes], *facts: bytes) -> tuple:

@@ -1,8 +1,9 @@
-"""Groups of evidence in files of this machine: a folder that goes when nothing needs it any more.
+"""Groups of evidence in files of this machine, in a folder that goes when nothing needs it any more.
 
-A file is one of Arrow's, with a batch for each bucket (or one in all), so that a group is read from it in place.
+A file holds Arrow streams one after another; a piece is one of them, which is read where it lies in the file.
 """
 
+import json
 import shutil
 import tempfile
 import weakref
@@ -20,61 +21,54 @@ from meshlogs.errors import WorkerError
 from meshlogs.packed import packed, unpacked
 
 
-class Slice(NamedTuple):
-    """A group's batches in some files: of each those from `begin` on, before `end`."""
+class Piece(NamedTuple):
+    """A table in a file, from one byte on, before another."""
 
-    paths: list[str]
+    path: str
     begin: int
     end: int
 
-    def tables(self) -> list[pa.Table]:
-        """What each file has of them; the tables lie in the files."""
-        found = []
-        for path in self.paths:
-            file = pa.ipc.open_file(pa.memory_map(path))
-            found.append(pa.Table.from_batches(map(file.get_batch, range(self.begin, self.end)), file.schema))
-        return found
+    def table(self) -> pa.Table:
+        """The table, which stays in the file."""
+        with pa.memory_map(self.path) as file:
+            file.seek(self.begin)
+            return pa.ipc.open_stream(file.read_buffer(self.end - self.begin)).read_all()
 
 
 class Files:
-    """Facts parted by buckets into files, and the groups that come of them, for an engine of processes.
+    """Facts in files as they come, and the groups that come of them, for an engine of processes.
 
-    `spread(messages)` runs `answer` on each message, somewhere, and gives the answers in order.
+    `spread(messages)` runs `answer` on each message, somewhere, and gives the answers in order. What is held of a group
+    is the list of its pieces.
     """
 
     def __init__(self, spread):
         self.spread = spread
         self._folder = tempfile.mkdtemp(prefix="meshlogs-")
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        self._parted: list[str] = []
+        self._added: list[Piece] = []
         self._rows = np.zeros(groups.BUCKETS, np.int64)
         self._count = 0
 
     def add(self, facts: pd.DataFrame) -> None:
         """Take in these facts (`schema.SHARED` coded)."""
-        bucket = groups.buckets(facts["pod"])
-        self._rows += np.bincount(bucket, minlength=groups.BUCKETS)
-        table = groups.to_arrow(facts.take(np.argsort(bucket, kind="stable")))
-        self._parted.append(self._write(table, np.bincount(bucket, minlength=groups.BUCKETS)))
+        self._rows += np.bincount(groups.buckets(facts["pod"]), minlength=groups.BUCKETS)
+        self._added += _written([groups.to_arrow(facts)], self._path())
 
     def grouped(self, pods: Iterable[pd.DataFrame], _held: Sequence = ()) -> groups.Groups:
         """The facts in groups, each with the objects of its pods, which may come in pieces; none are held elsewhere."""
-        objects = []
-        for piece in pods:
-            bucket = groups.buckets(piece["pod"])
-            table = schema.to_arrow(piece.take(np.argsort(bucket, kind="stable")), schema.PODS)
-            objects.append(self._write(table, np.bincount(bucket, minlength=groups.BUCKETS)))
         cuts = groups.bounds(self._rows)
-        pairs = list(zip(cuts[:-1], cuts[1:], strict=True))
-        facts, told = ([Slice(paths, *pair) for pair in pairs] for paths in (self._parted, objects))
-        return groups.Groups(self, facts, told)
+        messages = [{"cut": piece, "cuts": cuts, "out": self._path()} for piece in self._added]
+        parted = [[Piece(*piece) for piece in json.loads(told)] for told in self.spread(messages)]
+        self.forget([self._added])
+        objects = [_written(groups.cut(schema.to_arrow(some, schema.PODS), cuts), self._path()) for some in pods]
+        return groups.Groups(self, list(zip(*parted, strict=True)), list(zip(*objects, strict=True)))
 
     def kept(self, frames: Iterator[pd.DataFrame], pods: Sequence) -> groups.Groups:
         """Groups of these tables, put into files one after another."""
-        held = [Slice([self._write(groups.to_arrow(rows), [len(rows)])], 0, 1) for rows in frames]
-        return groups.Groups(self, held, pods)
+        return groups.Groups(self, [_written([groups.to_arrow(rows)], self._path()) for rows in frames], pods)
 
-    def each(self, step: str, facts: list[Slice], pods: list[Slice], told: list[pd.DataFrame]) -> Iterator[tuple]:
+    def each(self, step: str, facts: list, pods: list, told: list[pd.DataFrame]) -> Iterator[tuple]:
         """Run the step on each group."""
         path = self._path()
         Path(path).write_bytes(packed(map(groups.to_arrow, told)))
@@ -82,19 +76,18 @@ class Files:
             {"step": step, "facts": held, "pods": objects, "told": path, "out": self._path()}
             for held, objects in zip(facts, pods, strict=True)
         ]
-        for held, message, data in zip(facts, messages, self.spread(messages), strict=True):
-            _, tables = unpacked(data)
-            kept = Slice([message["out"]], 0, 1) if Path(message["out"]).exists() else held
-            yield kept, [groups.of_arrow(table) for table in tables]
+        for held, data in zip(facts, self.spread(messages), strict=True):
+            head, tables = unpacked(data)
+            kept = [Piece(*piece) for piece in json.loads(head)]
+            yield kept or held, [groups.of_arrow(table) for table in tables]
 
-    def frame(self, held: Slice) -> pd.DataFrame:
+    def frame(self, held: list[Piece]) -> pd.DataFrame:
         """The table of a group."""
-        (table,) = held.tables()
-        return groups.of_arrow(table)
+        return groups.together([piece.table() for piece in held])
 
-    def forget(self, facts: list[Slice]) -> None:
+    def forget(self, facts: Iterable[Iterable[Piece]]) -> None:
         """Remove the files of these groups."""
-        for path in {path for held in facts for path in held.paths}:
+        for path in {piece.path for held in facts for piece in held}:
             with suppress(OSError):  # where an open file cannot be removed, it goes with the folder
                 Path(path).unlink()
 
@@ -104,40 +97,32 @@ class Files:
 
     def _path(self) -> str:
         self._count += 1
-        return str(Path(self._folder, f"{self._count}.arrow"))
-
-    def _write(self, table: pa.Table, rows: Sequence[int]) -> str:
-        path = self._path()
-        _write(table, rows, path)
-        return path
+        return str(Path(self._folder, f"{self._count}.arrows"))
 
 
-def _write(table: pa.Table, rows: Sequence[int], path: str) -> None:
-    """Write a table in batches of so many rows each, one after another. Raises WorkerError where there is no room."""
-    whole = table.combine_chunks()
-    ends = np.cumsum(rows)
+def _written(tables: Iterable[pa.Table], path: str) -> list[Piece]:
+    """The pieces of a new file of these tables. Raises WorkerError where there is no room."""
+    pieces, begin = [], 0
     try:
-        with pa.ipc.new_file(path, whole.schema) as writer:
-            for begin, end in zip([0, *ends[:-1]], ends, strict=True):
-                batches = whole.slice(begin, end - begin).to_batches()
-                writer.write_batch(batches[0] if batches else _empty(whole))
+        with pa.OSFile(path, "wb") as file:
+            for table in tables:
+                with pa.ipc.new_stream(file, table.schema) as writer:
+                    writer.write_table(table)
+                pieces.append(Piece(path, begin, file.tell()))
+                begin = file.tell()
     except OSError as error:
         advice = "Free some space there, or set TMPDIR to a folder with more, and run the same command again."
         raise WorkerError(str(Path(path).parent), f"evidence cannot be written: {error}", advice) from error
-
-
-def _empty(table: pa.Table) -> pa.RecordBatch:
-    """No rows, with the dictionaries of the table: a file has one of each column."""
-    if len(table):
-        return table.slice(0, 1).to_batches()[0].slice(0, 0)
-    return pa.record_batch([pa.nulls(0, field.type) for field in table.schema], schema=table.schema)
+    return pieces
 
 
 def answer(message: dict) -> bytes:
-    """Do what a message of `Files.each` asks for: what is kept goes to its file, what is told is the answer."""
-    facts, pods = Slice(*message["facts"]), Slice(*message["pods"])
+    """Do what a message of `Files` asks for: what is kept goes to a file, what is told is the answer."""
+    if "cut" in message:
+        table = Piece(*message["cut"]).table()
+        return json.dumps(_written(groups.cut(table, message["cuts"]), message["out"])).encode()
+    facts, pods = ([Piece(*piece).table() for piece in message[name]] for name in ("facts", "pods"))
     _, told = unpacked(Path(message["told"]).read_bytes())
-    kept, answers = groups.run(message["step"], facts.tables(), pa.concat_tables(pods.tables()), told)
-    if kept is not None:
-        _write(kept, [len(kept)], message["out"])
-    return packed(answers)
+    kept, answers = groups.run(message["step"], facts, pa.concat_tables(pods), told)
+    pieces = [] if kept is None else _written([kept], message["out"])
+    return packed(answers, json.dumps(pieces).encode())

@@ -18,14 +18,14 @@ from meshlogs.evidence import presence, proxy
 from meshlogs.verdicts.lessons import Lessons, lessons_of
 
 # Names fall into so many buckets; a group is some that follow each other, about so many rows of evidence.
-BUCKETS, GROUP = 256, 250_000
+BUCKETS, GROUP = 4096, 250_000
 
 
 def buckets(pods: pd.Series) -> np.ndarray:
     """The bucket of each pod's name, the same on every machine; a missing name's is 0.
 
     >>> buckets(pd.Series(["web-1", None, "web-1"])).tolist()
-    [104, 0, 104]
+    [2408, 0, 2408]
     """
     codes, names = pd.factorize(pods)
     of_names = [zlib.crc32(name.encode("utf-8", "surrogatepass")) % BUCKETS for name in names]
@@ -38,7 +38,7 @@ def bounds(counts: np.ndarray) -> list[int]:
     >>> counts = np.full(BUCKETS, 3)
     >>> counts[0] = GROUP
     >>> bounds(counts)
-    [0, 1, 256]
+    [0, 1, 4096]
     """
     found, rows = [0], 0
     for bucket, count in enumerate(counts[:-1], start=1):
@@ -145,7 +145,7 @@ class Here:
     def each(self, step: str, facts: list, pods: list, told: list[pd.DataFrame]) -> Iterator[tuple]:
         """Run the step on each group."""
         for held, objects in zip(facts, pods, strict=True):
-            kept, answer = STEPS[step]([held], objects, told)
+            kept, answer = STEPS[step](held, objects, told)
             yield held if kept is None else kept, answer
 
     def frame(self, held: pd.DataFrame) -> pd.DataFrame:
@@ -165,20 +165,20 @@ def alone(facts: pd.DataFrame, pods: pd.DataFrame) -> Groups:
     return Groups(Here(), [facts], [pods])
 
 
-# The steps as engines run them: (tables of evidence, pod objects, what is told to all groups) → (what is kept in place
+# The steps as engines run them: (evidence, pod objects, what is told to all groups) → (what is kept in place
 # of the evidence, or None for the same; what is told of this group), tables all.
-def _settle(facts: list[pd.DataFrame], _pods: pd.DataFrame, _told: list) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
-    kept, counts = settle(facts)
+def _settle(facts: pd.DataFrame, _pods: pd.DataFrame, _told: list) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    kept, counts = settle([facts])
     return kept, [counts]
 
 
-def _place(facts: list[pd.DataFrame], pods: pd.DataFrame, _told: list) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
-    kept, lessons = place(facts[0], pods)
+def _place(facts: pd.DataFrame, pods: pd.DataFrame, _told: list) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    kept, lessons = place(facts, pods)
     return kept, list(lessons.tables())
 
 
-def _examine(facts: list[pd.DataFrame], pods: pd.DataFrame, told: list) -> tuple[None, list[pd.DataFrame]]:
-    found = examine(facts[0], pods, Lessons.of_tables(*told))
+def _examine(facts: pd.DataFrame, pods: pd.DataFrame, told: list) -> tuple[None, list[pd.DataFrame]]:
+    found = examine(facts, pods, Lessons.of_tables(*told))
     return None, [found.starts, found.signs, *found.draft]
 
 
@@ -199,10 +199,43 @@ def _objects(rows: pd.DataFrame) -> pd.DataFrame:
 def run(
     step: str, facts: list[pa.Table], pods: pa.Table, told: list[pa.Table]
 ) -> tuple[pa.Table | None, list[pa.Table]]:
-    """A step from Arrow tables to Arrow tables, for an engine that holds them elsewhere."""
+    """A step from Arrow tables to Arrow tables, for an engine that holds them elsewhere, evidence perhaps in pieces."""
     objects = schema.conform(pods, schema.PODS)
-    kept, answer = STEPS[step]([of_arrow(table) for table in facts], objects, [of_arrow(one) for one in told])
+    kept, answer = STEPS[step](together(facts), objects, [of_arrow(one) for one in told])
     return None if kept is None else to_arrow(kept), [to_arrow(table) for table in answer]
+
+
+def cut(table: pa.Table, cuts: list[int]) -> Iterator[pa.Table]:
+    """The rows of each group, by the buckets at which groups begin and end."""
+    group = np.searchsorted(cuts, buckets(table["pod"].to_pandas()), side="right") - 1
+    ends = np.cumsum(np.bincount(group, minlength=len(cuts) - 1))
+    rows = table.take(pa.array(np.argsort(group, kind="stable")))
+    for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+        yield _lean(rows.slice(begin, end - begin))
+
+
+def _lean(table: pa.Table) -> pa.Table:
+    """The same rows, without most of the texts that none of them has; columns of one kind have one type."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            values = table[place].combine_chunks()
+            if len(values.dictionary) > len(values):
+                values = values.cast(field.type.value_type).dictionary_encode()
+            texts = values.dictionary.cast(pa.large_string())
+            table = table.set_column(
+                place, field.name, pa.DictionaryArray.from_arrays(values.indices.cast(pa.int32()), texts)
+            )
+        elif field.type == pa.string():
+            table = table.set_column(place, field.name, table[place].cast(pa.large_string()))
+    return table
+
+
+def together(pieces: list[pa.Table]) -> pd.DataFrame:
+    """The rows of these pieces of a group, `schema.SHARED` coded."""
+    if len(pieces) == 1:
+        return joins.recoded(of_arrow(pieces[0]))
+    table = pa.concat_tables(pieces).unify_dictionaries().combine_chunks()
+    return joins.recoded(of_arrow(table))
 
 
 def to_arrow(rows: pd.DataFrame) -> pa.Table:

@@ -194,6 +194,18 @@ def stacked(tables: Sequence[pd.DataFrame], *, emptied: bool = False) -> pd.Data
     return pd.DataFrame(columns)
 
 
+def recoded(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the categories of coded columns in the order of their texts, as Arrow may not give them."""
+    return rows.assign(**{name: _in_order(rows[name].array) for name in rows if is_coded(rows[name])})
+
+
+def _in_order(values: pd.Categorical) -> pd.Categorical:
+    if values.categories.is_monotonic_increasing:
+        return values
+    texts = in_one_piece(values.categories)
+    return _categories(pa.DictionaryArray.from_arrays(pa.array(values.codes, mask=values.codes < 0), texts))
+
+
 def texts_of(column: pd.Series) -> pd.Series:
     """The texts of a coded column, or of one that is not."""
     if not is_coded(column):
