@@ -60,6 +60,7 @@ import duckdb, polars as pl, pyarrow.parquet as pq
 facts, signs = (pq.read_table(f"FOLDER/{name}.parquet") for name in ("facts", "signs"))
 con = duckdb.connect()
 con.execute("set threads=2")
+con.execute("set enable_progress_bar=false")
 """
 ASOF = """
 con.sql("select f.*, s.time as opened from facts f asof left join signs s on f.pod = s.pod and f.time >= s.time").to_arrow_table()

@@ -194,6 +194,14 @@ def stacked(tables: Sequence[pd.DataFrame], *, emptied: bool = False) -> pd.Data
     return pd.DataFrame(columns)
 
 
+def reordered(rows: pd.DataFrame, order: np.ndarray) -> pd.DataFrame:
+    """The rows at these positions, with a new index; `rows` is emptied, so that all is never there twice."""
+    columns = {}
+    for name in list(rows):
+        columns[name] = rows.pop(name).array.take(order)
+    return pd.DataFrame(columns)
+
+
 def recoded(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with the categories of coded columns in the order of their texts, as Arrow may not give them."""
     return rows.assign(**{name: _in_order(rows[name].array) for name in rows if is_coded(rows[name])})

@@ -255,7 +255,7 @@ def judged(
         del told
         placed = placed.brought()
         placed.homes = _homes(found)
-        starts, errors = _decided(found, lessons)
+        starts, errors = _decided(found, lessons, placed.homes)
         done(1, f"{len(starts):,} pod starts, {len(errors):,} refused connections")
     return starts, errors, placed
 
@@ -263,18 +263,24 @@ def judged(
 def _homes(found: list[groups.Examined]) -> pd.Series:
     """The number of each start's group, by its id."""
     names = [one.starts["start_id"] for one in found]
-    number = np.repeat(np.arange(len(found)), list(map(len, names)))
+    number = np.repeat(np.arange(len(found), dtype=np.int32), list(map(len, names)))
     return pd.Series(number, pd.Index(pd.concat(names, ignore_index=True)))
 
 
-def _decided(found: list[groups.Examined], lessons: Lessons) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The starts and the errors of a fleet, from what came of its groups; that is emptied."""
-    starts = pd.concat([one.starts for one in found], ignore_index=True)
-    signs = pd.concat([one.signs for one in found], ignore_index=True)
+def _decided(found: list[groups.Examined], lessons: Lessons, homes: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The starts and the errors of a fleet, from what came of its groups, which is emptied."""
     errors = verdicts.decide([one.draft for one in found], lessons)
-    order = pc.sort_indices(pa.array(starts["start_id"])).to_numpy()
-    starts, signs = (table.take(order).reset_index(drop=True) for table in (starts, signs))
-    return verdicts.concluded(starts, signs, errors), errors
+    told = errors[["start_id", "time", "verdict", "suspected"]]
+    group = homes.reindex(told["start_id"].cat.categories).to_numpy()[told["start_id"].cat.codes]
+    order = np.argsort(group, kind="stable")
+    ends = np.searchsorted(group[order], np.arange(len(found)), side="right")
+    parts = []
+    for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+        starts, signs, _ = found.pop(0)
+        parts.append(verdicts.concluded(starts, signs, told.take(order[begin:end])))
+    starts = pd.concat(parts, ignore_index=True)
+    del parts
+    return joins.reordered(starts, pc.sort_indices(pa.array(starts["start_id"])).to_numpy()), errors
 
 
 def read(*paths: str | Path | Iterable[str | Path], since=None, until=None, engine=None) -> Export:

@@ -13,7 +13,7 @@ from pathlib import Path
 SMALL = 48 << 20
 _MANY = 1000  # files; more need not be looked at
 # Seconds after which a worker that was left ends by itself.
-IDLE_S = 10
+IDLE_S = 2
 
 _early: list[subprocess.Popen] = []
 

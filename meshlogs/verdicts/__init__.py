@@ -129,7 +129,7 @@ def decide(drafts: Sequence[Draft], told: lessons.Lessons) -> pd.DataFrame:
         verdict = _judged(errors, situations, holds, bypassing)
     errors = errors.drop(columns=["target", "situation"]).assign(**verdict)
     order = joins.ordered(errors, ["time", "start_id", "container", "insert_id", "message"], cheap=3)
-    return errors[schema.ERRORS.names].take(order).reset_index(drop=True)
+    return joins.reordered(errors, order)[schema.ERRORS.names]
 
 
 def _together(drafts: Sequence[Draft]) -> Draft:
