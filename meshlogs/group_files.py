@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from meshlogs import groups, schema
 from meshlogs.errors import WorkerError
+from meshlogs.memory import give_back
 from meshlogs.packed import packed, unpacked
 
 
@@ -125,4 +126,6 @@ def answer(message: dict) -> bytes:
     _, told = unpacked(Path(message["told"]).read_bytes())
     kept, answers = groups.run(message["step"], facts, pa.concat_tables(pods), told)
     pieces = [] if kept is None else _written([kept], message["out"])
+    del facts, pods, kept
+    give_back()
     return packed(answers, json.dumps(pieces).encode())

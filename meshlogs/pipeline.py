@@ -278,8 +278,10 @@ def _decided(found: list[groups.Examined], lessons: Lessons, homes: pd.Series) -
     for begin, end in zip([0, *ends[:-1]], ends, strict=True):
         starts, signs, _ = found.pop(0)
         parts.append(verdicts.concluded(starts, signs, told.take(order[begin:end])))
+    del told, group, order
     starts = pd.concat(parts, ignore_index=True)
     del parts
+    give_back()
     return joins.reordered(starts, pc.sort_indices(pa.array(starts["start_id"])).to_numpy()), errors
 
 
