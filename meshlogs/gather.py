@@ -17,7 +17,7 @@ from meshlogs.progress import progress
 
 # Facts: of each so many, those that came again are dropped while the reading goes on; more than so many are no longer
 # kept in memory.
-MANY, VERY_MANY = 100_000, 250_000
+MANY, VERY_MANY = 100_000, 200_000
 
 
 class Gathered(NamedTuple):

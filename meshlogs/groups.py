@@ -18,7 +18,7 @@ from meshlogs.evidence import presence, proxy
 from meshlogs.verdicts.lessons import Lessons, lessons_of
 
 # Names fall into so many buckets; a group is some that follow each other, about so many rows of evidence.
-BUCKETS, GROUP = 4096, 200_000
+BUCKETS, GROUP = 4096, 150_000
 
 
 def buckets(pods: pd.Series) -> np.ndarray:

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import cli, engines, gather, group_files, groups
+from meshlogs import engines, gather, group_files, groups, output
 
 KEYS = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id", "value", "message", "source", "line"]
 
@@ -22,21 +21,33 @@ KEYS = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id"
 @pytest.fixture
 def small_groups(monkeypatch):
     """Some hundred facts are much."""
-    monkeypatch.setattr(gather, "MANY", 400)
-    monkeypatch.setattr(gather, "VERY_MANY", 800)
-    monkeypatch.setattr(groups, "GROUP", 600)
+    make_small(monkeypatch)
+
+
+def make_small(patch):
+    patch.setattr(gather, "MANY", 400)
+    patch.setattr(gather, "VERY_MANY", 800)
+    patch.setattr(groups, "GROUP", 300)
 
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fleet")
-    ml.simulate_fleet(folder, pods=24, seed=21, shards=2)
+    ml.simulate_fleet(folder, pods=20, seed=21, shards=2)
     return folder / "export"
 
 
 @pytest.fixture(scope="module")
 def at_once(export):
     return ml.analyse(export)
+
+
+@pytest.fixture(scope="module")
+def in_groups(export):
+    """The same, judged in groups by this process alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_small(patch)
+        return ml.analyse(export, engine=engines.Local(1))
 
 
 def assert_same(fleet, other):
@@ -47,15 +58,16 @@ def assert_same(fleet, other):
     assert_frame_equal(one, two)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+def test_groups_in_files_give_the_tables_of_one_group(at_once, in_groups):
+    assert len(at_once.facts) == 1 and len(in_groups.facts) > 2
+    assert_same(in_groups, at_once)
+
+
 @pytest.mark.usefixtures("small_groups")
-def test_groups_in_files_give_the_tables_of_one_group(workers, export, at_once):
-    fleet = ml.analyse(export, engine=engines.Local(workers))
-    assert len(at_once.facts) == 1 and len(fleet.facts) > 2
-    assert_same(fleet, at_once)
+def test_workers_judge_an_export_that_keeps_its_evidence(export, at_once):
     read = ml.read(export)
-    assert_same(ml.analyse(read, engine=engines.Local(workers)), at_once)
-    assert len(read.evidence) == len(ml.read(export).evidence), "an export that is kept keeps its evidence, too"
+    assert_same(ml.analyse(read, engine=engines.Local(2)), at_once)
+    assert len(read.evidence) == len(ml.read(export).evidence)
 
 
 @pytest.mark.usefixtures("small_groups")
@@ -82,25 +94,26 @@ def test_a_worker_killed_while_it_judges_changes_nothing(export, at_once, monkey
     assert_same(fleet, at_once)
 
 
-@pytest.mark.usefixtures("small_groups")
-def test_the_report_of_many_groups(export, at_once, tmp_path):
-    result = CliRunner().invoke(cli.main, ["report", str(export), "--out", str(tmp_path), "--csv"])
-    assert result.exit_code == 0, result.output
+def test_the_report_of_many_groups(export, at_once, in_groups, tmp_path):
+    output.write_fleet(in_groups, tmp_path, by=["workload"], csv=True, paths=[export])
     assert_frame_equal(ml.schema.load(tmp_path, "errors", ml.schema.ERRORS), at_once.errors)
     assert len(pd.read_parquet(tmp_path / "tables" / "evidence.parquet")) == len(at_once.evidence)
-    shared = ml.redact(ml.analyse(export))
-    assert len(shared.evidence) == len(at_once.evidence)
+    assert len(ml.redact(in_groups).evidence) == len(at_once.evidence)
 
 
-@pytest.mark.usefixtures("small_groups")
-def test_files_go_with_the_fleet(export):
-    fleet = ml.analyse(export, engine=engines.Local(1))
-    folder = Path(fleet.facts.facts[0][0].path).parent
+def test_evidence_is_found_in_the_group_of_its_start(in_groups):
+    two = in_groups.starts["start_id"].iloc[[0, -1]].tolist()
+    assert set(in_groups.evidence_of(two)["start_id"]) == set(two)
+    assert in_groups.evidence_of(["nobody's"]).empty
+
+
+def test_files_go_with_what_holds_them(at_once):
+    files = group_files.Files(None)
+    held = files.kept(at_once.facts.frames(), at_once.facts.pods)
+    folder = Path(held.facts[0][0].path).parent
     assert folder.is_dir() and folder.stat().st_mode & 0o077 == 0, "logs are no one else's business"
-    two = fleet.starts["start_id"].iloc[[0, -1]].tolist()
-    assert set(fleet.evidence_of(two)["start_id"]) == set(two)
-    assert fleet.evidence_of(["nobody's"]).empty
-    del fleet
+    assert_frame_equal(held.whole(), at_once.facts.whole())
+    del files, held
     gc.collect()
     assert not folder.exists()
 
