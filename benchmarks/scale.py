@@ -197,7 +197,7 @@ def section(measured: list[tuple[dict, dict]], rounds: int) -> str:
     return f"""{HEADING}
 
 Medians of {rounds} rounds in turns, one made-up fleet multiplied. `meshlogs` starts from evidence of {len(schema.EVIDENCE)} columns as it
-holds what is too much for memory: in files, in groups of about {groups.GROUP:,} rows that hold all of a pod, and ends with verdicts,
+holds what is too much for memory: in files, in groups of at least {groups.GROUP:,} rows that hold all of a pod, and ends with verdicts,
 outcomes and windows; each group is worked on by itself, all cores at once. The peers have whole numbers for pods and
 times in memory, and find no more than the last opening of the proxy before each row.
 

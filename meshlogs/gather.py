@@ -128,7 +128,8 @@ class _Together:
         self._take(evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), pods))
         files = pd.DataFrame(list(self._files.values()), columns=["source", "form", "records", "rejects"])
         parted = self._grouped(pods)
-        facts, counts = parted.then("settle")
+        with progress(len(parted), "putting facts together", unit="groups") as done:
+            facts, counts = parted.then("settle", done=lambda: done(1))
         parted.forget()
         give_back()
         counts = coverage.add_up([*self._counts, *(told for (told,) in counts)])

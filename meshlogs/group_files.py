@@ -78,9 +78,11 @@ class Files:
             for held, objects in zip(facts, pods, strict=True)
         ]
         for held, data in zip(facts, self.spread(messages), strict=True):
-            head, tables = unpacked(data)
-            kept = [Piece(*piece) for piece in json.loads(head)]
-            yield kept or held, [groups.of_arrow(table) for table in tables]
+            kept, tables = ([Piece(*piece) for piece in pieces] for pieces in json.loads(data))
+            answers = [groups.of_arrow(piece.table()) for piece in tables]
+            if not kept:
+                self.forget([tables])  # they are there as long as somebody has them
+            yield kept or held, answers
 
     def frame(self, held: list[Piece]) -> pd.DataFrame:
         """The table of a group."""
@@ -118,14 +120,16 @@ def _written(tables: Iterable[pa.Table], path: str) -> list[Piece]:
 
 
 def answer(message: dict) -> bytes:
-    """Do what a message of `Files` asks for: what is kept goes to a file, what is told is the answer."""
+    """Do what a message of `Files` asks for, into a file; the answer names its pieces: what is kept, what is told."""
     if "cut" in message:
         table = Piece(*message["cut"]).table()
         return json.dumps(_written(groups.cut(table, message["cuts"]), message["out"])).encode()
     facts, pods = ([Piece(*piece).table() for piece in message[name]] for name in ("facts", "pods"))
     _, told = unpacked(Path(message["told"]).read_bytes())
     kept, answers = groups.run(message["step"], facts, pa.concat_tables(pods), told)
-    pieces = [] if kept is None else _written([kept], message["out"])
-    del facts, pods, kept
+    some = [] if kept is None else [kept]
+    pieces = _written([*some, *answers], message["out"])
+    number = len(some)
+    del facts, pods, kept, some, answers
     give_back()
-    return packed(answers, json.dumps(pieces).encode())
+    return json.dumps([pieces[:number], pieces[number:]]).encode()

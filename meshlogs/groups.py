@@ -17,8 +17,9 @@ from meshlogs import evidence, joins, repeats, schema, timelines, verdicts
 from meshlogs.evidence import presence, proxy
 from meshlogs.verdicts.lessons import Lessons, lessons_of
 
-# Names fall into so many buckets; a group is some that follow each other, about so many rows of evidence.
-BUCKETS, GROUP = 4096, 150_000
+# Names fall into so many buckets; a group is some that follow each other, of so many rows of evidence or, where that
+# made more than so many groups, of more.
+BUCKETS, GROUP, GROUPS = 4096, 150_000, 64
 
 
 def buckets(pods: pd.Series) -> np.ndarray:
@@ -40,10 +41,10 @@ def bounds(counts: np.ndarray) -> list[int]:
     >>> bounds(counts)
     [0, 1, 4096]
     """
-    found, rows = [0], 0
+    found, rows, enough = [0], 0, max(GROUP, counts.sum() // GROUPS)
     for bucket, count in enumerate(counts[:-1], start=1):
         rows += int(count)
-        if rows >= GROUP:
+        if rows >= enough:
             found.append(bucket)
             rows = 0
     return [*found, BUCKETS]
@@ -98,10 +99,15 @@ class Groups:
     def __len__(self) -> int:
         return len(self.facts)
 
-    def then(self, step: str, told: list[pd.DataFrame] | None = None, done: Callable = lambda: None):
-        """The groups of what this step keeps, and what it tells of each group; `told` is told to all."""
+    def then(
+        self, step: str, told: Sequence[pd.DataFrame] = (), done: Callable[[], None] = lambda: None
+    ) -> tuple["Groups", list[list[pd.DataFrame]]]:
+        """The groups of what this step keeps, and what it tells of each group.
+
+        `told` is told to all; `done` is called when a group is done.
+        """
         kept, answers = [], []
-        for held, answer in self.engine.each(step, self.facts, self.pods, told or []):
+        for held, answer in self.engine.each(step, self.facts, self.pods, list(told)):
             kept.append(held)
             answers.append(answer)
             done()

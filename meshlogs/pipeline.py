@@ -31,6 +31,9 @@ from meshlogs.memory import give_back
 from meshlogs.progress import progress
 from meshlogs.verdicts.lessons import Lessons
 
+# So many starts are concluded at a time.
+MANY_STARTS = 50_000
+
 Paths = str | Path | Iterable[str | Path]
 
 
@@ -250,7 +253,7 @@ def judged(
         del facts
         forget()
         lessons = verdicts.lessons.together([Lessons.of_tables(*tables) for tables in told])
-        _, told = placed.then("examine", list(lessons.tables()), done=step)
+        _, told = placed.then("examine", lessons.tables(), done=step)
         found = [groups.examined(*tables) for tables in told]
         del told
         placed = placed.brought()
@@ -270,14 +273,19 @@ def _homes(found: list[groups.Examined]) -> pd.Series:
 def _decided(found: list[groups.Examined], lessons: Lessons, homes: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The starts and the errors of a fleet, from what came of its groups, which is emptied."""
     errors = verdicts.decide([one.draft for one in found], lessons)
+    give_back()
     told = errors[["start_id", "time", "verdict", "suspected"]]
     group = homes.reindex(told["start_id"].cat.categories).to_numpy()[told["start_id"].cat.codes]
     order = np.argsort(group, kind="stable")
-    ends = np.searchsorted(group[order], np.arange(len(found)), side="right")
-    parts = []
-    for begin, end in zip([0, *ends[:-1]], ends, strict=True):
-        starts, signs, _ = found.pop(0)
+    parts, first = [], 0
+    while found:
+        some = [found.pop(0)]
+        while found and sum(len(one.starts) for one in some) < MANY_STARTS:
+            some.append(found.pop(0))
+        begin, end = np.searchsorted(group[order], [first, first + len(some)])
+        starts, signs = (pd.concat([one[place] for one in some], ignore_index=True) for place in (0, 1))
         parts.append(verdicts.concluded(starts, signs, told.take(order[begin:end])))
+        first += len(some)
     del told, group, order
     starts = pd.concat(parts, ignore_index=True)
     del parts
