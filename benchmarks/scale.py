@@ -194,9 +194,10 @@ def section(measured: list[tuple[dict, dict]], rounds: int) -> str:
             per_row = 1e6 * cores / counts["rows"]
             lines.append(f"| {size} | {name} | {seconds / base[0]:.1f} | {per_row:.2f} µs | {peak:,.0f} MB |")
     table = "\n".join(lines)
+    measured_how = "One round" if rounds == 1 else f"Medians of {rounds} rounds in turns"
     return f"""{HEADING}
 
-Medians of {rounds} rounds in turns, one made-up fleet multiplied. `meshlogs` starts from evidence of {len(schema.EVIDENCE)} columns as it
+{measured_how}, one made-up fleet multiplied. `meshlogs` starts from evidence of {len(schema.EVIDENCE)} columns as it
 holds what is too much for memory: in files, in groups of at least {groups.GROUP:,} rows that hold all of a pod, and ends with verdicts,
 outcomes and windows; each group is worked on by itself, all cores at once. The peers have whole numbers for pods and
 times in memory, and find no more than the last opening of the proxy before each row.
