@@ -8,7 +8,6 @@ as it holds what is too much for memory.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -28,14 +27,14 @@ from meshlogs import groups, schema, timelines
 PAGE = Path(__file__).parent.parent / "docs/PERFORMANCE.md"
 HEADING = "## From evidence to verdicts"
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-# The clock starts when a line "go" is printed; a process tells seconds of the clock and of all cores, then ends.
+# The clock starts when a line "go" is printed; a process tells its seconds, then ends.
 MEASURE = """
-import json, os, sys, time
+import sys, time
 print("go", flush=True)
 sys.stdin.readline()
-begin, before = time.perf_counter(), sum(os.times()[:4])
+begin = time.perf_counter()
 {work}
-print(json.dumps([time.perf_counter() - begin, sum(os.times()[:4]) - before]), flush=True)
+print(time.perf_counter() - begin, flush=True)
 """
 LOAD = """
 import pyarrow as pa, pyarrow.parquet as pq
@@ -147,8 +146,8 @@ def _narrow(folder: Path, facts: pd.DataFrame, pods: pd.DataFrame, copies: int) 
     return {"rows": len(facts) * copies, "starts": starts, "errors": int(failed.sum()) * copies}
 
 
-def measure(script: str) -> tuple[float, float, float]:
-    """(seconds, seconds of all cores, peak megabytes of the process and its children) once the tables are there."""
+def measure(script: str) -> tuple[float, float]:
+    """(seconds, peak megabytes of the process and its children) once the tables are there."""
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "go\n", "the tables could not be loaded"
     peak, stop = [0.0], threading.Event()
@@ -157,7 +156,7 @@ def measure(script: str) -> tuple[float, float, float]:
     told, _ = process.communicate("\n")
     stop.set()
     watcher.join()
-    return (*json.loads(told), peak[0] / 1e6)
+    return float(told), peak[0] / 1e6
 
 
 def _watch(process: psutil.Process, peak: list[float], stop: threading.Event) -> None:
@@ -189,9 +188,9 @@ def section(measured: list[tuple[dict, dict]], rounds: int) -> str:
     lines = []
     for counts, tasks in measured:
         base = tasks[BASE]
-        for name, (seconds, cores, peak) in tasks.items():
+        for name, (seconds, peak) in tasks.items():
             size = f"{counts['rows']:,} | {counts['starts']:,} | {counts['errors']:,}"
-            per_row = 1e6 * cores / counts["rows"]
+            per_row = 1e6 * seconds / counts["rows"]
             lines.append(f"| {size} | {name} | {seconds / base[0]:.1f} | {per_row:.2f} µs | {peak:,.0f} MB |")
     table = "\n".join(lines)
     measured_how = "One round" if rounds == 1 else f"Medians of {rounds} rounds in turns"
@@ -202,7 +201,7 @@ holds what is too much for memory: in files, in groups of at least {groups.GROUP
 outcomes and windows; each group is worked on by itself, all cores at once. The peers have whole numbers for pods and
 times in memory, and find no more than the last opening of the proxy before each row.
 
-| evidence | starts | errors | task | time, duckdb's ASOF join = 1 | CPU time per row | peak memory |
+| evidence | starts | errors | task | time, duckdb's ASOF join = 1 | time per row | peak memory |
 |---|---|---|---|---|---|---|
 {table}
 
