@@ -248,7 +248,7 @@ def page(full: dict, sized: dict[int, dict], megabytes: int, rounds: int) -> str
     """The page of the docs."""
     base = full["duckdb: load into Arrow"][0]
     rows = [
-        f"| {name} | {seconds / base:.2f} | {peak:,.0f} MB |"
+        f"| {name} | {seconds / base:.2f} | {_memory(peak)} |"
         for name, (seconds, peak) in sorted(full.items(), key=lambda one: one[1][0])
     ]
     sizes = sorted(sized)
@@ -322,6 +322,11 @@ def _gzip_cost(full: dict) -> str:
     alone = full["zlib-ng alone, two files at a time"][0] + full["meshlogs: scan"][0]
     ratio = full["meshlogs: scan, gzip"][0] / alone
     return f"A scan of the gzip files takes {ratio:.2f} times as long as to inflate them and to scan what they hold."
+
+
+def _memory(megabytes: float) -> str:
+    """Peak memory, of a process that was there long enough to be looked at."""
+    return f"{megabytes:,.0f} MB" if megabytes >= 1 else "too short to tell"
 
 
 def _write_array(shards: list[Path], path: Path) -> None:

@@ -153,7 +153,7 @@ class Pieces:
                 kept, answer = pairs.popleft()
                 self.dask.wait_for(f"the step {step!r}", answer)
                 tables = answer.result()
-                yield (held if step == "examine" else [kept]), [groups.of_arrow(_arrow(data)) for data in tables]
+                yield ([kept] if step in groups.KEEP else held), [groups.of_arrow(_arrow(data)) for data in tables]
 
     def frame(self, held: list) -> pd.DataFrame:
         """The table of a group."""

@@ -38,7 +38,7 @@ class Local:
     def __init__(self, workers: int | None = None):
         self.workers = workers or cores()
 
-    def load(self, tasks: list[Task], *, hold: bool = False) -> Iterator[Part]:  # noqa: ARG002
+    def load(self, tasks: list[Task], *, hold: bool = False) -> Iterator[Part]:  # noqa: ARG002 (a cluster holds)
         """The parts of these tasks, in their order; evidence comes with them, `hold` or not.
 
         Raises the first InputError, and WorkerError for a worker that died twice over one task.

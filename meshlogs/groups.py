@@ -189,6 +189,7 @@ def _examine(facts: pd.DataFrame, pods: pd.DataFrame, told: list) -> tuple[None,
 
 
 STEPS = {"settle": _settle, "place": _place, "examine": _examine}
+KEEP = ("settle", "place")  # those that keep other evidence than they were given
 
 
 def examined(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame, situations: pd.DataFrame) -> Examined:
