@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 OUT ?= report
 # Recordings of other people's clusters, where a maintainer has them; the tests say so when they are absent.
 RECORDINGS := $(abspath $(firstword $(MESHLOGS_RECORDINGS) $(wildcard ../shared/real)))
+# As pip does with packages that are not editable; else each process may have to.
+COMPILE = $(BIN)/python -m compileall -q meshlogs
 
 .PHONY: report test accuracy bench notebooks screenshots constraints clean
 
@@ -12,6 +14,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt setup.py $(wildcard meshlogs/*.px
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "meshlogs needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[notebook,test]'
+	$(COMPILE)
 	touch $@
 
 report: $(VENV)/.ready
@@ -30,6 +33,7 @@ accuracy: $(VENV)/.ready  ## how often verdicts and intervals are right: docs/AC
 
 bench: $(VENV)/.ready  ## how fast it reads, against named peers: docs/PERFORMANCE.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(COMPILE)
 	$(BIN)/python benchmarks/speed.py
 
 notebooks: $(VENV)/.ready  ## run the notebooks anew and keep what they print

@@ -11,10 +11,10 @@ exported logs, events and pod objects.
 from importlib import import_module
 
 _HOME = {
-    "read": "pipeline",
+    "read": "export",
     "analyse": "pipeline",
     "evidence_for": "pipeline",
-    "Export": "pipeline",
+    "Export": "export",
     "Fleet": "pipeline",
     "known_formats": "formats.catalogue",
     "compare": "comparison",

@@ -31,8 +31,6 @@ ENGINE = click.option("--engine", metavar="ADDRESS", help="Read on a Dask cluste
 OUTCOMES = ("harmed", "exposed", "safe", "init_stalled", "not_meshed", "undetermined")
 EVIDENCE = ("refused", "proxy_logs", "events", "audit", "app_logs")
 DIALECTS = ("logging", "gcloud", "bigquery", "log-analytics")
-EVIDENCE = ("refused", "proxy_logs", "events", "audit", "app_logs")
-DIALECTS = ("logging", "gcloud", "bigquery", "log-analytics")
 
 
 class _Main(click.Group):
@@ -137,7 +135,7 @@ def explain(pod, paths, engine, limit):
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def convert(paths, out, engine, as_json):
     """Write exports as Parquet: log_entries, events, pods, and rejects."""
-    from meshlogs.output import write_export
+    from meshlogs.conversion import write_export
     from meshlogs.storage import writing
 
     with writing(out) as folder:

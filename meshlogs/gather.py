@@ -4,16 +4,14 @@ Only evidence is kept of log entries and events, so memory grows with what matte
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from meshlogs import coverage, evidence, groups, joins, parts, repeats, schema
+from meshlogs import coverage, evidence, groups, joins, parts, schema
 from meshlogs.memory import give_back
 from meshlogs.progress import progress
+from meshlogs.rows import pods_once, rejects_in_order
 
 # Facts: of each so many, those that came again are dropped while the reading goes on; more than so many are no longer
 # kept in memory.
@@ -149,61 +147,3 @@ class _Together:
         self._condensed.append(self._distinct())
         self._part()
         return self._parted.grouped([pods], self._held)
-
-
-def pods_once(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """One row for each different pod object."""
-    pods = parts.joined(tables, schema.PODS)
-    pods = pods.sort_values(["namespace", "pod", "pod_uid", "source", "line"], kind="stable")
-    content = [name for name in pods.columns if name not in ("source", "line", "containers", "init_containers")]
-    return pods.drop_duplicates(content).reset_index(drop=True)
-
-
-def events_once(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """The events by time, each once."""
-    rows = parts.joined(tables, schema.EVENTS)
-    rows = rows.sort_values(["time_upper", "event_name", "insert_id", "source", "line"], kind="stable")
-    content = [name for name in rows.columns if name not in ("source", "line")]
-    return rows.drop_duplicates(content).reset_index(drop=True)
-
-
-def rejects_in_order(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """What could not be read, by file and line."""
-    rejects = parts.joined(tables, schema.REJECTS)
-    return rejects.sort_values(["source", "line"], kind="stable", ignore_index=True)
-
-
-class Rows:
-    """The rows of an export as they are read, piece by piece: entries each once, the other tables at the end."""
-
-    def __init__(self, tasks: list[parts.Task], engine):
-        self._tasks, self._engine = tasks, engine
-        self._tables: dict[str, list[pd.DataFrame]] = {"events": [], "pods": [], "rejects": []}
-        self.forms: set[str] = set()
-
-    def entries(self) -> Iterator[pa.Table]:
-        """Log entries in the order of the files (`bulk.LAYOUT`), those delivered again left out."""
-        seen, before, source, count = repeats.Seen(), 0, None, 0
-        with progress(sum(task.size for task in self._tasks), "reading") as done:
-            for task, part in zip(self._tasks, self._engine.load(self._tasks), strict=True):
-                first, source = (before if task.source == source else 0), task.source
-                tables = {name: parts.moved(table, first) for name, table in part.tables.items()}
-                before = first + part.lines
-                for name, kept in self._tables.items():
-                    kept.append(tables[name])
-                self.forms |= {form for form, _, _ in part.files.values()}
-                rows = part.rows
-                again = seen.again(rows)
-                if first:
-                    rows = rows.set_column(rows.column_names.index("line"), "line", pc.add(rows["line"], first))
-                yield rows.filter(pa.array(~again)) if again.any() else rows
-                count += len(again)
-                done(task.size, f"{count:,} entries, {sum(map(len, self._tables['rejects'])):,} rejects")
-
-    def rest(self) -> dict[str, pd.DataFrame]:
-        """Events, pods and rejects, once the entries have been read."""
-        return {
-            "events": events_once(self._tables["events"]),
-            "pods": pods_once(self._tables["pods"]),
-            "rejects": rejects_in_order(self._tables["rejects"]),
-        }

@@ -8,20 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from meshlogs import joins, schema
-from meshlogs.errors import InputError
-from meshlogs.formats import NOTHING, bulk
-from meshlogs.pipeline import Export, Fleet
+from meshlogs import joins, schema, storage
+from meshlogs.pipeline import Fleet
 from meshlogs.remedies import wait_for_proxy
 from meshlogs.report import Once, summary, write_report
 
-# What an export is converted to.
-LAYOUTS = {
-    "log_entries": schema.LOG_ENTRIES,
-    "events": schema.EVENTS,
-    "pods": schema.PODS,
-    "rejects": schema.REJECTS,
-}
 # Rows of a table that are written at a time.
 _PIECE = 100_000
 # A cell that a spreadsheet would take for a formula.
@@ -33,7 +24,7 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
 
     `report` goes on to `write_report`: paths, since, until, own.
     """
-    out, fleet = _folder(out), Once(fleet)
+    out, fleet = storage.folder(out), Once(fleet)
     tables = {
         "errors": (fleet.judged, schema.ERRORS),
         "starts": (fleet.starts, schema.STARTS),
@@ -68,27 +59,6 @@ def _write_parquet(tables: Iterable[pd.DataFrame], layout: pa.Schema, path: Path
     pa.default_memory_pool().release_unused()
 
 
-def write_export(export: Export, out: Path) -> dict[str, int]:
-    """Write log_entries, events, pods and rejects as Parquet to `out`; their row counts come back.
-
-    Log entries stand in the order of the files and are never all in memory.
-    """
-    out = _folder(out)
-    rows, counts = export.rows(), {"log_entries": 0}
-    # Without the Arrow schema, so that dictionaries are read as the texts they stand for.
-    options = {"store_schema": False, "use_dictionary": [*bulk.REPEATED, "node", "labels"]}
-    with pq.ParquetWriter(out / "log_entries.parquet", bulk.LAYOUT, **options) as writer:
-        for piece in rows.entries():
-            writer.write_table(piece)
-            counts["log_entries"] += len(piece)
-    for name, table in rows.rest().items():
-        pq.write_table(schema.to_arrow(table, LAYOUTS[name]), out / f"{name}.parquet")
-        counts[name] = len(table)
-    if rows.forms <= {*NOTHING}:
-        raise export.nothing()
-    return counts
-
-
 def write_csv(table: pd.DataFrame, layout: pa.Schema, path: Path) -> None:
     """Write a table as CSV: times as RFC 3339 with nanoseconds, no cell that a spreadsheet runs as a formula."""
     columns = {}
@@ -115,11 +85,3 @@ def _patches(remedies: pd.DataFrame, out: Path) -> None:
         (out / "patches" / "code").mkdir(parents=True, exist_ok=True)
         for name, text in wait_for_proxy.code().items():
             (out / "patches" / "code" / name).write_text(text, encoding="utf-8")
-
-
-def _folder(out: Path) -> Path:
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise InputError(str(out), "a file stands where the output folder should be", "Choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
-    return out

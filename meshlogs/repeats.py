@@ -1,11 +1,15 @@
 """What an export delivers again: facts and entries that are there more than once, which exports may do."""
 
+from __future__ import annotations
+
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from meshlogs import hashes, joins, schema, times
 from meshlogs.evidence import proxy
+from meshlogs.later import Later
+
+pd = Later("pandas")
 
 
 class Seen:

@@ -58,6 +58,15 @@ def walk(root) -> Iterator:
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
+def folder(out: Path | str) -> Path:
+    """A folder of this machine, made if it is not there. Raises InputError where a file stands."""
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(str(out), "a file stands where the output folder should be", "Choose another --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
 @contextmanager
 def writing(out) -> Iterator[Path]:
     """A folder of this machine whose files stand in `out` when the block ends; `out` itself if it is one."""

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshlogs as ml
-from meshlogs import engines, output, parts, repeats, schema
+from meshlogs import conversion, engines, parts, repeats, schema
 from meshlogs.formats import bulk
 
 
@@ -36,9 +36,9 @@ def comparable(table):
 @pytest.mark.parametrize("stretch", [parts.ROWS_STRETCH, 30_000])
 def test_the_rows_are_those_that_are_read_whole(export, tmp_path, monkeypatch, stretch):
     monkeypatch.setattr(parts, "ROWS_STRETCH", stretch)
-    counts = output.write_export(ml.read(export), tmp_path)
+    counts = conversion.write_export(ml.read(export), tmp_path)
     read = ml.read(export)
-    for name, layout in output.LAYOUTS.items():
+    for name, layout in conversion.LAYOUTS.items():
         table = schema.load(tmp_path, name, layout)
         assert counts[name] == len(table)
         expected = getattr(read, name)
@@ -51,21 +51,21 @@ WITHOUT = """
 import sys
 sys.modules |= dict.fromkeys(sys.argv[3:])
 import meshlogs as ml
-from meshlogs import engines, output, parts
+from meshlogs import conversion, engines, parts
 parts.ROWS_STRETCH = 30_000
 export = ml.read(sys.argv[1])
 assert not any(task.is_compiled for task in export.tasks(rows=True))
 export.engine = engines.Local(1)
-output.write_export(export, sys.argv[2])
+conversion.write_export(export, sys.argv[2])
 """
 
 
 def test_without_a_compiler_the_result_is_the_same(export, tmp_path):
-    output.write_export(ml.read(export), tmp_path / "compiled")
+    conversion.write_export(ml.read(export), tmp_path / "compiled")
     compiled = [".".join(path.with_suffix("").parts) for path in Path("meshlogs").rglob("*.pyx")]
     subprocess.run([sys.executable, "-c", WITHOUT, export, tmp_path / "plain", *compiled], check=True)
     assert len(compiled) == 5
-    for name in output.LAYOUTS:
+    for name in conversion.LAYOUTS:
         found, expected = (pq.read_table(tmp_path / folder / f"{name}.parquet") for folder in ("plain", "compiled"))
         assert found.equals(expected)
 
@@ -74,7 +74,7 @@ def test_without_a_compiler_the_result_is_the_same(export, tmp_path):
 @pytest.mark.parametrize("threads", [False, True])
 def test_threads_and_workers_give_the_rows_of_one_thread(export, tmp_path, monkeypatch, threads):
     """Threads where what is not compiled code's is less than is worth a worker, else workers."""
-    output.write_export(ml.read(export), tmp_path / "alone")
+    conversion.write_export(ml.read(export), tmp_path / "alone")
     monkeypatch.setattr(parts, "ROWS_STRETCH", 30_000)
     others = sum(task.size for task in ml.read(export).tasks(rows=True) if not task.is_compiled)
     monkeypatch.setattr(engines, "SMALL", others + threads)
@@ -82,16 +82,16 @@ def test_threads_and_workers_give_the_rows_of_one_thread(export, tmp_path, monke
     monkeypatch.setattr(engines, "_in_threads", lambda *given: used.append(given) or in_threads(*given))
     read = ml.read(export)
     read.engine = engines.Local(3)
-    output.write_export(read, tmp_path / "out")
+    conversion.write_export(read, tmp_path / "out")
     assert bool(used) == threads
-    for name in output.LAYOUTS:
+    for name in conversion.LAYOUTS:
         found, expected = (pq.read_table(tmp_path / folder / f"{name}.parquet") for folder in ("out", "alone"))
         assert found.equals(expected)
 
 
 def test_only_the_asked_time_is_converted(export, tmp_path):
     since = "2026-03-02T09:30:00Z"
-    output.write_export(ml.read(export, since=since), tmp_path)
+    conversion.write_export(ml.read(export, since=since), tmp_path)
     table = schema.load(tmp_path, "log_entries", schema.LOG_ENTRIES)
     assert len(table) and (table["time"].dropna() >= pd.Timestamp(since)).all()
     assert len(table) == len(ml.read(export, since=since).log_entries)
@@ -100,7 +100,7 @@ def test_only_the_asked_time_is_converted(export, tmp_path):
 def test_an_export_of_nothing_is_an_error(tmp_path):
     (tmp_path / "empty.json").write_text("\n")
     with pytest.raises(ml.InputError, match="no log entry"):
-        output.write_export(ml.read(tmp_path), tmp_path / "out")
+        conversion.write_export(ml.read(tmp_path), tmp_path / "out")
 
 
 KEYS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_from(["1", "2", None])), max_size=30)
@@ -126,11 +126,11 @@ def test_repeats_are_found_across_pieces(keys, size):
 MEASURED = """
 import re, sys
 from pathlib import Path
-from meshlogs import engines, output
+from meshlogs import conversion, engines
 import meshlogs as ml
 export = ml.read(sys.argv[1])
 export.engine = engines.Local(1)
-rows = output.write_export(export, sys.argv[2])["log_entries"]
+rows = conversion.write_export(export, sys.argv[2])["log_entries"]
 # Not getrusage, which tells the peak of the process that started this one, too.
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
 print(rows, peak)

@@ -6,12 +6,12 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import converted_rows, output, parts, scan
+from meshlogs import conversion, converted_rows, parts, scan
 from tests.test_scan import CHATTER, ODD, REFUSED, entry, gathered, lines_of, same
 
 
 def converted(export, folder):
-    output.write_export(ml.read(export), folder)
+    conversion.write_export(ml.read(export), folder)
     return folder
 
 

@@ -1,0 +1,156 @@
+"""Export files and what they hold, each table read when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from meshlogs import coverage, engines, formats, joins, parts, schema, storage, times
+from meshlogs.errors import InputError
+from meshlogs.later import Later
+from meshlogs.rows import Rows, events_once
+
+pd = Later("pandas")
+# Who only converts needs none of these.
+gather, groups, repeats = Later("meshlogs.gather"), Later("meshlogs.groups"), Later("meshlogs.repeats")
+
+Paths = str | Path | Iterable[str | Path]
+
+
+class Export:
+    """The canonical tables of some export files, read when first asked for.
+
+    `log_entries`, `events`, `pods` and `rejects` are plain dataframes (`meshlogs.schema`);
+    `files` says what each file was taken for. Entries delivered twice are one. `evidence` and what follows from it
+    do not need the first two: files of entries, one a line, are scanned, and only what matters is parsed.
+    """
+
+    def __init__(
+        self, paths: Paths, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None, engine=None
+    ):
+        paths = [paths] if isinstance(paths, str | Path) else list(paths)
+        paths = list(map(storage.place, paths))
+        self._files = formats.files(paths)
+        self._named = {path for path in paths if path.is_file()}
+        self.since, self.until = since, until
+        self.engine = engines.engine_of(engine)
+
+    @cached_property
+    def _shards(self) -> list[formats.Shard]:
+        shards = [_read(path, source, strict=path in self._named) for path, source in self._files]
+        if all(shard.form in formats.NOTHING for shard in shards):
+            raise self.nothing()
+        return shards
+
+    def nothing(self) -> InputError:
+        """The error to raise for an export in which there is nothing to read."""
+        return InputError(
+            ", ".join(sorted({source for _, source in self._files})[:3]),
+            "no log entry, event or pod found in any file",
+            "Give a folder of exports, for example of a Cloud Storage sink; 'meshlogs report --help' lists forms.",
+        )
+
+    @cached_property
+    def _gathered(self) -> gather.Gathered:
+        found = gather.gather(self.tasks(), self.engine)
+        if found.files["form"].isin(formats.NOTHING).all():
+            raise self.nothing()
+        return found
+
+    @property
+    def files(self) -> pd.DataFrame:
+        """One row per file: source, form, records, rejects."""
+        return self._gathered.files
+
+    @cached_property
+    def _all_entries(self) -> pd.DataFrame:
+        rows = self._together("log_entries", schema.LOG_ENTRIES)
+        rows = self._within(rows, rows["time"])
+        keys = ["time", "log_name", "insert_id", "project", "receive_time", "message", "source", "line"]
+        return rows.sort_values(keys, kind="stable", ignore_index=True)
+
+    @cached_property
+    def duplicates(self) -> pd.Series:
+        """Whether each entry that was read is a repeat of another (same log, time and insert id)."""
+        rows = self._all_entries
+        return rows["insert_id"].notna() & repeats.repeats_of(rows, ["log_name", "time", "insert_id", "project"])
+
+    @cached_property
+    def log_entries(self) -> pd.DataFrame:
+        """Log entries by time, each once (`schema.LOG_ENTRIES`)."""
+        return self._all_entries[~self.duplicates].reset_index(drop=True)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """Events by time, each once (`schema.EVENTS`)."""
+        rows = self._together("events", schema.EVENTS)
+        return events_once([self._within(rows, rows["time_upper"])])
+
+    def rows(self) -> Rows:
+        """Log entries, events, pods and rejects piece by piece, for exports that do not fit in memory."""
+        return Rows(self.tasks(rows=True), self.engine)
+
+    def tasks(self, *, rows: bool = False) -> list[parts.Task]:
+        """What an engine is to read: files, and stretches of large ones; with `rows`, for every row."""
+        return parts.tasks(self._files, self._named, rows=rows, since=self.since, until=self.until)
+
+    @property
+    def pods(self) -> pd.DataFrame:
+        """Pods (`schema.PODS`), one row for each different object that was read."""
+        return self._gathered.pods
+
+    @property
+    def rejects(self) -> pd.DataFrame:
+        """What could not be read: source, line, reason, excerpt (`schema.REJECTS`)."""
+        return self._gathered.rejects
+
+    @property
+    def facts(self) -> groups.Groups:
+        """`evidence` in groups of pods, the texts that many rows share as categories: a quarter of its memory."""
+        if self._gathered.facts is None:
+            del self._gathered
+        return self._gathered.facts
+
+    @cached_property
+    def evidence(self) -> pd.DataFrame:
+        """Dated facts about pods (`schema.EVIDENCE`), the lines of one failure grouped as one."""
+        return joins.plain(self.facts.whole())
+
+    def forget_facts(self) -> None:
+        """Let the evidence go; it is read anew if it is asked for."""
+        self._gathered.facts.forget()
+        self._gathered = self._gathered._replace(facts=None)
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """What the export holds, by kind of source and hour, and what is missing (`schema.COVERAGE`)."""
+        return coverage.survey(self._gathered.counts, self.pods, self.rejects)
+
+    def _together(self, name: str, table) -> pd.DataFrame:
+        tables = [part for part in (getattr(shard, name) for shard in self._shards) if len(part)]
+        return pd.concat(tables, ignore_index=True) if tables else schema.empty(table)
+
+    def _within(self, rows: pd.DataFrame, time: pd.Series) -> pd.DataFrame:
+        keep = pd.Series(True, index=rows.index)
+        if self.since is not None:
+            keep &= time.isna() | (time >= self.since)
+        if self.until is not None:
+            keep &= time.isna() | (time < self.until)
+        return rows[keep]
+
+
+def _read(path: Path, source: str, *, strict: bool) -> formats.Shard:
+    return formats.read(path, source=source) if strict else formats.read_any(path, source=source)
+
+
+def read(*paths: str | Path | Iterable[str | Path], since=None, until=None, engine=None) -> Export:
+    """The canonical tables of export files and folders in any known form, lazily.
+
+    `since` and `until` (anything `pandas.Timestamp` takes; UTC if it names no zone) keep entries and
+    events with since <= time < until. `engine` is where files are read: None for this machine, or a
+    `distributed.Client` or its scheduler's address (`tcp://…`).
+    Raises InputError for a path that is missing or of no known form, WorkerError for a cluster that does not answer.
+    """
+    flat = [path for given in paths for path in ([given] if isinstance(given, str | Path) else given)]
+    return Export(flat, since=times.moment(since), until=times.moment(until), engine=engine)
