@@ -331,7 +331,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from(REAL), CHANGES), min_size=1, max_size=8), st.booleans())
 def test_lines_with_bytes_changed_put_in_or_taken_out(lines, ended):
     texts = []
@@ -354,7 +354,6 @@ def test_a_block_that_ends_anywhere(text, size):
 SPELLED = st.tuples(VALUES | st.dictionaries(st.sampled_from(entry.MESSAGE_KEYS), VALUES), STYLES)
 
 
-@settings(max_examples=200)
 @given(st.lists(SPELLED, min_size=1, max_size=8))
 def test_any_payloads_and_labels(values):
     lines = []
