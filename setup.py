@@ -4,9 +4,9 @@ from setuptools import Extension, setup
 
 # Without a compiler meshlogs installs all the same: then every line is decoded, which takes longer.
 COMPILED = {
-    "meshlogs._arrays": "meshlogs/_arrays.pyx",
-    "meshlogs._hashes": "meshlogs/_hashes.pyx",
-    "meshlogs._lines": "meshlogs/_lines.pyx",
+    "meshlogs.formats._arrays": "meshlogs/formats/_arrays.pyx",
+    "meshlogs.columnar._hashes": "meshlogs/columnar/_hashes.pyx",
+    "meshlogs.reading._lines": "meshlogs/reading/_lines.pyx",
     "meshlogs.formats._arrow_texts": "meshlogs/formats/_arrow_texts.pyx",
     "meshlogs.formats._usual_lines": "meshlogs/formats/_usual_lines.pyx",
 }

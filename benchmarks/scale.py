@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import meshlogs as ml
-from meshlogs import groups, schema, timelines
+from meshlogs import schema, timelines
+from meshlogs.engines import groups
 
 PAGE = Path(__file__).parent.parent / "docs/PERFORMANCE.md"
 HEADING = "## From evidence to verdicts"
@@ -38,12 +39,14 @@ print(time.perf_counter() - begin, flush=True)
 """
 LOAD = """
 import pyarrow as pa, pyarrow.parquet as pq
-from meshlogs import engines, joins, pipeline, schema, verdicts
+from meshlogs import pipeline, schema, verdicts
+from meshlogs.engines import local
+from meshlogs.columnar import joins
 pa.set_memory_pool(pa.system_memory_pool())
 def pieces(name, layout):
     for piece in pq.ParquetFile(f"FOLDER/{name}.parquet").iter_batches(100_000):
         yield schema.conform(pa.Table.from_batches([piece]), layout)
-parted = engines.Local().parted()
+parted = local.Local().parted()
 for piece in pieces("evidence", schema.EVIDENCE):
     parted.add(joins.coded(piece, schema.SHARED))
 gathered = parted.grouped(pieces("pods", schema.PODS))

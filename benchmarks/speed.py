@@ -88,7 +88,7 @@ source = "read_json('FOLDER/*', format='newline_delimited', columns={COLUMNS})"
 SCAN = """
 import os
 from pathlib import Path
-from meshlogs import scan
+from meshlogs.reading import scan
 stretches = [one for file in sorted(Path('FOLDER').iterdir()) for one in scan.stretches(file, file.name)]
 child = os.fork()
 for one in stretches[bool(child)::2]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 import meshlogs
-from meshlogs import workers
+from meshlogs.engines import workers
 from meshlogs.errors import MeshlogsError
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from meshlogs import joins, schema
+from meshlogs import schema
+from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.later import Later
 from meshlogs.queries import Scope, queries

@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from meshlogs import coverage, engines, formats, joins, parts, schema, storage, times
+from meshlogs import coverage, engines, formats, schema, storage, times
+from meshlogs.columnar import joins
 from meshlogs.errors import InputError
 from meshlogs.later import Later
-from meshlogs.rows import Rows, events_once
+from meshlogs.reading import parts
+from meshlogs.reading.rows import Rows, events_once
 
 pd = Later("pandas")
 # Who only converts needs none of these.
-gather, groups, repeats = Later("meshlogs.gather"), Later("meshlogs.groups"), Later("meshlogs.repeats")
+gather, groups, repeats = Later("meshlogs.gather"), Later("meshlogs.engines.groups"), Later("meshlogs.reading.repeats")
 
 Paths = str | Path | Iterable[str | Path]
 

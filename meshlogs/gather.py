@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from meshlogs import coverage, evidence, groups, joins, parts, schema
-from meshlogs.memory import give_back
+from meshlogs import coverage, evidence, schema
+from meshlogs.columnar import joins
+from meshlogs.columnar.memory import give_back
+from meshlogs.engines import groups
 from meshlogs.progress import progress
-from meshlogs.rows import pods_once, rejects_in_order
+from meshlogs.reading import parts
+from meshlogs.reading.rows import pods_once, rejects_in_order
 
 # Facts: of each so many, those that came again are dropped while the reading goes on; more than so many are no longer
 # kept in memory.

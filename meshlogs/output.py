@@ -8,7 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from meshlogs import joins, schema, storage
+from meshlogs import schema, storage
+from meshlogs.columnar import joins
 from meshlogs.pipeline import Fleet
 from meshlogs.remedies import wait_for_proxy
 from meshlogs.report import Once, summary, write_report

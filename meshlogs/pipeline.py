@@ -8,12 +8,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import coverage, engines, groups, joins, remedies, verdicts
+from meshlogs import coverage, engines, remedies, verdicts
+from meshlogs.columnar import joins
+from meshlogs.columnar.memory import give_back
 from meshlogs.display import fleet_html
+from meshlogs.engines import groups
 from meshlogs.errors import UnknownPodError
 from meshlogs.export import Export, Paths, read
 from meshlogs.incidence import BY, incidence_by
-from meshlogs.memory import give_back
 from meshlogs.progress import progress
 from meshlogs.verdicts.lessons import Lessons
 

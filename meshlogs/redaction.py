@@ -13,7 +13,9 @@ from functools import lru_cache
 
 import pandas as pd
 
-from meshlogs import groups, joins, schema
+from meshlogs import schema
+from meshlogs.columnar import joins
+from meshlogs.engines import groups
 from meshlogs.pipeline import Fleet
 from meshlogs.text import secrets
 

@@ -6,7 +6,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, schema
+from meshlogs import schema
+from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER, PROXY_ID, Redirection, redirected
 

@@ -10,7 +10,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, schema, times
+from meshlogs import schema, times
+from meshlogs.columnar import joins
 from meshlogs.evidence.lifecycle import restarted
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.formats.names import workload_of

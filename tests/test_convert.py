@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import meshlogs as ml
-from meshlogs import conversion, engines, parts, repeats, schema
+from meshlogs import conversion, schema
+from meshlogs.engines import local
 from meshlogs.formats import bulk
+from meshlogs.reading import parts, repeats
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +53,13 @@ WITHOUT = """
 import sys
 sys.modules |= dict.fromkeys(sys.argv[3:])
 import meshlogs as ml
-from meshlogs import conversion, engines, parts
+from meshlogs import conversion
+from meshlogs.engines import local
+from meshlogs.reading import parts
 parts.ROWS_STRETCH = 30_000
 export = ml.read(sys.argv[1])
 assert not any(task.is_compiled for task in export.tasks(rows=True))
-export.engine = engines.Local(1)
+export.engine = local.Local(1)
 conversion.write_export(export, sys.argv[2])
 """
 
@@ -77,11 +81,11 @@ def test_threads_and_workers_give_the_rows_of_one_thread(export, tmp_path, monke
     conversion.write_export(ml.read(export), tmp_path / "alone")
     monkeypatch.setattr(parts, "ROWS_STRETCH", 30_000)
     others = sum(task.size for task in ml.read(export).tasks(rows=True) if not task.is_compiled)
-    monkeypatch.setattr(engines, "SMALL", others + threads)
-    used, in_threads = [], engines._in_threads
-    monkeypatch.setattr(engines, "_in_threads", lambda *given: used.append(given) or in_threads(*given))
+    monkeypatch.setattr(local, "SMALL", others + threads)
+    used, in_threads = [], local._in_threads
+    monkeypatch.setattr(local, "_in_threads", lambda *given: used.append(given) or in_threads(*given))
     read = ml.read(export)
-    read.engine = engines.Local(3)
+    read.engine = local.Local(3)
     conversion.write_export(read, tmp_path / "out")
     assert bool(used) == threads
     for name in conversion.LAYOUTS:
@@ -126,10 +130,11 @@ def test_repeats_are_found_across_pieces(keys, size):
 MEASURED = """
 import re, sys
 from pathlib import Path
-from meshlogs import conversion, engines
+from meshlogs import conversion
+from meshlogs.engines import local
 import meshlogs as ml
 export = ml.read(sys.argv[1])
-export.engine = engines.Local(1)
+export.engine = local.Local(1)
 rows = conversion.write_export(export, sys.argv[2])["log_entries"]
 # Not getrusage, which tells the peak of the process that started this one, too.
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 
-from meshlogs import joins, schema, times
+from meshlogs import schema, times
+from meshlogs.columnar import joins
 from meshlogs.later import Later
 
 pd = Later("pandas")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from meshlogs import arrow, schema, times
-from meshlogs.joins import numbered
+from meshlogs import schema, times
+from meshlogs.columnar import arrow
+from meshlogs.columnar.joins import numbered
 from meshlogs.later import Later
 
 pd = Later("pandas")

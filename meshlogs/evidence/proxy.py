@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import joins, schema, times
+from meshlogs import schema, times
+from meshlogs.columnar import joins
 from meshlogs.evidence.lifecycle import occurrences
 from meshlogs.formats.k8s_events import named_time
 from meshlogs.later import Later

@@ -22,7 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import joins, schema, times
+from meshlogs import schema, times
+from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.signatures import OTHER_CAUSE, SPECIFICITY, TRIGGER, Destination, destination, ip_of, match
 from meshlogs.later import Later

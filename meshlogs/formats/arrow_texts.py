@@ -6,7 +6,7 @@ JSON texts with escapes are written as what they mean, JSON with blanks between 
 import numpy as np
 import pyarrow as pa
 
-from meshlogs.arrow import validity
+from meshlogs.columnar.arrow import validity
 from meshlogs.formats import _arrow_texts
 
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from meshlogs import arrow, schema
-from meshlogs.arrays import Odd
+from meshlogs import schema
+from meshlogs.columnar import arrow
 from meshlogs.formats import entry, log_entries
+from meshlogs.formats.arrays import Odd
 from meshlogs.formats.tables import CHUNK, Shard, Tables
 from meshlogs.later import Later
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from meshlogs import arrow, schema, times
+from meshlogs import schema, times
+from meshlogs.columnar import arrow
 from meshlogs.formats.shapes import excerpt
 from meshlogs.later import Later
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from meshlogs import hashes, schema, times
-from meshlogs.arrow import repeated, validity
+from meshlogs import schema, times
+from meshlogs.columnar import hashes
+from meshlogs.columnar.arrow import repeated, validity
 from meshlogs.formats import _usual_lines as usual_lines
 from meshlogs.formats import entry
 from meshlogs.formats.arrow_texts import texts

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, schema
+from meshlogs import schema
+from meshlogs.columnar import joins
 from meshlogs.formats.redirect import ANNOTATIONS, INSTALLERS
 from meshlogs.specs import HELPERS, MESH_CONTAINERS
 from meshlogs.timelines import minor_version

@@ -9,7 +9,8 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, times
+from meshlogs import times
+from meshlogs.columnar import joins
 from meshlogs.text import clean
 
 MOST = 20_000  # starts; what a page of 5 MB can hold

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from meshlogs import joins, verdicts
+from meshlogs import verdicts
+from meshlogs.columnar import joins
 from meshlogs.markup import (
     MOST_ROWS,
     brief,

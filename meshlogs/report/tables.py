@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from meshlogs import joins
+from meshlogs.columnar import joins
 
 
 def worst_starts(fleet) -> pd.DataFrame:

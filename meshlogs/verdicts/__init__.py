@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, schema
+from meshlogs import schema
+from meshlogs.columnar import joins
 from meshlogs.timelines import Known
 from meshlogs.verdicts import (
     init_race,

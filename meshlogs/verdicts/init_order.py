@@ -10,7 +10,8 @@ import re
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, times
+from meshlogs import times
+from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.redirection import METADATA_SERVER
 from meshlogs.timelines import Known

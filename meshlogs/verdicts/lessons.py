@@ -1,7 +1,7 @@
 """What the pods of a fleet tell of each other: all that a verdict needs beyond its own pod.
 
-A fleet may be judged some pods at a time (`meshlogs.groups`): each part's `lessons_of` are added up by `together`,
-and every part is judged with those of all.
+A fleet may be judged some pods at a time (`meshlogs.engines.groups`): each part's `lessons_of` are added up by
+`together`, and every part is judged with those of all.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, times
+from meshlogs import times
+from meshlogs.columnar import joins
 from meshlogs.specs import excludes
 
 FAILURES = ["refused", "suspected", "upstream_refused"]

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, schema, times
+from meshlogs import schema, times
+from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY, VALIDATION
 from meshlogs.timelines import Known, gated, start_in_export
 from meshlogs.verdicts import init_order

@@ -42,7 +42,8 @@ import re
 import numpy as np
 import pandas as pd
 
-from meshlogs import joins, times
+from meshlogs import times
+from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.specs import destinations, excludes
 from meshlogs.timelines import Known, gated, start_in_export

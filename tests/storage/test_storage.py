@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 import meshlogs as ml
-from meshlogs import cli, parts, scan, storage
+from meshlogs import cli, storage
+from meshlogs.reading import parts, scan
 from tests.storage.bucket import Bucket
 
 # An emulator speaks JSON; the newest client would ask it in gRPC what kind of bucket it has.

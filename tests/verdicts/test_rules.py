@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from meshlogs import joins, schema, timelines, verdicts
+from meshlogs import schema, timelines, verdicts
+from meshlogs.columnar import joins
 from meshlogs.verdicts import lessons, situation
 
 _spec = importlib.util.spec_from_file_location("story", Path(__file__).with_name("story.py"))

@@ -1,4 +1,4 @@
-"""Where the parts of an export are read: in this process, in several at once, or on a Dask cluster.
+"""The engine of one machine: reads and judges in this process, and in a worker for each further core.
 
 Workers are processes of their own that are told tasks as JSON lines and answer with Arrow streams, so a script needs no
 guard around its main part, and nothing is pickled.
@@ -21,12 +21,12 @@ from typing import Any
 import pyarrow as pa
 
 from meshlogs import errors
+from meshlogs.engines.workers import IDLE_S, SMALL, cores, end, end_early, leave, taken
 from meshlogs.errors import WorkerError
 from meshlogs.later import Later
-from meshlogs.parts import Part, Task, load
-from meshlogs.workers import IDLE_S, SMALL, cores, end, end_early, leave, taken
+from meshlogs.reading.parts import Part, Task, load
 
-group_files = Later("meshlogs.group_files")  # what only reads needs no judging
+group_files = Later("meshlogs.engines.group_files")  # what only reads needs no judging
 
 _LENGTH = struct.Struct("<Q")
 _READY, _OK, _FAILED = b"!", b"+", b"-"
@@ -120,45 +120,6 @@ def _done(job, here: Callable) -> Future:
     except errors.MeshlogsError as error:  # told when it is this job's turn
         future.set_exception(error)
     return future
-
-
-# Seconds to connect to a cluster.
-CONNECT_S = 20
-
-
-def engine_of(engine):
-    """The engine that someone names: None for this machine, a scheduler's address, or a `distributed.Client`.
-
-    Raises WorkerError for an address at which no scheduler answers, or if Dask is not installed.
-    """
-    if engine is None:
-        return Local()
-    if hasattr(engine, "load"):
-        return engine
-    from meshlogs.cluster import Dask
-
-    if not isinstance(engine, str):
-        return Dask(engine)
-    try:
-        from distributed import Client, Security
-        from distributed.comm import connect
-        from distributed.utils import LoopRunner
-    except ImportError as error:
-        advice = "Install the extra: pip install 'meshlogs[cluster]'."
-        raise WorkerError(engine, "Dask is not installed", advice) from error
-
-    async def ask():
-        comm = await connect(engine, timeout=CONNECT_S, **Security().get_connection_args("client"))
-        await comm.close()
-
-    try:
-        # A Client that fails to connect is left to the garbage collector, which can stop the next Client for ever:
-        # its end takes the lock that the other's beginning holds.
-        LoopRunner().run_sync(ask)
-        return Dask(Client(engine, timeout=CONNECT_S))
-    except (OSError, TimeoutError, ValueError) as error:
-        advice = "Give the address that 'dask scheduler' prints, such as tcp://10.0.0.5:8786."
-        raise WorkerError(engine, "no scheduler answers there", advice) from error
 
 
 class _Workers:

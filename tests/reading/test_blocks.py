@@ -9,8 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshlogs import blocks, times
-from meshlogs.blocks import Lines, Stretch
+from meshlogs import times
+from meshlogs.reading import blocks
+from meshlogs.reading.blocks import Lines, Stretch
 
 WRITTEN = (
     "2026-03-02T09:00:05Z 2026-03-02T09:00:05.1Z 2026-03-02T23:59:59.123456789Z 2026-13-02T09:00:05Z "

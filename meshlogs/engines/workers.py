@@ -54,10 +54,10 @@ def end_early() -> None:
 
 
 def begin() -> subprocess.Popen:
-    """A new worker (`engines.serve`), which loads."""
+    """A new worker (`local.serve`), which loads."""
     path = os.pathsep.join([*filter(None, sys.path)])
     return subprocess.Popen(
-        [sys.executable, "-c", "from meshlogs.engines import serve; serve()"],
+        [sys.executable, "-c", "from meshlogs.engines.local import serve; serve()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pipesize=1 << 20,  # else the one that reads, which has other work, would be asked for each 64 kB

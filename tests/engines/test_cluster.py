@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from distributed import Client, LocalCluster
 
 import meshlogs as ml
-from meshlogs import cli, cluster, engines, gather, groups, parts
+from meshlogs import cli, engines, gather
+from meshlogs.engines import cluster, groups, local
+from meshlogs.reading import parts
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def gathered(export, engine):
 
 
 def test_the_tables_are_those_of_one_machine(export, client):
-    same(gathered(export, cluster.Dask(client)), gathered(export, engines.Local(1)))
+    same(gathered(export, cluster.Dask(client)), gathered(export, local.Local(1)))
 
 
 def test_a_fleet_read_on_a_cluster(export, client):
@@ -73,7 +75,7 @@ def test_a_worker_killed_in_mid_run_changes_nothing(export, client):
             killed.append(next(iter(client.run(os.getpid).values())))
             os.kill(killed[0], signal.SIGKILL)
         found.append(part)
-    expected = list(engines.Local(1).load(tasks))
+    expected = list(local.Local(1).load(tasks))
     for one, other in zip(found, expected, strict=True):
         same_part(one, other)
 

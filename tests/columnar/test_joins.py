@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshlogs import joins
+from meshlogs.columnar import joins
 
 WORDS = st.one_of(st.none(), st.sampled_from(["a", "b", "ä", "", "b\x00", "😀", "é"]))
 ROWS = st.lists(st.tuples(WORDS, WORDS, st.integers(-2, 2)), max_size=30)

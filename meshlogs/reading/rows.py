@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import parts, schema
+from meshlogs import schema
 from meshlogs.later import Later
 from meshlogs.progress import progress
-from meshlogs.repeats import Seen
+from meshlogs.reading import parts
+from meshlogs.reading.repeats import Seen
 
 pd = Later("pandas")
 

@@ -6,8 +6,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import conversion, converted_rows, parts, scan
-from tests.test_scan import CHATTER, ODD, REFUSED, entry, gathered, lines_of, same
+from meshlogs import conversion
+from meshlogs.reading import converted_rows, parts, scan
+from tests.reading.test_scan import CHATTER, ODD, REFUSED, entry, gathered, lines_of, same
 
 
 def converted(export, folder):

@@ -24,16 +24,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import arrow, converted_rows, schema, table_rows, times
-from meshlogs.arrays import Array, Odd
-from meshlogs.blocks import Lines, Numbers, Stretch, blocks
-from meshlogs.container_hours import Cells, Line
+from meshlogs import schema, times
+from meshlogs.columnar import arrow
 from meshlogs.errors import SchemaError
 from meshlogs.evidence import presence
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import ROW_SUSPECTS, SUSPECTS
 from meshlogs.formats import Shard, bulk, columns, entry, log_entries, streams, warehouse
+from meshlogs.formats.arrays import Array, Odd
 from meshlogs.formats.tables import TABLES, Tables, stamp, text_of, tidy
+from meshlogs.reading import converted_rows, table_rows
+from meshlogs.reading.blocks import Lines, Numbers, Stretch, blocks
+from meshlogs.reading.container_hours import Cells, Line
 
 # Files are split for several workers at multiples of this.
 STRETCH = 128 << 20

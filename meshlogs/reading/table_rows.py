@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import storage
-from meshlogs.arrays import Odd
-from meshlogs.blocks import Stretch
+from meshlogs.columnar.joins import numbered
 from meshlogs.formats import columns, warehouse
-from meshlogs.joins import numbered
+from meshlogs.formats.arrays import Odd
 from meshlogs.later import Later
+from meshlogs.reading.blocks import Stretch
 
 pq = Later("pyarrow.parquet")
 

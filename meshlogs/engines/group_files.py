@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from meshlogs import groups, schema
+from meshlogs import schema
+from meshlogs.columnar.memory import give_back
+from meshlogs.columnar.packed import packed, unpacked
+from meshlogs.engines import groups
 from meshlogs.errors import WorkerError
-from meshlogs.memory import give_back
-from meshlogs.packed import packed, unpacked
 
 
 class Piece(NamedTuple):

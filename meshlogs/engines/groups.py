@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from meshlogs import evidence, joins, repeats, schema, timelines, verdicts
+from meshlogs import evidence, schema, timelines, verdicts
+from meshlogs.columnar import joins
 from meshlogs.evidence import presence, proxy
+from meshlogs.reading import repeats
 from meshlogs.verdicts.lessons import Lessons, lessons_of
 
 # Names fall into so many buckets; a group is some that follow each other, of so many rows of evidence or, where that

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meshlogs import engines, workers
+from meshlogs.engines import local, workers
 
 
 @pytest.fixture
@@ -41,5 +41,5 @@ def test_much_work_begins_one_for_each_further_core(tmp_path, begun):
 
 def test_what_is_not_needed_after_all_is_ended(tmp_path, begun):
     workers.begin_early(files(tmp_path, *(30 << 20,) * 5))
-    assert list(engines.Local().load([])) == []
+    assert list(local.Local().load([])) == []
     assert [process.poll() is None for process in begun] == [False, False]

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import coverage, schema, times
-from meshlogs.arrays import Odd
-from meshlogs.blocks import Stretch
+from meshlogs.columnar.joins import numbered
 from meshlogs.evidence import presence
 from meshlogs.evidence.refused import MESH
-from meshlogs.joins import numbered
+from meshlogs.formats.arrays import Odd
 from meshlogs.later import Later
-from meshlogs.table_rows import groups_in, rows_holding
+from meshlogs.reading.blocks import Stretch
+from meshlogs.reading.table_rows import groups_in, rows_holding
 
 pd, pq = Later("pandas"), Later("pyarrow.parquet")
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import _lines_plain, blocks, times
+from meshlogs import times
+from meshlogs.reading import _lines_plain, blocks
 
-_lines = pytest.importorskip("meshlogs._lines", reason="it was not compiled here")
+_lines = pytest.importorskip("meshlogs.reading._lines", reason="it was not compiled here")
 
 FACTORS = np.arange(256, dtype=np.uint64).reshape(128, 2) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
 LINE = (

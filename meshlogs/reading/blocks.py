@@ -13,9 +13,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 try:
-    from meshlogs import _lines
+    from meshlogs.reading import _lines
 except ImportError:  # no compiler was there when it was installed
-    from meshlogs import _lines_plain as _lines
+    from meshlogs.reading import _lines_plain as _lines
 
 BLOCK = 1 << 23
 

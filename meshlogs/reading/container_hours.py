@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meshlogs import times
-from meshlogs.blocks import Lines, Numbers, tally
+from meshlogs.reading.blocks import Lines, Numbers, tally
 
 _HOUR = 3600 * times.SECOND
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meshlogs import _hashes_plain, hashes
+from meshlogs.columnar import _hashes_plain, hashes
 
 
 @pytest.fixture(params=["as installed", "without a compiler"], autouse=True)

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import arrays, engines, formats, parts
-from meshlogs.formats import bulk
+from meshlogs import formats
+from meshlogs.engines import local
+from meshlogs.formats import arrays, bulk
 from meshlogs.formats.tables import joined
-from tests.test_scan import CHATTER, FOREIGN, ODD, REFUSED, entry, gathered, same
+from meshlogs.reading import parts
+from tests.reading.test_scan import CHATTER, FOREIGN, ODD, REFUSED, entry, gathered, same
 
 
 def elements(document, block=1 << 10):
@@ -174,7 +176,7 @@ def test_what_is_wrong_in_an_array_is_told_as_by_the_careful_reader(name, rows, 
         assert quick.files.equals(slow.files)
         assert quick.rejects.drop(columns="excerpt").equals(slow.rejects.drop(columns="excerpt"))
         return
-    (part,) = engines.Local(1).load([parts.Task(str(path), "export.json", whole=True, rows=True)])
+    (part,) = local.Local(1).load([parts.Task(str(path), "export.json", whole=True, rows=True)])
     assert_frame_equal(bulk.unpacked(part.rows), careful.log_entries)
     assert part.files["export.json"] == ("log_entries", careful.records, len(careful.rejects))
     assert part.tables["rejects"].drop(columns="excerpt").equals(careful.rejects.drop(columns="excerpt"))
@@ -188,7 +190,7 @@ def test_rows_of_an_array_are_those_of_its_elements(tmp_path, monkeypatch):
         as_array([*CHATTER, *FOREIGN, *lines_in("proxies"), *lines_in("split entries")], ensure_ascii=False)
     )
     shards = list(formats.chunks(path))
-    (part,) = engines.Local(1).load([parts.Task(str(path), "export.json", whole=True, rows=True)])
+    (part,) = local.Local(1).load([parts.Task(str(path), "export.json", whole=True, rows=True)])
     assert_frame_equal(bulk.unpacked(part.rows), joined(shards).log_entries)
 
 

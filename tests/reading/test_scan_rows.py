@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import meshlogs as ml
-from meshlogs import blocks, formats, parts, scan, table_rows, times
+from meshlogs import formats, times
+from meshlogs.reading import blocks, parts, scan, table_rows
 from tests.formats import writers
-from tests.test_scan import CHATTER, DATED, ODD, REFUSED, entry, gathered, same
+from tests.reading.test_scan import CHATTER, DATED, ODD, REFUSED, entry, gathered, same
 
 SHAPES = {"bigquery": writers.bigquery_row, "analytics": writers.analytics_row}
 TIMES = {

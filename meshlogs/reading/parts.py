@@ -10,15 +10,17 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from meshlogs import arrow, coverage, evidence, formats, joins, scan, schema, storage, times
-from meshlogs.arrays import Odd
-from meshlogs.blocks import Stretch
+from meshlogs import coverage, evidence, formats, schema, storage, times
+from meshlogs.columnar import arrow, joins
+from meshlogs.columnar.packed import packed, unpacked
 from meshlogs.errors import InputError
 from meshlogs.evidence import presence
 from meshlogs.formats import bulk
+from meshlogs.formats.arrays import Odd
 from meshlogs.formats.tables import TABLES
 from meshlogs.later import Later
-from meshlogs.packed import packed, unpacked
+from meshlogs.reading import scan
+from meshlogs.reading.blocks import Stretch
 
 pd = Later("pandas")
 

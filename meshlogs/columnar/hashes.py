@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 try:
-    from meshlogs import _hashes
+    from meshlogs.columnar import _hashes
 except ImportError:  # no compiler was there when it was installed
-    from meshlogs import _hashes_plain as _hashes
+    from meshlogs.columnar import _hashes_plain as _hashes
 
 _KEY = np.array([secrets.randbits(64) for _ in range(2)], np.uint64)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from meshlogs import hashes, joins, schema, times
+from meshlogs import schema, times
+from meshlogs.columnar import hashes, joins
 from meshlogs.evidence import proxy
 from meshlogs.later import Later
 

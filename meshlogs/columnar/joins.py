@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import times
+from meshlogs.columnar.memory import give_back
 from meshlogs.later import Later
-from meshlogs.memory import give_back
 
 pd = Later("pandas")
 

@@ -14,14 +14,17 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import blocks, engines, gather, groups, joins, parts, scan
+from meshlogs import gather
+from meshlogs.columnar import joins
+from meshlogs.engines import groups, local
 from meshlogs.evidence import connected, proxy, refused, signatures, suspects
 from meshlogs.formats import bulk
+from meshlogs.reading import blocks, parts, scan
 
 
 def gathered(folder, *, whole=False, engine=None):
     files = ml.Export([folder])._files
-    return gather.gather(parts.tasks(files, set(), whole=whole), engine or engines.Local(1))
+    return gather.gather(parts.tasks(files, set(), whole=whole), engine or local.Local(1))
 
 
 def same(one, other):
@@ -137,7 +140,8 @@ def test_bytes_that_are_no_text_are_read_as_when_every_line_is_parsed(broken, tm
 WITHOUT_PANDAS = """
 import sys
 from pathlib import Path
-from meshlogs import blocks, engines, scan
+from meshlogs.engines import local
+from meshlogs.reading import blocks, scan
 found = scan.scan(blocks.Stretch(Path(sys.argv[1]), "export"))
 assert len(found.shard.log_entries) == 1 and len(found.logged) == 2 and len(found.counts) == 1
 assert "pandas" not in sys.modules
@@ -189,18 +193,18 @@ def shards(folder):
 def test_workers_give_the_tables_of_one_process(tmp_path, monkeypatch):
     shards(tmp_path)
     alone = gathered(tmp_path)
-    monkeypatch.setattr(engines, "SMALL", 0)
-    same(gathered(tmp_path, engine=engines.Local(3)), alone)
-    monkeypatch.setattr(engines, "_help", lambda *_: None)
-    same(gathered(tmp_path, engine=engines.Local(3)), alone)
+    monkeypatch.setattr(local, "SMALL", 0)
+    same(gathered(tmp_path, engine=local.Local(3)), alone)
+    monkeypatch.setattr(local, "_help", lambda *_: None)
+    same(gathered(tmp_path, engine=local.Local(3)), alone)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_then_told(tmp_path, monkeypatch):
     shards(tmp_path)
     alone = gathered(tmp_path)
-    monkeypatch.setattr(engines, "SMALL", 0)
-    monkeypatch.setattr(engines, "_help", lambda *_: None)  # all is left to the workers
-    ask, killed = engines._ask, []
+    monkeypatch.setattr(local, "SMALL", 0)
+    monkeypatch.setattr(local, "_help", lambda *_: None)  # all is left to the workers
+    ask, killed = local._ask, []
 
     def kill_once(process, task):
         if not killed or len(killed) < limit:
@@ -208,24 +212,24 @@ def test_a_worker_that_is_killed_is_replaced_and_then_told(tmp_path, monkeypatch
             os.kill(process.pid, signal.SIGKILL)
         return ask(process, task)
 
-    monkeypatch.setattr(engines, "_ask", kill_once)
+    monkeypatch.setattr(local, "_ask", kill_once)
     limit = 1
-    same(gathered(tmp_path, engine=engines.Local(2)), alone)
+    same(gathered(tmp_path, engine=local.Local(2)), alone)
     limit = 99
     with pytest.raises(ml.WorkerError, match="died twice"):
-        gathered(tmp_path, engine=engines.Local(2))
+        gathered(tmp_path, engine=local.Local(2))
 
 
 def test_an_error_in_a_worker_is_the_callers(tmp_path, monkeypatch):
     shards(tmp_path)
     (tmp_path / "README.txt").write_text("no export")
-    monkeypatch.setattr(engines, "SMALL", 0)
+    monkeypatch.setattr(local, "SMALL", 0)
     strict = [parts.Task(str(path), path.name, strict=True) for path in sorted(tmp_path.iterdir())]
     with pytest.raises(ml.InputError, match="no known form"):
-        list(engines.Local(2).load(strict))
-    monkeypatch.setattr(engines, "_help", lambda *_: None)
+        list(local.Local(2).load(strict))
+    monkeypatch.setattr(local, "_help", lambda *_: None)
     with pytest.raises(ml.InputError, match="no known form"):
-        list(engines.Local(2).load(strict))
+        list(local.Local(2).load(strict))
 
 
 def test_small_files_are_read_together(tmp_path, monkeypatch):
@@ -238,7 +242,7 @@ def test_small_files_are_read_together(tmp_path, monkeypatch):
         assert [(one.path, one.source) for task in tasks for one in task.files] == [(str(p), s) for p, s in files]
         assert (len(tasks) < len(files)) == (at_least == 2)
         assert sum(task.size for task in tasks) == sum(path.stat().st_size for path, _ in files)
-        found.append(gather.gather(tasks, engines.Local(1)))
+        found.append(gather.gather(tasks, local.Local(1)))
     same(*found)
     assert_frame_equal(found[0].files, found[1].files)
 

@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from meshlogs import group_files, groups, joins, parts, schema
+from meshlogs import schema
+from meshlogs.columnar import joins
+from meshlogs.columnar.packed import packed, unpacked
+from meshlogs.engines import group_files, groups
 from meshlogs.errors import WorkerError
-from meshlogs.packed import packed, unpacked
-from meshlogs.parts import Held, Part, Task
+from meshlogs.reading import parts
+from meshlogs.reading.parts import Held, Part, Task
 
 # How often a task that failed is tried again; then seconds: how long one may take, how often one looks whether workers
 # are there, and how long a cluster may be without (one that scales itself begins with none).

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import engines, gather, group_files, groups, output
+from meshlogs import gather, output
+from meshlogs.engines import group_files, groups, local
 
 KEYS = ["start_id", "time_upper", "time_lower", "kind", "container", "insert_id", "value", "message", "source", "line"]
 
@@ -47,7 +48,7 @@ def in_groups(export):
     """The same, judged in groups by this process alone."""
     with pytest.MonkeyPatch.context() as patch:
         make_small(patch)
-        return ml.analyse(export, engine=engines.Local(1))
+        return ml.analyse(export, engine=local.Local(1))
 
 
 def assert_same(fleet, other):
@@ -66,13 +67,13 @@ def test_groups_in_files_give_the_tables_of_one_group(at_once, in_groups):
 @pytest.mark.usefixtures("small_groups")
 def test_workers_judge_an_export_that_keeps_its_evidence(export, at_once):
     read = ml.read(export)
-    assert_same(ml.analyse(read, engine=engines.Local(2)), at_once)
+    assert_same(ml.analyse(read, engine=local.Local(2)), at_once)
     assert len(read.evidence) == len(ml.read(export).evidence)
 
 
 @pytest.mark.usefixtures("small_groups")
 def test_specs_that_name_no_cluster_find_their_pods_in_each_group(monkeypatch):
-    fleet = ml.analyse("sample_data/fleet", engine=engines.Local(1))
+    fleet = ml.analyse("sample_data/fleet", engine=local.Local(1))
     assert len(fleet.facts) > 1
     monkeypatch.undo()
     assert_same(fleet, ml.analyse("sample_data/fleet"))
@@ -80,7 +81,7 @@ def test_specs_that_name_no_cluster_find_their_pods_in_each_group(monkeypatch):
 
 @pytest.mark.usefixtures("small_groups")
 def test_a_worker_killed_while_it_judges_changes_nothing(export, at_once, monkeypatch):
-    ask, killed = engines._ask, []
+    ask, killed = local._ask, []
 
     def kill_once(process, message):
         if message.get("step") == "examine" and not killed:
@@ -88,8 +89,8 @@ def test_a_worker_killed_while_it_judges_changes_nothing(export, at_once, monkey
             os.kill(process.pid, signal.SIGKILL)
         return ask(process, message)
 
-    monkeypatch.setattr(engines, "_ask", kill_once)
-    fleet = ml.analyse(export, engine=engines.Local(3))
+    monkeypatch.setattr(local, "_ask", kill_once)
+    fleet = ml.analyse(export, engine=local.Local(3))
     assert killed
     assert_same(fleet, at_once)
 
@@ -125,7 +126,7 @@ def test_a_full_disk_is_told(export, monkeypatch):
 
     monkeypatch.setattr(group_files.pa.ipc, "new_stream", full)
     with pytest.raises(ml.WorkerError, match="No space left on device.*TMPDIR"):
-        ml.analyse(export, engine=engines.Local(1))
+        ml.analyse(export, engine=local.Local(1))
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=8)), max_size=30))

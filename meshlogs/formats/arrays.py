@@ -17,7 +17,7 @@ from meshlogs.later import Later
 pd = Later("pandas")
 
 try:
-    from meshlogs import _arrays
+    from meshlogs.formats import _arrays
 except ImportError:  # no compiler was there when it was installed
     _arrays = None
 
