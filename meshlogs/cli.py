@@ -91,7 +91,7 @@ def report(paths, out, by, since, until, csv, as_json, form, own, engine, redact
         workers.begin_early(paths)
     from meshlogs.output import write_fleet
     from meshlogs.pipeline import Fleet
-    from meshlogs.report import terminal_table
+    from meshlogs.report import Once, terminal_table
     from meshlogs.storage import writing
 
     limits = {"since": _time(since, "--since"), "until": _time(until, "--until")}
@@ -101,6 +101,7 @@ def report(paths, out, by, since, until, csv, as_json, form, own, engine, redact
         if own:
             raise click.UsageError("--notebook reads the export itself, names and all: it does not go with --redact")
         fleet, told = meshlogs.redact(fleet), told | {"paths": ["the export"]}
+    fleet = Once(fleet)
     with writing(out) as folder:
         summary = write_fleet(fleet, folder, by=list(by) or ["namespace", "workload"], csv=csv, **told)
         ticket = (folder / f"report.{form}").read_text(encoding="utf-8") if form != "table" else None
