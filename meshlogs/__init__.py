@@ -23,7 +23,7 @@ _HOME = {
     "query": "queries",
     "redact": "redaction",
     "fetch": "download",
-    "timeline": "report.interactive",
+    "timeline": "report",
     "show": "display",
     "write_report": "report",
     "simulate_fleet": "simulate",

@@ -102,12 +102,12 @@ def brief(value) -> str:
 def percent(low, high) -> str:
     """A share, or the two that it lies between.
 
-    >>> percent(0.5, 0.5), percent(0.5, 0.75), percent(float("nan"), 1.0)
+    >>> percent(0.5, 0.504), percent(0.5, 0.75), percent(float("nan"), 1.0)
     ('50', '50 – 75', '–')
     """
     if pd.isna(low):
         return "–"
-    return f"{low * 100:.0f}" if round(low, 3) == round(high, 3) else f"{low * 100:.0f} – {high * 100:.0f}"
+    return ends(f"{low * 100:.0f}", f"{high * 100:.0f}")
 
 
 def seconds(low: float, high: float) -> str:
@@ -120,7 +120,12 @@ def seconds(low: float, high: float) -> str:
         return "–"
     if high == float("inf"):
         return f"≥ {low:.1f}"
-    return f"{low:.1f}" if high - low < 0.05 else f"{low:.1f} – {high:.1f}"
+    return f"{low:.1f}" if high - low < 0.05 else ends(f"{low:.1f}", f"{high:.1f}")
+
+
+def ends(low: str, high: str, joint: str = " – ") -> str:
+    """Both ends of a range; one if they read the same."""
+    return low if low == high else f"{low}{joint}{high}"
 
 
 def slug(name: str) -> str:

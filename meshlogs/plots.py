@@ -8,6 +8,8 @@ style sheet gives a dark figure; `dark()` is the report's. (jfly.uni-koeln.de/co
 import numpy as np
 import pandas as pd
 
+from meshlogs.markup import ends
+
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY, SKY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#808080", "#56B4E9",
 )  # fmt: skip
@@ -179,7 +181,8 @@ def _finding(start: pd.Series, errors: pd.DataFrame) -> str:
         return words
     if np.isinf(high):
         return f"{words}; proxy not ready for at least {low:.1f} s"
-    return f"{words}; window {low:.1f} to {high:.1f} s" if high > 0 else f"{words}; no window"
+    window = ends(f"{low:.1f}", f"{high:.1f}", " to ")
+    return f"{words}; window {window} s" if high > 0 else f"{words}; no window"
 
 
 def _refusals(count: int) -> str:

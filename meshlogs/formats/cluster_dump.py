@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from meshlogs.formats import envelopes, k8s_objects, pod_logs
+from meshlogs.formats import k8s_objects, pod_logs, splitter
 from meshlogs.formats.tables import Shard, Tables, joined
 from meshlogs.formats.whose import Whose
 
@@ -51,7 +51,7 @@ def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
     lines = enumerate(file, 1)
     while True:
         objects = _Objects(lines)
-        for found in envelopes.records_of(b"", objects):
+        for found in splitter.records_of(b"", objects):
             k8s_objects.add_found(tables, found, objects.before)
             yield
         if objects.heading is None:

@@ -7,14 +7,12 @@ import json
 import re
 from collections.abc import Iterator
 from math import isfinite
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 # Keys of a top-level object that hold records: pages of entries.list, lists of kubectl and the API.
 WRAPPERS = ("entries", "items")
-
-WHOLE = 1 << 24  # bytes of a document that is read as a whole, with more care for damage
 
 _BLANK = re.compile(r"[\s,]*", re.ASCII)
 _KIND = re.compile(r'[{,]\s*"kind"\s*:\s*"(\w*List)"')
@@ -60,14 +58,6 @@ _lenient = json.JSONDecoder(strict=False, parse_constant=str, parse_float=_float
 def parse(text: str):
     """The value of a JSON text that a strict reader refused; raises ValueError or RecursionError."""
     return _lenient.decode(text)
-
-
-def records_of(first: bytes, file: BinaryIO) -> Iterator[Record | Damage]:
-    """The records of a document whose first bytes were already read; a large one is never held whole."""
-    from meshlogs.formats import splitter  # which builds on this module
-
-    data = first + file.read(WHOLE)
-    yield from records(data) if len(data) < WHOLE else splitter.records(file, data)
 
 
 def records(data: bytes) -> Iterator[Record | Damage]:

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from meshlogs.formats import entry, envelopes
+from meshlogs.formats import entry, envelopes, splitter
 from meshlogs.formats.k8s_events import event_row, is_event
 from meshlogs.formats.k8s_pods import is_pod, pod_row
 from meshlogs.formats.tables import Shard, Tables, compact, excerpt, get, joined, tidy
@@ -48,7 +48,7 @@ def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
 
 
 def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
-    for found in envelopes.records_of(b"", file):
+    for found in splitter.records_of(b"", file):
         add_found(tables, found)
         yield
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from meshlogs.formats import entry, envelopes
+from meshlogs.formats import entry, envelopes, splitter
 from meshlogs.formats.tables import Shard, Tables, joined
 
 TITLE = (
@@ -69,7 +69,7 @@ def _read_lines(tables: Tables, first: list[bytes], file: BinaryIO) -> Iterator[
 
 
 def _read_document(tables: Tables, first: bytes, file: BinaryIO) -> Iterator[None]:
-    for found in envelopes.records_of(first, file):
+    for found in splitter.records_of(first, file):
         _add_found(tables, found, 1)
         yield
 

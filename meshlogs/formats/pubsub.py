@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, BinaryIO
 
-from meshlogs.formats import envelopes, log_entries, streams
+from meshlogs.formats import envelopes, log_entries, splitter, streams
 from meshlogs.formats.tables import Shard, Tables, get, joined
 
 TITLE = "Pub/Sub messages of a sink: `gcloud pubsub subscriptions pull --format=json`, push bodies, one a line"
@@ -72,7 +72,7 @@ def _steps(tables: Tables, file: BinaryIO) -> Iterator[None]:
         return
     listed = _LIST.match(first)
     first = first[listed.end() :] if listed else first  # a body of the API: its one list
-    for found in envelopes.records_of(first, file):
+    for found in splitter.records_of(first, file):
         if isinstance(found, envelopes.Damage):
             if listed and found.data.strip() in (b"}", b"]}"):
                 continue

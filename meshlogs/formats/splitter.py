@@ -1,14 +1,17 @@
-"""Records of a JSON document that is too large to hold: arrays, pages and lists cut apart as they are read.
+"""Records of a JSON document of any size: of one that is too large to hold, cut apart as it is read.
 
-Only what stands between two brackets is looked at, so memory is that of a block and the largest record.
+Of arrays, pages and lists only what stands between two brackets is looked at then, so memory is that of a block and
+the largest record.
 """
 
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from meshlogs.formats import envelopes
 from meshlogs.formats.envelopes import Damage, Record, parse
 
+WHOLE = 1 << 24  # bytes of a document that is read as a whole, with more care for damage
 BLOCK = 1 << 22
 LARGEST = 1 << 27  # bytes of one record; what is larger is damage
 
@@ -57,6 +60,12 @@ class _Window:
                 return True
             if not self.more():
                 return False
+
+
+def records_of(first: bytes, file: BinaryIO) -> Iterator[Record | Damage]:
+    """The records of a document whose first bytes were already read; a large one is never held whole."""
+    data = first + file.read(WHOLE)
+    yield from envelopes.records(data) if len(data) < WHOLE else records(file, data)
 
 
 def records(file: BinaryIO, first: bytes = b"") -> Iterator[Record | Damage]:

@@ -19,7 +19,7 @@ import msgspec
 
 from meshlogs import schema
 from meshlogs.errors import SchemaError
-from meshlogs.formats import columns, csv_entries, envelopes, log_entries, pubsub
+from meshlogs.formats import columns, csv_entries, envelopes, log_entries, pubsub, splitter
 from meshlogs.formats.columns import COLUMNS as COLUMNS
 from meshlogs.formats.columns import EVENT_KEYS as EVENT_KEYS
 from meshlogs.formats.columns import LABELS as LABELS
@@ -165,7 +165,7 @@ def add_typed(tables: Tables, row: dict, line: int) -> None:
 def _read_json(tables: Tables, file: BinaryIO) -> Iterator[None]:
     first = list(islice(file, _LOOK))
     if log_entries.is_document(first):
-        for found in envelopes.records_of(b"".join(first), file):
+        for found in splitter.records_of(b"".join(first), file):
             if isinstance(found, envelopes.Damage):
                 _refuse(tables, found.line, found.reason, found.data)
             else:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from meshlogs.censoring import quantile, turnbull
+from meshlogs.markup import ends
 from meshlogs.remedies.workloads import Workload
 
 UNKNOWN = (None, None)
@@ -117,4 +118,4 @@ def count(low: int, high: int, noun: str) -> str:
 def _seconds(low: float, high: float) -> str:
     if np.isinf(high):
         return f"at least {low:.1f} s"
-    return f"{low:.1f} s" if low == high else f"{low:.1f} to {high:.1f} s"
+    return f"{ends(f'{low:.1f}', f'{high:.1f}', ' to ')} s"

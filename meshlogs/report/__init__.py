@@ -6,7 +6,7 @@ Page and notebook are made of the same `sections`; a section is a title, the cal
 import json
 from pathlib import Path
 
-from meshlogs.report.interactive import timeline_data
+from meshlogs.report.interactive import MOST, timeline_data
 from meshlogs.report.machine import machine
 from meshlogs.report.notebook import TITLE, execute, notebook, notebook_page
 from meshlogs.report.page import render
@@ -50,6 +50,21 @@ def write_report(
     return page
 
 
+def timeline(fleet, *, most: int = MOST, height: int = 420):
+    """The pod starts of a fleet as an interactive timeline for a notebook.
+
+    Hover shows the evidence line, a click selects (Shift for a range, Ctrl for more), dragging zooms. `selection` gives
+    the selected rows of `fleet.starts`, `evidence` those of `fleet.evidence`, `errors` those of `fleet.errors`;
+    `select("pod name")` selects from Python. `fleet` may be a `Fleet` or anything with these tables. [height: pixels]
+    Raises ImportError without the extra `notebook`.
+    """
+    try:
+        from meshlogs.report.widget import Timeline
+    except ImportError as error:
+        raise ImportError("ml.timeline needs anywidget: pip install 'meshlogs[notebook]'") from error
+    return Timeline(fleet, most=most, height=height)
+
+
 class Once:
     """A fleet whose incidence tables are each counted once: tables, page, ticket and machine form ask for the same."""
 
@@ -71,4 +86,15 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", errors="replace")
 
 
-__all__ = ["SECTIONS", "Once", "Section", "machine", "sections", "summary", "terminal_table", "ticket", "write_report"]
+__all__ = [
+    "SECTIONS",
+    "Once",
+    "Section",
+    "machine",
+    "sections",
+    "summary",
+    "terminal_table",
+    "ticket",
+    "timeline",
+    "write_report",
+]

@@ -21,21 +21,6 @@ _QUIET = ("app_logged", "proxy_version", "pod_address", "refused", "suspected", 
 _TIMES = ("app_started", "proxy_started", "proxy_ready")
 
 
-def timeline(fleet, *, most: int = MOST, height: int = 420):
-    """The pod starts of a fleet as an interactive timeline for a notebook.
-
-    Hover shows the evidence line, a click selects (Shift for a range, Ctrl for more), dragging zooms. `selection` gives
-    the selected rows of `fleet.starts`, `evidence` those of `fleet.evidence`, `errors` those of `fleet.errors`;
-    `select("pod name")` selects from Python. `fleet` may be a `Fleet` or anything with these tables. [height: pixels]
-    Raises ImportError without the extra `notebook`.
-    """
-    try:
-        from meshlogs.report.widget import Timeline
-    except ImportError as error:
-        raise ImportError("ml.timeline needs anywidget: pip install 'meshlogs[notebook]'") from error
-    return Timeline(fleet, most=most, height=height)
-
-
 def timeline_data(fleet, *, most: int = MOST, with_facts: int = MOST_WITH_FACTS) -> dict:
     """What the timeline draws, ready for JSON: the worst starts first, `left` says how many there are besides.
 

@@ -99,11 +99,15 @@ def _others(counts: dict) -> str:
 def _advice(fleet) -> str:
     holding = fleet.remedies[fleet.remedies["remedy"] == "hold_application"]
     applies = holding[holding["applies"].fillna(False).astype(bool)]
-    if len(applies):
-        return (
-            f"Hold the application until its proxy is ready: patches for {_plural(len(applies), 'workload')} are ready."
-        )
     blocked = holding["blocked_by"].dropna()
+    if len(applies):
+        ready = f"patches for {_plural(len(applies), 'workload')} are ready"
+        rest = (
+            f"; in {_plural(len(blocked), 'other')} that is blocked, and the report says by what"
+            if len(blocked)
+            else ""
+        )
+        return f"Hold the application until its proxy is ready: {ready}{rest}."
     return f"Holding the application is blocked: {blocked.iloc[0]}." if len(blocked) else ""
 
 

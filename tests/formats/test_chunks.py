@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshlogs import formats
-from meshlogs.formats import envelopes, splitter, tables
+from meshlogs.formats import splitter, tables
 
 TABLES = ("log_entries", "events", "pods", "rejects")
 
@@ -30,7 +30,7 @@ def check(path, monkeypatch, at_least=2):
     """Small chunks and one large one hold the same rows; returns them."""
     whole = formats.read(path)
     monkeypatch.setattr(tables, "CHUNK", 20_000)
-    monkeypatch.setattr(envelopes, "WHOLE", 1 << 12)
+    monkeypatch.setattr(splitter, "WHOLE", 1 << 12)
     monkeypatch.setattr(splitter, "BLOCK", 1 << 10)
     parts = list(formats.chunks(path))
     assert len(parts) >= at_least
@@ -78,7 +78,7 @@ def test_parts_of_a_split_entry_are_joined_across_chunks(tmp_path, monkeypatch):
 
 def test_damage_in_a_large_array_costs_one_record(tmp_path, monkeypatch):
     text = json.dumps([entry(number) for number in range(100)], indent=1)
-    monkeypatch.setattr(envelopes, "WHOLE", 1 << 12)
+    monkeypatch.setattr(splitter, "WHOLE", 1 << 12)
     for damage in ('"insertId": "50', '"insertId": [[', '"insertId": {"a":'):
         (tmp_path / "x.json").write_text(text.replace('"insertId": "50"', damage))
         shard = formats.read(tmp_path / "x.json")
