@@ -124,9 +124,11 @@ class _Together:
         """All of it; entries delivered twice are one."""
         if self._waiting:
             self._extract()
-        pods = pods_once(self._tables["pods"])
-        rejects = rejects_in_order(self._tables["rejects"])
-        self._take(evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), pods))
+        pods = pods_once(self._tables.pop("pods"))
+        rejects = rejects_in_order(self._tables.pop("rejects"))
+        for begin in range(0, max(len(pods), 1), parts.BATCH):
+            some = pods[begin : begin + parts.BATCH]
+            self._take(evidence.extract(schema.empty(schema.LOG_ENTRIES), schema.empty(schema.EVENTS), some))
         files = pd.DataFrame(list(self._files.values()), columns=["source", "form", "records", "rejects"])
         parted = self._grouped(pods)
         with progress(len(parted), "putting facts together", unit="groups") as done:

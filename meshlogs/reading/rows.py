@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from meshlogs import schema
+from meshlogs.columnar import joins
 from meshlogs.later import Later
 from meshlogs.progress import progress
 from meshlogs.reading import parts
@@ -19,9 +21,12 @@ pd = Later("pandas")
 def pods_once(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """One row for each different pod object."""
     pods = parts.joined(tables, schema.PODS)
-    pods = pods.sort_values(["namespace", "pod", "pod_uid", "source", "line"], kind="stable")
+    keys = ["namespace", "pod", "pod_uid", "source", "line"]
+    order = pods[keys].sort_values(keys, kind="stable").index.to_numpy()
     content = [name for name in pods.columns if name not in ("source", "line", "containers", "init_containers")]
-    return pods.drop_duplicates(content).reset_index(drop=True)
+    # Objects are long texts: they are copied once.
+    number = joins.numbered(pods[name] for name in content)[order]
+    return pods.take(order[np.sort(joins.firsts(number))]).reset_index(drop=True)
 
 
 def events_once(tables: list[pd.DataFrame]) -> pd.DataFrame:
