@@ -20,13 +20,12 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+import sections
 
 import meshlogs as ml
 from meshlogs import schema, timelines
 from meshlogs.engines import groups
 
-PAGE = Path(__file__).parent.parent / "docs/PERFORMANCE.md"
-HEADING = "## From evidence to verdicts"
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 # The clock starts when a line "go" is printed; a process tells its seconds, then ends.
 MEASURE = """
@@ -56,6 +55,11 @@ facts, _ = gathered.then("settle")
 """
 VERDICTS = """
 starts, errors, placed = pipeline.judged(facts)
+"""
+LIMIT = """
+from meshlogs.engines import groups
+for rows in facts.frames():
+    groups.to_arrow(rows)
 """
 TABLES = """
 import duckdb, polars as pl, pyarrow.parquet as pq
@@ -90,6 +94,7 @@ BASE = "duckdb: ASOF join alone"
 TASKS = {
     OURS: (LOAD + SETTLE, VERDICTS),
     "meshlogs: each fact once, failures of several lines as one": (LOAD, SETTLE),
+    "limit: that evidence from files to tables and back, on one core, nothing judged": (LOAD + SETTLE, LIMIT),
     BASE: (TABLES, ASOF),
     "duckdb: window": (TABLES, WINDOW),
     "polars: join_asof": (TABLES + FRAMES, POLARS),
@@ -197,7 +202,7 @@ def section(measured: list[tuple[dict, dict]], rounds: int) -> str:
             lines.append(f"| {size} | {name} | {seconds / base[0]:.1f} | {per_row:.2f} µs | {peak:,.0f} MB |")
     table = "\n".join(lines)
     measured_how = "One round" if rounds == 1 else f"Medians of {rounds} rounds in turns"
-    return f"""{HEADING}
+    return f"""## From evidence to verdicts
 
 {measured_how}, one made-up fleet multiplied. `meshlogs` starts from evidence of {len(schema.EVIDENCE)} columns as it
 holds what is too much for memory: in files, in groups of at least {groups.GROUP:,} rows that hold all of a pod, and ends with verdicts,
@@ -207,20 +212,12 @@ times in memory, and find no more than the last opening of the proxy before each
 | evidence | starts | errors | task | time, duckdb's ASOF join = 1 | time per row | peak memory |
 |---|---|---|---|---|---|---|
 {table}
-
 """
 
 
 def add(page: Path, rows: list[int], rounds: int) -> None:
-    """Measure, and put the section into the page, in place of an earlier one."""
-    told = section([run(number, rounds) for number in rows], rounds)
-    text = page.read_text(encoding="utf-8")
-    before, found, after = text.partition(HEADING)
-    after = after[after.index("\n## ") + 1 :] if found else ""
-    if not found:
-        before, found, after = text.partition("## Why\n")
-        after = found + after
-    page.write_text(before + told + after, encoding="utf-8")
+    """Measure, and put the section into the page."""
+    sections.put(page, section([run(number, rounds) for number in rows], rounds))
 
 
 def main() -> None:
@@ -229,7 +226,7 @@ def main() -> None:
     parser.add_argument("--evidence", type=int, nargs="+", default=[1_000_000], help="rows of evidence")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    add(PAGE, given.evidence, given.rounds)
+    add(sections.PAGE, given.evidence, given.rounds)
 
 
 if __name__ == "__main__":

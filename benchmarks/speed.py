@@ -26,12 +26,14 @@ from pathlib import Path
 import cluster
 import psutil
 import scale
+import sections
+import starts
 
 from meshlogs import gather
 from meshlogs.evidence.signatures import TRIGGER
 
 ROOT = Path(__file__).parent.parent
-PAGE, FIGURE = ROOT / "docs/PERFORMANCE.md", ROOT / "docs/img/performance.png"
+FIGURE = ROOT / "docs/img/performance.png"
 WORDS = ("request handled cache miss for key user session token refreshed in ms upstream latency bucket flushed metrics "
          "batch written offset partition consumer group rebalanced heartbeat ok scheduler tick worker idle").split()  # fmt: skip
 RELEVANT = 0.01  # share of lines that report a refused connection
@@ -400,14 +402,16 @@ def main() -> None:
         "--sizes", type=int, nargs="+", default=[128, 512, 1024], help="sizes for the cost of a further GB"
     )
     parser.add_argument("--evidence", type=int, nargs="+", default=[500_000], help="rows from evidence to verdicts")
+    parser.add_argument("--pods", type=int, default=10_000, help="of a report of very many starts")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     full = run([given.megabytes], given.rounds)[given.megabytes]
     sized = run(given.sizes, given.rounds, SIZED)
-    PAGE.write_text(page(full, sized, given.megabytes, given.rounds), encoding="utf-8")
+    sections.PAGE.write_text(page(full, sized, given.megabytes, given.rounds), encoding="utf-8")
     figure(sized)
-    scale.add(PAGE, given.evidence, given.rounds)
-    cluster.add(PAGE, generate, max(given.sizes), given.rounds)
+    scale.add(sections.PAGE, given.evidence, given.rounds)
+    starts.add(sections.PAGE, given.pods, measure)
+    cluster.add(sections.PAGE, generate, max(given.sizes), given.rounds)
 
 
 if __name__ == "__main__":
