@@ -11,6 +11,7 @@ from pandas.testing import assert_frame_equal
 import meshlogs as ml
 from meshlogs import schema, times
 from meshlogs.incidence import incidence_by, total
+from meshlogs.reading import parts
 
 FROM_ELSEWHERE = ["source", "line"]
 
@@ -113,6 +114,20 @@ def test_the_same_files_twice_are_one(tmp_path, samples):
     twice = ml.analyse(tmp_path)
     assert len(twice.errors) == 1
     assert twice.coverage["duplicates"].sum() == 10
+
+
+def test_rows_and_pods_taken_a_few_at_a_time_give_the_same_evidence(samples, monkeypatch):
+    at_once = ml.read(samples / "fleet").evidence
+    monkeypatch.setattr(parts, "BATCH", 7)
+    assert_frame_equal(ml.read(samples / "fleet").evidence, at_once)
+
+
+def test_a_pod_that_came_twice_is_one_and_the_first_stays(samples, tmp_path):
+    for name in ("b", "a"):
+        shutil.copy(samples / "fleet/pods.json", tmp_path / f"{name}.json")
+    pods, once = ml.read(tmp_path).pods, ml.read(samples / "fleet/pods.json").pods
+    assert set(pods["source"]) == {"a.json"}
+    assert_frame_equal(pods.drop(columns="source"), once.drop(columns="source"))
 
 
 def test_a_dump_of_kubectl_joins_the_logs_of_its_cluster(fleet):
