@@ -26,8 +26,8 @@ METADATA_SERVER = "169.254.169.254"
 class Workload:
     """One workload with a harm that a remedy treats; see `workloads`.
 
-    `starts` and `errors` are its rows of those tables (of errors what a remedy needs), `pods` its pod objects, newest
-    first, `evidence` its placed evidence (empty where the caller has none).
+    `starts` are its rows of that table, `errors`, `pods` (its pod objects, newest first) and `evidence` (placed; empty
+    where the caller has none) what a remedy needs of theirs.
     """
 
     name: str
@@ -227,7 +227,7 @@ def workloads(
     starts = starts.assign(key=key)[key.isin(key[hit])]
     of_start = starts.set_index("start_id")["key"]
     native = set(starts.loc[starts["injection"] == "native_sidecar", "cluster"].fillna(""))
-    facts, objects = joins.plain(evidence[evidence["kind"].isin(KINDS)]), _newest_first(pods)
+    facts, objects = joins.plain(evidence.loc[evidence["kind"].isin(KINDS), _OF_EVIDENCE]), _newest_first(pods)
     parts = {
         "errors": _by_key(told, schema.lookup(told["start_id"], of_start)),
         "evidence": _by_key(facts, schema.lookup(facts["start_id"], of_start)),
@@ -253,6 +253,10 @@ def workloads(
     return found
 
 
+# What is looked at: with all columns thousands of workloads would take a gigabyte.
+_OF_EVIDENCE = ["start_id", "kind", "container", "value", "time_lower"]
+_SHARED = ["spec", "redirect", "annotations", "labels"]  # texts that the pods of a workload share
+_OF_PODS = ["namespace", "pod", "pod_uid", "created", "source", "containers", "init_containers", "container_states"]
 _OF_ERRORS = ["start_id", "container", "time", "destination_ip", "destination_port", "verdict", "reason"]
 # Kinds of evidence that a remedy looks at.
 KINDS = ["hold_failed", "container_died", "pod_stopping", "proxy_draining", "container_killing"]
@@ -281,7 +285,8 @@ def _keys_of_pods(pods: pd.DataFrame, starts: pd.DataFrame) -> pd.Series:
 
 def _newest_first(pods: pd.DataFrame) -> pd.DataFrame:
     order = ["created", "pod", "pod_uid", "source"]
-    return pods[pods["spec"].notna()].sort_values(order, ascending=False, kind="stable")
+    told = joins.coded(pods.loc[pods["spec"].notna(), [*_OF_PODS, *_SHARED]], _SHARED)
+    return told.sort_values(order, ascending=False, kind="stable")
 
 
 def _by_key(rows: pd.DataFrame, key: pd.Series) -> tuple[dict, pd.DataFrame]:
