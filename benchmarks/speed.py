@@ -15,19 +15,16 @@ import platform
 import random
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import cluster
-import psutil
 import scale
 import sections
 import starts
+from processes import measure
 
 from meshlogs import gather
 from meshlogs.evidence.signatures import TRIGGER
@@ -140,35 +137,6 @@ os.waitpid(child, 0) if child else os._exit(0)
     "duckdb: load one JSON array": DUCKDB.replace("FOLDER/*', format='newline_delimited'", "ARRAY/*', format='array', records=true")
     + "con.sql(f'select * from {source}').to_arrow_table()",
 }  # fmt: skip
-
-
-def measure(command: list[str]) -> tuple[float, float]:
-    """(seconds, peak megabytes of the process and its children)."""
-    begin = time.perf_counter()
-    # As the command line does: no task multiplies matrices, and many load NumPy, whose threads for that cost 0.1 s.
-    env = {"OPENBLAS_NUM_THREADS": "1"} | os.environ
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
-    peak, stop = [0], threading.Event()
-    watcher = threading.Thread(target=_watch, args=(psutil.Process(process.pid), peak, stop))
-    watcher.start()
-    code = process.wait()
-    seconds = time.perf_counter() - begin
-    stop.set()
-    watcher.join()
-    if code:
-        raise RuntimeError(f"{command[:2]} ended with {code}")
-    return seconds, peak[0] / 1e6
-
-
-def _watch(process: psutil.Process, peak: list[int], stop: threading.Event) -> None:
-    while not stop.wait(0.1):  # a look at all processes takes some milliseconds of a core
-        total = 0
-        try:
-            for one in (process, *process.children(recursive=True)):
-                total += one.memory_info().rss
-        except psutil.Error:
-            continue
-        peak[0] = max(peak[0], total)
 
 
 def commands(place: Path) -> dict[str, list[str]]:
@@ -410,7 +378,7 @@ def main() -> None:
     sections.PAGE.write_text(page(full, sized, given.megabytes, given.rounds), encoding="utf-8")
     figure(sized)
     scale.add(sections.PAGE, given.evidence, given.rounds)
-    starts.add(sections.PAGE, given.pods, measure)
+    starts.add(sections.PAGE, given.pods)
     cluster.add(sections.PAGE, generate, max(given.sizes), given.rounds)
 
 

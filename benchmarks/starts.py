@@ -12,12 +12,13 @@ import tempfile
 from pathlib import Path
 
 import sections
+from processes import measure
 
 import meshlogs as ml
 
 
-def add(page: Path, pods: int, measure, made: Path | None = None) -> None:
-    """Measure, and put the section into the page. `measure(command)` gives (seconds, peak megabytes)."""
+def add(page: Path, pods: int, made: Path | None = None) -> None:
+    """Measure, and put the section into the page."""
     with tempfile.TemporaryDirectory() as place:
         made = made or Path(place, "made")
         if not made.exists():
@@ -44,13 +45,11 @@ second, {1e3 * seconds / counts["starts"]:.1f} ms a start; peak memory of the pr
 
 def main() -> None:
     """Measure and write the section."""
-    from speed import measure
-
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pods", type=int, default=100_000)
     parser.add_argument("--made", type=Path, help="the fleet's folder, if `meshlogs simulate` wrote it before")
     given = parser.parse_args()
-    add(sections.PAGE, given.pods, measure, given.made)
+    add(sections.PAGE, given.pods, given.made)
 
 
 if __name__ == "__main__":
