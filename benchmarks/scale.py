@@ -86,6 +86,18 @@ import pandas as pd
 facts, signs = facts.to_pandas(), signs.to_pandas().assign(opened=lambda rows: rows["time"])
 del con
 """
+ARRAYS = """
+import numpy as np
+from meshlogs.columnar import joins
+del con
+facts, signs = ({name: rows[name].to_numpy() for name in rows.column_names} for rows in (facts, signs))
+failed = facts["error"]
+"""
+BISECTED = """
+order = np.lexsort((signs["time"], signs["pod"]))
+keys, stamps = signs["pod"][order], signs["time"][order].view("int64")
+joins.last_before(facts["pod"][failed], facts["time"][failed].view("int64"), keys, stamps)
+"""
 PANDAS = """
 pd.merge_asof(facts.sort_values("time"), signs.sort_values("time"), on="time", by="pod")
 """
@@ -95,6 +107,7 @@ TASKS = {
     OURS: (LOAD + SETTLE, VERDICTS),
     "meshlogs: each fact once, failures of several lines as one": (LOAD, SETTLE),
     "limit: that evidence from files to tables and back, on one core, nothing judged": (LOAD + SETTLE, LIMIT),
+    "meshlogs: that join, as verdicts ask for it: of the errors alone": (TABLES + ARRAYS, BISECTED),
     BASE: (TABLES, ASOF),
     "duckdb: window": (TABLES, WINDOW),
     "polars: join_asof": (TABLES + FRAMES, POLARS),

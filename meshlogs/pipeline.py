@@ -144,7 +144,8 @@ def _decided(found: list[groups.Examined], lessons: Lessons, homes: pd.Series) -
             some.append(found.pop(0))
         begin, end = np.searchsorted(group[order], [first, first + len(some)])
         starts, signs = (pd.concat([one[place] for one in some], ignore_index=True) for place in (0, 1))
-        parts.append(verdicts.concluded(starts, signs, told.take(order[begin:end])))
+        theirs = joins.stacked([told.take(order[begin:end])])  # with no names of other starts, which would be looked up
+        parts.append(verdicts.concluded(starts, signs, theirs))
         first += len(some)
     del told, group, order
     starts = pd.concat(parts, ignore_index=True)

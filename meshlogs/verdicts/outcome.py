@@ -87,14 +87,18 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
     signs = signs.set_axis(starts.index)
     index = starts.index
-    start, suspected = errors["start_id"], errors["suspected"].to_numpy(bool)
+    place, suspected = joins.standing(errors["start_id"], index), errors["suspected"].to_numpy(bool)
     raced, stalled, open_question = (
         (errors["verdict"] == verdict).to_numpy(bool) for verdict in ("startup_race", "init_race", "undetermined")
     )
-    count = joins.counted(start, np.ones(len(errors), dtype=bool))
-    starts["refused"] = count.reindex(index, fill_value=0).astype("Int64")
-    starts["errors_first"] = joins.earliest(errors["time"], start).reindex(index)
-    harmed = joins.among(index, start[raced])
+
+    def has(marks: np.ndarray) -> np.ndarray:
+        """Whether any of the marked errors is of each start."""
+        return np.bincount(place[marks] + 1, minlength=len(index) + 1)[1:] > 0
+
+    starts["refused"] = pd.array(np.bincount(place + 1, minlength=len(index) + 1)[1:], dtype="Int64")
+    starts["errors_first"] = joins.earliest_of(errors["time"], place, len(index)).array
+    harmed = has(raced)
     meshed = starts["meshed"]
     started = starts["app_started_upper"].notna()
     why_not = signs["why_not"]
@@ -108,9 +112,9 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
     choices = [
         (meshed.eq(False), "not_meshed", None),
         (meshed.isna(), "undetermined", "mesh_unknown"),
-        (harmed & joins.among(index, start[raced & ~suspected]), "harmed", None),
+        (harmed & has(raced & ~suspected), "harmed", None),
         (harmed, "harmed", "suspected_only"),
-        (joins.among(index, start[stalled]) & ~signs["app_ran"], "init_stalled", None),
+        (has(stalled) & ~signs["app_ran"], "init_stalled", None),
         (signs["hangs"] & ~started & (why_not == "app_not_started"), "init_stalled", "init_silent"),
         (~started & signs["waiting"], "undetermined", "init_running"),
         (~started, "undetermined", "app_not_started"),
@@ -118,7 +122,7 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
         (signs["gated"], "safe", None),
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
-        (joins.among(index, start[open_question]), "undetermined", "undetermined_errors"),
+        (has(open_question), "undetermined", "undetermined_errors"),
         (lower.gt(0) & signs["undated"], "undetermined", "errors_undated"),
         (silent, "exposed", None),
         (lower.gt(0), "undetermined", "no_app_logs"),
