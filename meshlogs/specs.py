@@ -29,6 +29,7 @@ _NO_SPEC = {
     "as_proxy": (),  # containers that run with the proxy's user or group
     "probed": True,
     "probe_port": None,
+    "created": None,
     "spec_workload": None,
     "spec_controller": None,
     "spec_revision": None,
@@ -89,6 +90,7 @@ def _told(pods: pd.DataFrame) -> dict[str, list]:
         "app_first": [next((name for name in one if name not in _NO_APP), None) for one in names],
         "init_names": init,
         "after_proxy": [one[one.index(PROXY) + 1 :] if PROXY in one else () for one in init],
+        "created": pods["created"].tolist(),
         "spec_workload": texts("workload"),
         "spec_controller": texts("controller"),
         "spec_revision": texts("revision"),

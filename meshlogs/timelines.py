@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema, times
+from meshlogs import births, schema, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.lifecycle import restarted
 from meshlogs.evidence.proxy import PROXY
@@ -229,6 +229,12 @@ class Known:
         """When each container first started (`container_starts`)."""
         return container_starts(self.facts, self.specs)
 
+    @cached_property
+    def births(self) -> pd.DataFrame:
+        """What is known of the beginning of each start (`births.births`)."""
+        facts = self.of(*births.BIRTHS, *births.SIGNS)
+        return births.births(self.starts(), facts, self.containers, self.specs)
+
     def starts(self) -> pd.DataFrame:
         """Where and what each start is: index start_id."""
         return self._named.set_index("start_id", drop=False).rename_axis(None)
@@ -405,8 +411,9 @@ def _proxy(starts: pd.DataFrame, known: Known) -> None:
     near = starts["app_started_upper"].where(narrow) + pd.Timedelta(HOLD_TIMEOUT, "ns")
     soon = closed["closed_at"] <= schema.lookup(closed["start_id"], near)
     closed = closed[~closed["refused_app"] | soon]
-    lower = joins.latest(closed["closed_at"], closed["start_id"])
-    starts["proxy_ready_lower"] = lower.reindex(starts.index)
+    lower = joins.latest(closed["closed_at"], closed["start_id"]).reindex(starts.index)
+    # Seen closed in the middle of the pod's life: it may have been open long before.
+    starts["proxy_ready_lower"] = lower.mask(known.births["later"])
     unmeshed = ~starts["meshed"].eq(True)
     starts.loc[unmeshed, ["proxy_ready_lower", "proxy_ready_upper"]] = pd.NaT
 
@@ -437,10 +444,11 @@ def _minor_versions(starts: pd.DataFrame) -> np.ndarray:
     return joins.asked_once(minor_version, starts["proxy_version"])
 
 
-def start_in_export(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+def start_in_export(starts: pd.DataFrame, known: Known) -> pd.Series:
     """Whether the application's or the proxy's start itself is in the export, not only later life, by start."""
     kinds = ["container_created", "container_started", "scheduled", "proxy_process", "probe_failed"]
-    return _any(starts, placed, joins.is_one(placed["kind"], kinds))
+    seen = _any(starts, known.facts, joins.is_one(known.facts["kind"], kinds))
+    return seen & ~known.births["later"].reindex(starts.index)
 
 
 def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
@@ -491,17 +499,28 @@ def _without_later_lives(closed: pd.DataFrame, ended: pd.Series) -> pd.DataFrame
 
 
 # What can tell that a proxy ended, or was started anew.
-ENDS = ["proxy_exited", "container_died", "container_backoff", "container_started"]
+ENDS = ["proxy_exited", "container_died", "container_backoff", "container_started", "proxy_process"]
 
 
 def first_deaths(placed: pd.DataFrame, starts: pd.DataFrame) -> pd.Series:
     """When each start's proxy first ended or was started anew, as far as seen: index start_id."""
     rows = placed[joins.is_one(placed["kind"], ENDS) & joins.is_one(placed["container"], [PROXY])]
-    ended = (rows["kind"] != "container_started").to_numpy()
+    ended = ~joins.is_one(rows["kind"], ["container_started", "proxy_process"])
     born = schema.lookup(rows["start_id"], starts["proxy_started_upper"])
     anew = restarted(rows["value"]) | (rows["time_lower"] > born + pd.Timedelta(times.SECOND, "ns"))
-    rows = rows[ended | anew]
+    rows = rows[ended | (anew & ~joins.is_one(rows["kind"], ["proxy_process"])) | _agents_anew(rows)]
     return joins.earliest(rows["time_lower"], rows["start_id"]).reindex(starts.index)
+
+
+def _agents_anew(rows: pd.DataFrame) -> np.ndarray:
+    """Whether each of these facts is a line with which an agent starts, long after the one before it started."""
+    agents = np.flatnonzero(joins.is_one(rows["kind"], ["proxy_process"]) & joins.is_one(rows["value"], ["agent"]))
+    start, time = rows["start_id"].array.codes[agents], times.to_ns(rows["time_lower"])[agents]
+    order = np.lexsort((time, start))
+    paused = (np.diff(start[order], prepend=-1) == 0) & (np.diff(time[order], prepend=0) > LONG_PAUSE)
+    anew = np.zeros(len(rows), dtype=bool)
+    anew[agents[order[paused]]] = True
+    return anew
 
 
 # What can tell that a proxy was closed.

@@ -37,6 +37,7 @@ REASONS = {
     "mesh_unknown": "nothing in the export says whether the pod has a proxy",
     "no_proxy_evidence": "nothing in the export dates the proxy of this pod",
     "start_not_in_export": "the pod's start is not in the export, so its proxy may never or long since have been ready",
+    "first_start_assumed": "nothing dates the pod itself: that this is its proxy's first start is assumed",
     "contradiction": "refused, redirected, and the proxy was up: an unseen proxy death, wrong rules or a late report",
     "destination_unstated": "the text names no destination, so it is unknown whether it was redirected",
     "destination_unresolved": "the text names a host, the pod excludes address ranges: was it redirected?",

@@ -23,8 +23,9 @@ class Lessons(NamedTuple):
     """Small tables about a fleet.
 
     `addresses`: cluster, host, ip, each different one that a failure states. `clusters`, by its name ("" for none):
-    `starts`, `first_logged` (the first line of any application) and `excluding` (the rules of some pod exclude
-    something; of "": of a pod whose cluster is unknown).
+    `starts`, `first_logged` (the first line of any application), `first_seen` and `last_seen` (the first and the last
+    log entry or event) and `excluding` (the rules of some pod exclude something; of "": of a pod whose cluster is
+    unknown).
     """
 
     addresses: pd.DataFrame
@@ -72,9 +73,13 @@ def lessons_of(placed: pd.DataFrame, pods: pd.DataFrame) -> Lessons:
     names = pd.Index(["", *placed["cluster"].dtype.categories], dtype="str")
     names = names.append(pd.Index(excluding, dtype="str").difference(names))
     logged = np.flatnonzero(joins.is_one(placed["kind"], ["app_logged"]))
+    entries = np.flatnonzero(~joins.is_one(placed["log_name"], ["pods"]))
+    seen = placed["time_upper"].take(entries), cluster[entries], len(names)
     columns = {
         "starts": np.bincount(cluster[begins], minlength=len(names)),
         "first_logged": joins.earliest_of(placed["time_lower"].take(logged), cluster[logged], len(names)).array,
+        "first_seen": joins.earliest_of(*seen).array,
+        "last_seen": joins.latest_of(*seen).array,
         "excluding": names.isin(excluding),
     }
     clusters = pd.DataFrame(columns, names)
@@ -89,6 +94,8 @@ def together(parts: Sequence[Lessons]) -> Lessons:
     columns = {
         "starts": by_name["starts"].sum().astype("int64"),
         "first_logged": by_name["first_logged"].min().astype(times.COLUMN),
+        "first_seen": by_name["first_seen"].min().astype(times.COLUMN),
+        "last_seen": by_name["last_seen"].max().astype(times.COLUMN),
         "excluding": by_name["excluding"].agg(lambda told: told.fillna(False).astype(bool).any()).astype(bool),
     }
     return Lessons(addresses.drop_duplicates(ignore_index=True), pd.DataFrame(columns))

@@ -15,6 +15,8 @@ The rules read these columns and nothing else:
 | in_closed_part | the whole connect lies before the last proof that it was closed |
 | first_life_sure | the proxy's log shows one unbroken first start around the connect |
 | start_seen | the start of the application or of the proxy is in the export |
+| start_shown | so is the pod's own, and what is seen of its proxy begins with it (`births`) |
+| lived_before | the pod had lived for a while before anything is seen of its proxy: not its first start |
 | attempt_known | the text tells when it was refused, not only by when |
 | opened, opened_seen | when the proxy was open by; whether that was seen or follows from its long life |
 | settled, later | well after the opening; or after the window, where no opening is known |
@@ -42,7 +44,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from meshlogs import times
+from meshlogs import births, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.specs import destinations, excludes
@@ -118,6 +120,9 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
     waiting = starts["hold"].to_numpy(bool, na_value=False) & ~held
     closed, ready = bounds["proxy_ready_lower"], bounds["proxy_ready_upper"]
     opened = _opened(closed, ready, np.where(waiting, _MISSING, ended))
+    born = known.births.reindex(starts.index)
+    # A pod that had lived for a while had a proxy that was open, though neither is in the export.
+    opened = np.fmin(opened, times.stamps(born["alive"]) + births.SOON)
     rules = known.specs["redirect"].reindex(starts.index)
     told_open, process = known.of("proxy_open"), known.of("proxy_process")
     first_told = times.stamps(joins.earliest(told_open["time_upper"], told_open["start_id"]).reindex(starts.index))
@@ -130,7 +135,9 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
         "gated": held,
         "opened": opened,
         "opened_seen": opened == ready,
-        "start_seen": start_in_export(starts, known.facts).to_numpy(bool),
+        "start_seen": start_in_export(starts, known).to_numpy(bool),
+        "start_shown": born["shown"].to_numpy(),
+        "lived_before": born["later"].to_numpy(),
         "sure_until": np.where(unbroken, first_told, _MISSING),
         "excludes": joins.asked_once(excludes, rules).astype(bool),
         "rules_known": rules.notna().to_numpy(),
@@ -172,10 +179,11 @@ def _first_window(errors: pd.DataFrame) -> dict[str, np.ndarray | pd.Categorical
     last_closed = np.fmax(closed, started)  # the one that is known
     never = unopened & dated & errors["start_seen"].to_numpy() & (end <= last_closed + SETTLED)
     settled = begin > opened + SETTLED
+    lived = errors["lived_before"].to_numpy()
     late = errors["late_s"].to_numpy() > 0
     reason = np.select([unopened, late | (begin > opened)], [0, 1], 2)
     return {
-        "in_first_window": ((begin <= opened + REPORT_SLACK) & ~(app_started > opened)) | never,
+        "in_first_window": (((begin <= opened + REPORT_SLACK) & ~(app_started > opened)) | never) & ~lived,
         "in_closed_part": end <= closed,
         "after_open": begin > opened,
         "settled": settled,
@@ -359,13 +367,13 @@ _NUMBER = re.compile(r"[0-9]+")
 
 
 # What it depends on.
-UNEXPLAINED = ("start_seen", "after_open", "gated", "answer", "answer_reason", "meshed")
+UNEXPLAINED = ("start_seen", "after_open", "opened_seen", "gated", "answer", "answer_reason", "meshed")
 
 
 def unexplained(errors: pd.DataFrame) -> pd.Series:
     """Why an error that no rule claims is undetermined."""
     reason = pd.Series("no_proxy_evidence", index=errors.index, dtype=object)
-    reason = reason.mask(~errors["start_seen"], "start_not_in_export")
     reason = reason.mask(errors["after_open"] | errors["gated"], "contradiction")
+    reason = reason.mask(~errors["start_seen"] & ~(errors["after_open"] & errors["opened_seen"]), "start_not_in_export")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
     return reason.mask(errors["meshed"] == "unknown", "mesh_unknown")
