@@ -15,7 +15,7 @@ from meshlogs.columnar import joins
 from meshlogs.evidence.lifecycle import restarted
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.formats.names import workload_of
-from meshlogs.specs import HELPERS, MESH_CONTAINERS, destinations, specs_of
+from meshlogs.specs import CLOCK_SLACK, HELPERS, MESH_CONTAINERS, destinations, specs_of
 
 WHERE = ["project", "location", "cluster"]
 _POD = [*WHERE, "namespace", "pod"]
@@ -35,8 +35,6 @@ PAUSE = 20 * times.SECOND
 LONG_PAUSE = 45 * times.SECOND
 # The hook that holds the application gives up after 60 s. (istio: pilot-agent wait, its default)
 HOLD_TIMEOUT = 60 * times.SECOND
-# Clocks of a node and of the API server are trusted to agree to this much.
-CLOCK_SLACK = 2 * times.SECOND
 
 
 def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
@@ -222,7 +220,12 @@ class Known:
     @cached_property
     def specs(self) -> pd.DataFrame:
         """What the pod objects say of each start (`specs.specs_of`)."""
-        return specs_of(self._named, self._pods)
+        told = self.of("pod_address")
+        told = told[~joins.is_one(told["log_name"], ["pods"])]
+        address = joins.texts_of(_first_of_each(self.starts(), told[["start_id", "value"]])["value"])
+        entries = self.facts[["start_id", "time_upper"]][~joins.is_one(self.facts["log_name"], ["pods"])]
+        first = joins.earliest(entries["time_upper"], entries["start_id"]).reindex(self._named["start_id"])
+        return specs_of(self._named.assign(address=address.array, first=first.array), self._pods)
 
     @cached_property
     def containers(self) -> pd.DataFrame:
@@ -371,6 +374,10 @@ def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
         tuple.__contains__, schema.lookup(table["start_id"], specs["init_names"]), table["container"]
     )
     table.loc[init.astype(bool), "kind"] = "init"
+    stays = joins.asked_once(
+        tuple.__contains__, schema.lookup(table["start_id"], specs["native_names"]), table["container"]
+    )
+    table.loc[stays.astype(bool), "kind"] = "regular"
     by_name = table["kind"].isna() & table["container"].isin(["vault-agent-init", "istio-init", "istio-validation"])
     table.loc[by_name, "kind"] = "init"
     return table[["start_id", "container", "kind", "lower", "upper", "refused"]]
@@ -398,9 +405,9 @@ def _proxy(starts: pd.DataFrame, known: Known) -> None:
     """When the proxy started and when it first accepted outbound connections."""
     own = _first_of_each(starts, known.containers[known.containers["container"] == PROXY])
     starts[["proxy_started_lower", "proxy_started_upper"]] = own[["lower", "upper"]]
-    starts["hold"] = starts["hold_hook"].where(~_hold_failed(starts, known.of("hold_failed")), True)
+    starts["hold"] = starts["hold_hook"].where(~_hold_failed(starts, known), True)
     # What let the application start only behind an open proxy: the proxy was open by then.
-    open_by = starts["app_started_upper"].where(gated(starts, known.of("hold_failed")))
+    open_by = starts["app_started_upper"].where(gated(starts, known))
     starts["proxy_ready_upper"] = _earlier(_opened(starts, known), open_by)
     closed = proofs = closed_proofs(starts, known.of(*PROOFS), known.specs)
     limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
@@ -451,7 +458,7 @@ def start_in_export(starts: pd.DataFrame, known: Known) -> pd.Series:
     return seen & ~known.births["later"].reindex(starts.index)
 
 
-def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+def gated(starts: pd.DataFrame, known: Known) -> pd.Series:
     """Whether the application could start only behind an open proxy: boolean, by start_id.
 
     A hook in force held it, or a native sidecar's startup probe did. A hook that failed, or that may
@@ -459,12 +466,13 @@ def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     """
     waited = starts["app_started_upper"] - starts["proxy_started_lower"]
     in_time = waited < pd.Timedelta(HOLD_TIMEOUT, "ns")
-    held = starts["hold"].eq(True).fillna(False).astype(bool) & ~_hold_failed(starts, placed) & in_time
-    return held | (starts["injection"] == "native_sidecar")
+    held = starts["hold"].eq(True).fillna(False).astype(bool) & ~_hold_failed(starts, known) & in_time
+    return held | ((starts["injection"] == "native_sidecar") & known.specs["gates"].reindex(starts.index).astype(bool))
 
 
-def _hold_failed(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
-    return _any(starts, placed, joins.is_one(placed["kind"], ["hold_failed"]))
+def _hold_failed(starts: pd.DataFrame, known: Known) -> pd.Series:
+    failed = known.of("hold_failed")
+    return _any(starts, failed, np.ones(len(failed), dtype=bool))
 
 
 def first_life_ends(starts: pd.DataFrame, placed: pd.DataFrame, proofs: pd.DataFrame) -> pd.Series:

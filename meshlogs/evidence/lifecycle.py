@@ -8,6 +8,7 @@ import numpy as np
 
 from meshlogs import schema, times
 from meshlogs.columnar import joins
+from meshlogs.formats.redirect import PROXY
 from meshlogs.later import Later
 
 pd = Later("pandas")
@@ -41,6 +42,8 @@ def from_events(events: pd.DataFrame) -> pd.DataFrame:
     image = message.str.contains(PULL_FAILED, regex=True)
     kind = kind.mask(rows["reason"].isin(["Failed", "BackOff"]) & image, "pull_failed")
     kind = kind.mask((rows["reason"] == "BackOff") & ~image, "container_backoff")
+    # The hook that holds the application is the proxy's; without the container's name it may be.
+    kind = kind.mask((kind == "hold_failed") & ~rows["container"].fillna(PROXY).eq(PROXY), None)
     killing = kind == "container_killing"
     value = pd.Series(None, index=rows.index, dtype=object)
     value = value.mask(killing, "stop")

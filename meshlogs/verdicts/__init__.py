@@ -43,7 +43,7 @@ REASONS = {
     "destination_unresolved": "the text names a host, the pod excludes address ranges: was it redirected?",
     "port_unstated": "the text names no port, the pod excludes ports: unknown whether it was redirected",
     "metadata_server": "the metadata server: often excluded from the mesh, and slow on new pods by itself",
-    "redirection_assumed": "no pod spec: that the destination was redirected is the mesh's default, not known",
+    "redirection_assumed": "no pod spec shows the rules: that the destination was redirected is the mesh's default",
     "overlap": "between the last proof that the proxy was closed and the first that it was open",
     "reported_late": "the program reports a failure some time after it; the time of the connect is an interval",
     "death_not_seen": "the proxy's restart is in the export, its end is not",

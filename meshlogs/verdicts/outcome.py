@@ -73,7 +73,7 @@ def signs_of(starts: pd.DataFrame, known: Known, pods: pd.DataFrame, lessons: Le
         "why_not": _why_not_started(starts, known),
         "app_ran": _app_ran(starts, known),
         "begun": start_in_export(starts, known) & ~_outside(starts, lessons),
-        "gated": gated(starts, known.of("hold_failed")),
+        "gated": gated(starts, known),
         "undated": joins.among(starts.index, known.of("refused_undated")["start_id"]),
         "logs_reach_back": _logs_reach_back(starts, lessons),
         "window_made_by": _what_made_the_window(starts, known),

@@ -115,7 +115,7 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
     """
     bounds = {name: times.stamps(starts[name]) for name in _BOUNDS}
     ended = times.stamps(known.ended(starts).reindex(starts.index))
-    held = gated(starts, known.of("hold_failed")).to_numpy(bool)
+    held = gated(starts, known).to_numpy(bool)
     # A hook that had its whole time-out waited for a proxy that was not ready: its long life is no sign.
     waiting = starts["hold"].to_numpy(bool, na_value=False) & ~held
     closed, ready = bounds["proxy_ready_lower"], bounds["proxy_ready_upper"]
@@ -163,8 +163,7 @@ def _destinations(errors: pd.DataFrame, known: Known, lessons: Lessons) -> pd.Da
     asked, which = joins.questions(errors, ["start_id", "container", "cluster", "host", "ip", "port"])
     asked = asked.assign(**{name: joins.texts_of(asked[name]) for name in ("cluster", "host", "ip")})
     asked["ip"] = lessons.resolved(asked)
-    told = known.of("pod_address").drop_duplicates("start_id").set_index("start_id")["value"]
-    found = destinations(asked, known.specs, joins.texts_of(told)).assign(ip=asked["ip"], port=asked["port"])
+    found = destinations(asked, known.specs).assign(ip=asked["ip"], port=asked["port"])
     found["destination"] = asked["host"].fillna(asked["ip"])
     found["target"] = found["destination"].fillna("") + ":" + asked["port"].astype(str)
     found = joins.coded(found, ["answer", "answer_reason", "ip", "destination", "target"])

@@ -35,6 +35,7 @@ def claims(errors):
     sure_part = errors["in_closed_part"] | (errors["attempt_known"] & errors["first_life_sure"])
     known = (errors["answer"] == "yes") & sure_part
     assumed = (errors["answer"] == "assumed") & errors["in_closed_part"] & errors["assumption_holds"]
+    assumed &= errors["answer_reason"] != "rules_not_shown"  # there is a spec, and it is silent
     reason = errors["window_reason"].mask(~errors["start_shown"] & sure_part, "first_start_assumed")
     reason = reason.mask(errors["answer"] == "assumed", "redirection_assumed")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
