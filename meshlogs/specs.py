@@ -14,6 +14,7 @@ from meshlogs.evidence.redirection import METADATA_SERVER, PROXY_ID, Redirection
 MESH_CONTAINERS = {PROXY, "istio-init", "istio-validation", "istio-cni"}
 # Injected helpers: never "the application", though their refusals count.
 HELPERS = {"vault-agent", "cloud-sql-proxy", "cloudsql-proxy", "linkerd-proxy", "gke-gcsfuse-sidecar"}
+OTHER_PROXIES = {"linkerd-proxy", "consul-dataplane", "consul-connect-envoy-sidecar", "kuma-sidecar", "osm-envoy"}
 _NO_APP = MESH_CONTAINERS | HELPERS
 
 # Clocks of a node and of the API server are trusted to agree to this much.
@@ -23,6 +24,7 @@ _NO_SPEC = {
     "has_spec": False,
     "spec_injection": None,
     "ambient": False,
+    "other_mesh": False,
     "hold_hook": None,
     "redirect": None,
     "pod_ip": None,
@@ -116,6 +118,7 @@ def _told(pods: pd.DataFrame) -> dict[str, list]:
         "has_spec": [True] * len(pods),
         "spec_injection": texts("injection"),
         "ambient": ambient.tolist(),
+        "other_mesh": [not OTHER_PROXIES.isdisjoint((*one, *before)) for one, before in zip(names, init, strict=True)],
         "hold_hook": texts("hold_hook"),
         "redirect": texts("redirect"),
         "pod_ip": [

@@ -292,7 +292,8 @@ def _describe(starts: pd.DataFrame, known: Known) -> None:
     others = of_events & ~is_proxy & facts["container"].notna().to_numpy()
     told = joins.counted(facts["start_id"], others).reindex(starts.index) >= 2
     redirects = _any(starts, facts, joins.is_one(facts["container"], ["istio-init", "istio-validation"]))
-    choices = {"native_sidecar": as_init, "sidecar": as_regular | redirects, "none": ~seen & told}
+    whole = _any(starts, facts, of_events & joins.is_one(facts["kind"], ["scheduled"]))  # from the beginning
+    choices = {"native_sidecar": as_init, "sidecar": as_regular | redirects, "none": ~seen & told & whole}
     by_events = np.select(list(choices.values()), list(choices), "unknown")
     starts["injection"] = starts["spec_injection"].where(has_spec, by_events)
     contradicted = starts["injection"].isin(["none"]) & seen

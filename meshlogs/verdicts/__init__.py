@@ -52,6 +52,7 @@ REASONS = {
     "never_ready": "the proxy is nowhere seen ready in this export",
     "suspected": "the text says that connecting failed, not why",
     "ambient": "a pod of the ambient mesh: no proxy of its own, its node's ztunnel carries its traffic",
+    "other_mesh": "the pod has the proxy of another mesh, which may have refused it",
     "no_pod_spec": "no pod spec in the export",
 }
 

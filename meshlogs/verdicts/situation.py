@@ -6,6 +6,7 @@ The rules read these columns and nothing else:
 |---|---|
 | meshed | the pod has a proxy: yes, no, unknown |
 | ambient | the pod has no proxy, but its node's ztunnel carries its traffic |
+| other_mesh | the pod has the proxy of another mesh |
 | answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
 | redirectable | the pod is meshed and the destination may have been redirected |
 | is_init | an init container made the connection |
@@ -136,6 +137,7 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
         "opened": opened,
         "opened_seen": opened == ready,
         "start_seen": start_in_export(starts, known).to_numpy(bool),
+        "other_mesh": known.specs["other_mesh"].reindex(starts.index).to_numpy(bool),
         "start_shown": born["shown"].to_numpy(),
         "lived_before": born["later"].to_numpy(),
         "sure_until": np.where(unbroken, first_told, _MISSING),
@@ -160,8 +162,8 @@ def _opened(closed: np.ndarray, ready: np.ndarray, ended: np.ndarray) -> np.ndar
 
 def _destinations(errors: pd.DataFrame, known: Known, lessons: Lessons) -> pd.DataFrame:
     """What is known of where the failures went; each different question is asked once."""
-    asked, which = joins.questions(errors, ["start_id", "container", "cluster", "host", "ip", "port"])
-    asked = asked.assign(**{name: joins.texts_of(asked[name]) for name in ("cluster", "host", "ip")})
+    asked, which = joins.questions(errors, ["start_id", "container", "cluster", "namespace", "host", "ip", "port"])
+    asked = asked.assign(**{name: joins.texts_of(asked[name]) for name in ("cluster", "namespace", "host", "ip")})
     asked["ip"] = lessons.resolved(asked)
     found = destinations(asked, known.specs).assign(ip=asked["ip"], port=asked["port"])
     found["destination"] = asked["host"].fillna(asked["ip"])
@@ -255,9 +257,11 @@ _GRACEFUL = re.compile(r"\b(?:0|143)\Z", re.ASCII)
 
 def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     """Whether the pod was being stopped for good: a stop after which no proxy started."""
-    rows = known.of("pod_stopping", "proxy_draining", "container_killing", "container_died")
+    rows = known.of("pod_stopping", "proxy_draining", "container_killing", "container_died", "proxy_exited")
+    rows = rows[~joins.is_one(rows["kind"], ["proxy_exited"]) | joins.is_one(rows["value"], ["normal"])]
+    exited = joins.is_one(rows["kind"], ["proxy_exited"])  # normally: it was told to
     died, killing = (joins.is_one(rows["kind"], [kind]) for kind in ("container_died", "container_killing"))
-    stop = ~died & (~killing | joins.is_one(rows["value"], ["stop"]))
+    stop = ~died & ~exited & (~killing | joins.is_one(rows["value"], ["stop"]))
     of_proxy = died & joins.is_one(rows["container"], [PROXY])
     graceful = joins.asked_once(_is_graceful, rows["value"]).astype(bool) & of_proxy
     births = known.of("proxy_process", "container_started")
@@ -266,7 +270,7 @@ def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     reborn = times.stamps(joins.latest(births["time_lower"], births["start_id"]))[rows["start_id"].array.codes]
     final = np.isnat(reborn) | (reborn < times.stamps(rows["time_upper"]))
     told = joins.marked(errors["start_id"], rows["start_id"][stop & final])
-    final = rows[(stop | graceful) & final]
+    final = rows[(stop | graceful | exited) & final]
     since = times.stamps(joins.earliest(final["time_lower"], final["start_id"]))[errors["start_id"].array.codes]
     (end,) = _times(errors, "time_upper")
     exits = known.of("proxy_exited", "container_died")

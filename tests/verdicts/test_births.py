@@ -164,3 +164,36 @@ def test_a_native_proxy_without_a_startup_probe_holds_nothing():
     probed = json.dumps({"containers": [{"name": "istio-proxy", "startup": {"port": 15021}}, {"name": "web"}]})
     assert verdict(facts, [pod(**native, spec=probed)])[2] == "contradiction"
     assert verdict(facts, [pod(**native)])[:2] == ("startup_race", "proven")
+
+
+# What ends a proxy's life.
+
+
+def test_a_proxy_that_ended_normally_was_told_to():
+    facts = [*app(), *start(), proxy("proxy_open", 5.0), proxy("proxy_exited", 300.0, "normal"), refused(306.0)]
+    assert verdict(facts, [pod()]) == ("shutdown_race", "likely", "stop_not_seen")
+    killed = [row | {"value": "killed"} if row["kind"] == "proxy_exited" else row for row in facts]
+    assert verdict(killed, [pod()])[:2] == ("proxy_outage", "proven")
+
+
+def test_another_meshs_proxy_may_have_refused():
+    row = pod(injection="none", init=("linkerd-init",), containers=("web", "linkerd-proxy"))
+    assert verdict([*app(), refused(1.0)], [row]) == ("no_sidecar", "likely", "other_mesh")
+
+
+def test_restarts_of_one_container_do_not_show_a_pod_without_a_proxy():
+    restarts = [fact("container_started", second, "web", log="events") for second in (10.0, 40.0)]
+    assert verdict([*restarts, refused(11.0)]) == ("undetermined", None, "mesh_unknown")
+    whole = [fact("scheduled", 0.0, log="events"), *restarts]
+    assert verdict([*whole, refused(11.0)])[:2] == ("no_sidecar", "likely")
+
+
+def test_a_short_name_is_another_service_in_each_namespace():
+    window = [*app(), *start(), proxy("proxy_closed", 4.0), proxy("proxy_open", 5.0)]
+    other = {"namespace": "pay", "pod": "pay-6d5f7c9b4d-abcde"}
+    named = refused(1.0) | {"ip": None, "host": "redis"} | other
+    facts = [row | other for row in window] + [named, *window, refused(1.0) | {"host": "redis"}]
+    ranges = {"exclude_ranges": ["10.9.0.0/16"]}
+    _, errors = judged(facts, [pod(ranges), pod(ranges, **other)])
+    found = errors.set_index("namespace")[["certainty", "destination_ip"]].T.to_dict("list")
+    assert found["shop"] == ["proven", "10.0.0.9"] and found["pay"][0] == "likely"
