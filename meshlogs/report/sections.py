@@ -30,7 +30,7 @@ from meshlogs.markup import (
     text,
     words,
 )  # fmt: skip
-from meshlogs.plots import plot_hours, plot_incidence, plot_pod, plot_waterfall, plot_windows
+from meshlogs.plots import harmed_of, plot_hours, plot_incidence, plot_pod, plot_waterfall, plot_windows
 from meshlogs.report.figures import figure
 from meshlogs.report.summary import sentences, summary
 from meshlogs.report.tables import (
@@ -128,8 +128,7 @@ def _incidence(fleet, by) -> Section:
         shown["workload"] = [_finder(space, name) for space, name in zip(spaces, rows["workload"], strict=True)]
     told = "<p>Undetermined starts count once as unharmed and once as harmed: the share is then a range.</p>"
     if (rows["at_risk"] > 0).any():
-        total = f"{int(rows['harmed'].sum())} of {int(rows['at_risk'].sum())} starts at risk were harmed"
-        told += figure(lambda: plot_incidence(rows, most=12), f"Incidence by {', '.join(by)}: {total}")
+        told += figure(lambda: plot_incidence(rows, most=12), f"Incidence by {', '.join(by)}: {harmed_of(rows)}")
     return Section("incidence", f"Where, by {' and '.join(by)}", told + table(shown, columns, "incidence"))
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from meshlogs.incidence import total
+from meshlogs.markup import percent
 
 _VERDICTS = (
     "startup_race", "init_race", "proxy_outage", "shutdown_race", "upstream", "local", "no_sidecar", "undetermined",
@@ -12,13 +13,14 @@ _VERDICTS = (
 def summary(fleet) -> dict:
     """The counts as plain numbers and words, ready for JSON.
 
-    Keys: starts, meshed, at_risk, harmed, exposed, safe, init_stalled, undetermined, not_meshed, errors
-    (verdict → count), suspected, share_lower, share_upper, ci_lower, ci_upper, rejects, finding.
+    Keys: starts, meshed, at_risk, harmed, exposed, safe, init_stalled, undetermined, undetermined_at_risk, not_meshed,
+    errors (verdict → count), suspected, share_lower, share_upper, ci_lower, ci_upper, rejects, finding.
     """
     starts, errors = fleet.starts, fleet.judged
     row = total(starts)
     names = ("starts", "meshed", "at_risk", "harmed", "exposed", "safe", "init_stalled", "undetermined")
     counts: dict = {name: int(row[name]) if len(row) else 0 for name in names}
+    counts["undetermined_at_risk"] = int(row["open"]) if len(row) else 0
     counts["not_meshed"] = int((starts["outcome"] == "not_meshed").sum())
     by_verdict = errors["verdict"].value_counts()
     counts["errors"] = {name: int(by_verdict.get(name, 0)) for name in _VERDICTS}
@@ -40,24 +42,49 @@ def sentences(fleet, counts: dict) -> list[str]:
     starts = fleet.starts
     if not counts["starts"]:
         return ["No pod start was found in this export: nothing can be said about refused connections."]
-    others = [_open(counts), _stalled(counts), _others(counts)]
+    others = [_stalled(counts), _others(counts), _unexplained(counts)]
     if not counts["at_risk"]:
-        first = f"No start at risk was found among {_plural(counts['starts'], 'pod start')}."
+        unknown = int((starts["reason"] == "mesh_unknown").sum())
         refused = f"{_plural(len(fleet.judged), 'refused connection')} reported."
-        return [first, *filter(None, [_stalled(counts), refused])]
+        return [_none_at_risk(counts, unknown), *filter(None, [_open(counts, unknown), refused, *others])]
+    others = [_open(counts, counts["undetermined_at_risk"]), *others]
     if not counts["harmed"]:
-        first = f"No start was harmed by the start-up race, of {counts['at_risk']:,} at risk"
-        first += f"; {counts['exposed']:,} ran before their proxy was ready" if counts["exposed"] else ""
-        return [f"{first}.", *filter(None, others)]
-    low, high = counts["ci_lower"] * 100, counts["ci_upper"] * 100
-    share = counts["share_lower"] * 100
+        return [_none_harmed(counts), *filter(None, others)]
     where = _where(starts[starts["outcome"] == "harmed"], counts["harmed"])
     first = (
-        f"{counts['harmed']:,} of {_plural(counts['at_risk'], 'start')} at risk {_were(counts['harmed'])} harmed "
-        f"({share:.0f} %, 95 % CI {low:.0f} to {high:.0f} %): {_were_refused(counts)} because the proxy did not yet "
-        f"listen{where}."
+        f"{counts['harmed']:,} of {_plural(counts['at_risk'], 'start')} at risk {_were(counts['harmed'])} harmed"
+        f"{_open_too(counts)} ({_share(counts)}): {_were_refused(counts)} because the proxy did not yet listen{where}."
     )
     return [first, *filter(None, [*others, _advice(fleet)])]
+
+
+def _none_at_risk(counts: dict, unknown: int) -> str:
+    """No start could race, or none that is known to: a reader must not take the one for the other."""
+    among = f"among {_plural(counts['starts'], 'pod start')}"
+    if not unknown:
+        return f"No start at risk was found {among}."
+    has = "it has a proxy" if unknown == 1 else "they have a proxy"
+    return f"No start is known to be at risk {among}; of {unknown:,} the export does not tell whether {has}."
+
+
+def _none_harmed(counts: dict) -> str:
+    exposed = f"; {counts['exposed']:,} ran before their proxy was ready" if counts["exposed"] else ""
+    if not counts["undetermined_at_risk"]:
+        return f"No start was harmed by the start-up race, of {counts['at_risk']:,} at risk{exposed}."
+    return (
+        f"No start is known to be harmed by the start-up race; {counts['undetermined_at_risk']:,} of "
+        f"{counts['at_risk']:,} at risk cannot be told{exposed}."
+    )
+
+
+def _open_too(counts: dict) -> str:
+    count = counts["undetermined_at_risk"]
+    return f", {count:,} cannot be told" if count else ""
+
+
+def _share(counts: dict) -> str:
+    share = percent(counts["share_lower"], counts["share_upper"]).replace(" – ", " to ")
+    return f"{share} %, 95 % CI {counts['ci_lower'] * 100:.0f} to {counts['ci_upper'] * 100:.0f} %"
 
 
 def _were_refused(counts: dict) -> str:
@@ -73,8 +100,12 @@ def _where(harmed: pd.DataFrame, total: int) -> str:
     return f", most in {names} ({by.iloc[0]:,}), in {len(by):,} workloads"
 
 
-def _open(counts: dict) -> str:
-    return f"{_plural(counts['undetermined'], 'start')} cannot be told." if counts["undetermined"] else ""
+def _open(counts: dict, told: int) -> str:
+    """The undetermined starts, unless the first sentence has `told` all of them."""
+    count, at_risk = counts["undetermined"], counts["undetermined_at_risk"]
+    if count == told:
+        return ""
+    return f"{_plural(count, 'start')} cannot be told{f', {at_risk:,} of them at risk' if at_risk else ''}."
 
 
 def _stalled(counts: dict) -> str:
@@ -94,6 +125,11 @@ def _others(counts: dict) -> str:
     }
     told = [f"{counts['errors'][key]:,} by {name}" for key, name in names.items() if counts["errors"][key]]
     return f"Refused otherwise: {', '.join(told)}." if told else ""
+
+
+def _unexplained(counts: dict) -> str:
+    count = counts["errors"]["undetermined"]
+    return f"Why {_plural(count, 'connection')} {_were(count)} refused cannot be told." if count else ""
 
 
 def _advice(fleet) -> str:
