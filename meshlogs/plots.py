@@ -310,7 +310,7 @@ def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int
     top = values.max() if values.size else 1
     blank = np.where(values > 0, values, np.nan)
     image = ax.imshow(blank, aspect="auto", interpolation="none", cmap="cividis_r", vmin=0, vmax=max(top, 1))
-    ax.set_yticks(range(len(shown)), [_short(str(name), 34) for name in shown.index], fontsize=8)
+    ax.set_yticks(range(len(shown)), [_short(str(name), 60) for name in shown.index], fontsize=8)
     hours = [f"{hour:%m-%d %H:%M}" if hasattr(hour, "hour") else str(hour) for hour in shown.columns]
     every = max(1, -(-len(hours) // 24))
     ax.set_xticks(range(0, len(hours), every), hours[::every], rotation=90 if len(hours) > 6 else 0, fontsize=7)

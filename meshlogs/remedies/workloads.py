@@ -16,6 +16,7 @@ from meshlogs.timelines import minor_version
 
 PROXY = "istio-proxy"
 CONFIG = "proxy.istio.io/config"
+PLACE = ["cluster", "namespace", "workload"]  # what names a workload
 # Verdicts that a remedy treats; of `upstream` only refusals of the metadata server.
 HARMS = ("startup_race", "init_race", "proxy_outage", "shutdown_race", "upstream")
 JOBS = ("Job", "CronJob")

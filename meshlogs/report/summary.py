@@ -4,6 +4,7 @@ import pandas as pd
 
 from meshlogs.incidence import total
 from meshlogs.markup import percent
+from meshlogs.remedies.workloads import PLACE
 
 _VERDICTS = (
     "startup_race", "init_race", "proxy_outage", "shutdown_race", "upstream", "local", "no_sidecar", "undetermined",
@@ -93,8 +94,10 @@ def _were_refused(counts: dict) -> str:
 
 
 def _where(harmed: pd.DataFrame, total: int) -> str:
-    by = harmed.groupby(["namespace", "workload"], dropna=False).size().sort_values(ascending=False, kind="stable")
-    names = "/".join(str(part) for part in by.index[0] if isinstance(part, str))
+    by = harmed.groupby(PLACE, dropna=False).size().sort_values(ascending=False, kind="stable")
+    cluster, *place = by.index[0]
+    names = "/".join(str(part) for part in place if isinstance(part, str))
+    names += f" of {cluster}" if isinstance(cluster, str) and harmed["cluster"].nunique() > 1 else ""
     if len(by) == 1:
         return f", all of them in {names}" if total > 1 else f", in {names}"
     return f", most in {names} ({by.iloc[0]:,}), in {len(by):,} workloads"
@@ -133,18 +136,20 @@ def _unexplained(counts: dict) -> str:
 
 
 def _advice(fleet) -> str:
+    """How many workloads can be held: with a patch, by hand, or not at all."""
     holding = fleet.remedies[fleet.remedies["remedy"] == "hold_application"]
-    applies = holding[holding["applies"].fillna(False).astype(bool)]
+    applies = holding["applies"].fillna(False).astype(bool)
     blocked = holding["blocked_by"].dropna()
-    if len(applies):
-        ready = f"patches for {_plural(len(applies), 'workload')} are ready"
-        rest = (
-            f"; in {_plural(len(blocked), 'other')} that is blocked, and the report says by what"
-            if len(blocked)
-            else ""
-        )
-        return f"Hold the application until its proxy is ready: {ready}{rest}."
-    return f"Holding the application is blocked: {blocked.iloc[0]}." if len(blocked) else ""
+    if not applies.any():
+        return f"Holding the application is blocked: {blocked.iloc[0]}." if len(blocked) else ""
+    patched = int((applies & holding["patch"].notna()).sum())
+    by_hand = int(applies.sum()) - patched
+    told = [f"patches for {_plural(patched, 'workload')} are ready"] if patched else []
+    told += [f"for {by_hand:,}{' more' if patched else ''} it is to be set by hand or mesh-wide"] if by_hand else []
+    told += (
+        [f"in {_plural(len(blocked), 'other')} that is blocked, and the report says by what"] if len(blocked) else []
+    )
+    return f"Hold the application until its proxy is ready: {'; '.join(told)}."
 
 
 def _were(count: int) -> str:
