@@ -100,7 +100,8 @@ def _where(harmed: pd.DataFrame, total: int) -> str:
     names += f" of {cluster}" if isinstance(cluster, str) and harmed["cluster"].nunique() > 1 else ""
     if len(by) == 1:
         return f", all of them in {names}" if total > 1 else f", in {names}"
-    return f", most in {names} ({by.iloc[0]:,}), in {len(by):,} workloads"
+    most = f", most in {names} ({by.iloc[0]:,})" if by.iloc[0] > 1 else ""
+    return f"{most}, in {len(by):,} workloads"
 
 
 def _open(counts: dict, told: int) -> str:
