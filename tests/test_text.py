@@ -74,8 +74,8 @@ def test_any_value_after_a_name_is_hidden(spelling, value):
 
 PIECES = [
     "password", "password=", "token: ", "secret", "--password ", "-u a:", "cookie: a=b; ", 'password="', "\\", '\\"', "://",
-    "https://a:", "a:", "@", "a@", "a.", "eyJ", "s.", "-----BEGIN ", ";a", "=,;)", "<password>", "pass value ", " ", "x",
-    "https://?token=", "password: [", "AUTH default ", '"--token","', "key", "_", "%3D",
+    "https://a:", "a:", "@", "a@", "a.", "eyJ", "s.", "-----BEGIN ", ";a", "=,;)", "<password>", "pass value ", " ",
+    "https://?token=", "password: [", "AUTH default ", '"--token","', "key", "_", "%3D", "x",
 ]  # fmt: skip
 
 
