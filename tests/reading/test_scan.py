@@ -128,6 +128,18 @@ def test_a_scan_finds_what_parsing_every_line_finds(name, tmp_path):
         assert (found.evidence["kind"] == "refused").any()
 
 
+def test_times_that_are_none_or_not_in_utc(tmp_path):
+    stamps = [
+        *("1677-09-21T00:12:43.145224194Z", "2262-04-11T23:47:16.854775807Z", "9999-12-31T23:59:59Z", "yesterday"),
+        *("2026-03-02T09:00:04+25:00", "٢٠٢٦-03-02T09:00:04Z", "2026-03-02T11:00:04+02", "2026-03-02T09:00:60Z"),
+    ]
+    lines = [entry(f"t{number}", "fine", timestamp=stamp) for number, stamp in enumerate(stamps)]
+    (tmp_path / "export.json").write_text(lines_of(*CHATTER, *lines, entry("x", REFUSED), ensure_ascii=False))
+    found = gathered(tmp_path)
+    assert found.rejects["line"].tolist() == [301, 302, 303, 304, 305, 306]
+    same(found, gathered(tmp_path, whole=True))
+
+
 @pytest.mark.parametrize("broken", [b"\xff\xfe", b"\xed\xa0\x80"], ids=["no letters", "half a letter"])
 def test_bytes_that_are_no_text_are_read_as_when_every_line_is_parsed(broken, tmp_path):
     lines = [entry(f"b{n}", "fine", pod=f"web-{n}", labels={"a": "BROKEN"}) for n in range(3)]

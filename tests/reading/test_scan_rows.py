@@ -233,6 +233,17 @@ def test_rows_without_a_time_or_a_resource(table, tmp_path):
     same(scanned(tmp_path / "rows.parquet"), gathered(tmp_path, whole=True))
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_that_nanoseconds_cannot_hold_are_rejects(unit, table, tmp_path):
+    stamps = table["timestamp"].cast(pa.timestamp(unit, "UTC"), safe=False)
+    last = 2**63 - 1 if unit == "ns" else 253_402_300_799 * {"s": 1, "ms": 10**3, "us": 10**6}[unit]  # 9999-12-31
+    ends = pa.chunked_array([pa.array([last, -last], stamps.type), *stamps.slice(2).chunks])
+    pq.write_table(changed(table, "timestamp", ends), tmp_path / "rows.parquet")
+    found = scanned(tmp_path / "rows.parquet")
+    assert found.rejects["line"].tolist() == [1, 2]
+    same(found, gathered(tmp_path, whole=True))
+
+
 @pytest.mark.parametrize("how", ["nanoseconds", "repeated texts as numbers", "long texts", "compressed"])
 def test_tables_however_they_are_typed(how, table, tmp_path):
     if how == "nanoseconds":
