@@ -51,6 +51,10 @@ LOG_ENTRIES = pa.schema(
     ]
 )
 
+# Parts of entries that were split, whose others may stand elsewhere (`formats.splits`); without an index and all after
+# it: the entry was whole.
+SPLITS = pa.schema([("split_uid", TEXT), ("split_index", INT), ("split_total", INT), *LOG_ENTRIES])
+
 EVENTS = pa.schema(
     [
         *_bounds("time"),  # this occurrence: the last one of a counted event
