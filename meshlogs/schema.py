@@ -244,9 +244,9 @@ COVERAGE = pa.schema(
         ("project", TEXT),
         ("cluster", TEXT),
         ("hour", TIME),
-        ("entries", INT),
-        ("duplicates", INT),
-        ("rejects", INT),
+        ("entries", INT),  # as delivered: those that were not parsed may be repeats, or broken
+        ("duplicates", INT),  # among those that gave evidence; `convert` tells all apart
+        ("rejects", INT),  # among those that were parsed, which may matter; `convert` parses all
         ("first", TIME),
         ("last", TIME),
         ("loss_markers", INT),

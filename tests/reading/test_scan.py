@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import gather
+from meshlogs import conversion, gather
 from meshlogs.columnar import joins
 from meshlogs.engines import groups, local
 from meshlogs.evidence import connected, proxy, refused, signatures, suspects
@@ -147,6 +147,19 @@ def test_bytes_that_are_no_text_are_read_as_when_every_line_is_parsed(broken, tm
     text = lines_of(*lines, *CHATTER, entry("x", REFUSED)).encode()
     (tmp_path / "export.json").write_bytes(text.replace(b"BROKEN", broken))
     same(gathered(tmp_path), gathered(tmp_path, whole=True))
+
+
+def test_what_is_counted_of_lines_that_are_not_parsed(tmp_path):
+    """As docs/VERDICTS.md says: they are entries however often they come, and if they are broken in their middle."""
+    broken = lines_of(entry("b", "fine", second=15)).replace('"fine"', '"fine" oops')
+    text = lines_of(*CHATTER, entry("x", REFUSED, second=20.5))
+    (tmp_path / "export.json").write_text(text * 3 + broken)
+    export = ml.read(tmp_path)
+    found = export.coverage[export.coverage["missing"].isna()]
+    assert (found["entries"].sum(), found["duplicates"].sum(), len(export.rejects)) == (904, 2, 0)
+    (tmp_path / "out").mkdir()
+    told = conversion.write_export(ml.read(tmp_path), tmp_path / "out")
+    assert (told["log_entries"], told["rejects"]) == (301, 1)
 
 
 WITHOUT_PANDAS = """
