@@ -9,6 +9,7 @@ from pathlib import Path
 from meshlogs import coverage, engines, formats, schema, storage, times
 from meshlogs.columnar import joins
 from meshlogs.errors import InputError
+from meshlogs.formats import splits
 from meshlogs.later import Later
 from meshlogs.reading import parts
 from meshlogs.reading.rows import Rows, events_once
@@ -67,7 +68,8 @@ class Export:
 
     @cached_property
     def _all_entries(self) -> pd.DataFrame:
-        rows = self._together("log_entries", schema.LOG_ENTRIES)
+        split = splits.whole(shard.splits for shard in self._shards)
+        rows = self._together("log_entries", schema.LOG_ENTRIES, split)
         rows = self._within(rows, rows["time"])
         keys = ["time", "log_name", "insert_id", "project", "receive_time", "message", "source", "line"]
         return rows.sort_values(keys, kind="stable", ignore_index=True)
@@ -129,8 +131,8 @@ class Export:
         """What the export holds, by kind of source and hour, and what is missing (`schema.COVERAGE`)."""
         return coverage.survey(self._gathered.counts, self.pods, self.rejects)
 
-    def _together(self, name: str, table) -> pd.DataFrame:
-        tables = [part for part in (getattr(shard, name) for shard in self._shards) if len(part)]
+    def _together(self, name: str, table, *more: pd.DataFrame) -> pd.DataFrame:
+        tables = [part for part in (*(getattr(shard, name) for shard in self._shards), *more) if len(part)]
         return pd.concat(tables, ignore_index=True) if tables else schema.empty(table)
 
     def _within(self, rows: pd.DataFrame, time: pd.Series) -> pd.DataFrame:

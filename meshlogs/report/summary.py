@@ -183,6 +183,8 @@ def terminal_table(fleet, most: int = 12) -> str:
     told = [f"{name} {count:,}" for name, count in counts["errors"].items() if count]
     lines += ["", f"refused connections: {', '.join(told) or 'none'}; suspected among them: {counts['suspected']:,}"]
     lines += (
-        [f"could not be read: {counts['rejects']:,} records, see tables/rejects.parquet"] if counts["rejects"] else []
+        [f"could not be read: {counts['rejects']:,} records of those that were parsed, see tables/rejects.parquet"]
+        if counts["rejects"]
+        else []
     )
     return "\n".join(lines)
