@@ -92,6 +92,24 @@ def test_an_empty_folder(tmp_path):
     assert result.exit_code == 2 and "empty" in result.stderr
 
 
+def test_an_empty_file_among_others_holds_nothing(tmp_path, samples):
+    """`kubectl logs` of a container that wrote nothing is a file of no bytes."""
+    shutil.copytree(samples / "guide", tmp_path / "in")
+    (tmp_path / "in/a.json").touch()  # the first that is read
+    (tmp_path / "in/z.log").touch()
+    result = run("report", tmp_path / "in", "--out", tmp_path / "out", "--json")
+    counts = json.loads(result.stdout)
+    assert result.exit_code == 0 and counts["harmed"] == 1 and counts["rejects"] == 0
+
+
+@pytest.mark.parametrize("words", [("report", "--out", "out"), ("convert", "--out", "out"), ("explain", "web")])
+def test_nothing_but_an_empty_file(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").touch()
+    result = run(*words, "a.json")
+    assert result.exit_code == 2 and "a.json: no log entry, event or pod found" in result.stderr
+
+
 def test_a_file_of_no_known_form(tmp_path):
     (tmp_path / "x.bin").write_bytes(b"\x00\x01\x1b[31m<script>")
     result = run("report", tmp_path / "x.bin", "--out", tmp_path / "out")
