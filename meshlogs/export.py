@@ -74,9 +74,10 @@ class Export:
 
     @cached_property
     def duplicates(self) -> pd.Series:
-        """Whether each entry that was read is a repeat of another (same log, time and insert id)."""
+        """Whether each entry that was read is a repeat: of the same log, time and insert id, or a line in two files."""
         rows = self._all_entries
-        return rows["insert_id"].notna() & repeats.repeats_of(rows, ["log_name", "time", "insert_id", "project"])
+        by_id = rows["insert_id"].notna() & repeats.repeats_of(rows, ["log_name", "time", "insert_id", "project"])
+        return by_id | repeats.lines_again(rows, repeats.LINE)
 
     @cached_property
     def log_entries(self) -> pd.DataFrame:

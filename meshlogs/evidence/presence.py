@@ -14,6 +14,7 @@ pd = Later("pandas")
 
 HOUR = "h"
 CONTAINER = ["project", "location", "cluster", "namespace", "pod", "container"]
+_UNTOLD = ("message", "time_granularity")  # of a line that a scan does not parse
 _UNTIL_LINE = ["time_lower", "insert_id", "source", "line"]
 
 
@@ -21,7 +22,7 @@ def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
     """`app_logged` rows: the first and the last entry of each container in each hour, one for undated lines."""
     rows = log_entries[(log_entries["resource_type"] == "k8s_container") & log_entries["pod"].notna()]
     rows = rows.assign(kind="app_logged", time_lower=rows["time"], time_upper=rows["time"])
-    names = [name for name in rows.columns if name in schema.EVIDENCE.names and name != "message"]
+    names = [name for name in rows.columns if name in schema.EVIDENCE.names and name not in _UNTOLD]
     return schema.conform(rows.loc[_are_ends(rows), names], schema.EVIDENCE)
 
 
@@ -34,7 +35,7 @@ def rows(logged: list[tuple], source: str) -> pa.Table:
 
 def of_lines(rows: pa.Table) -> pa.Table:
     """`app_logged` rows of single lines (`schema.EVIDENCE`)."""
-    names = [name for name in rows.column_names if name in schema.EVIDENCE.names and name not in ("kind", "message")]
+    names = [name for name in rows.column_names if name in schema.EVIDENCE.names and name not in ("kind", *_UNTOLD)]
     facts = rows.select(names).append_column("kind", pa.repeat(arrow.text("app_logged"), len(rows)))
     for name in ("time_lower", "time_upper"):
         facts = facts.append_column(name, rows["time"])
