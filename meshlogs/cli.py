@@ -89,11 +89,16 @@ def report(paths, out, by, since, until, csv, as_json, form, own, engine, redact
     """
     if engine is None:
         workers.begin_early(paths)
+    from meshlogs.incidence import BY, grouping
     from meshlogs.output import write_fleet
     from meshlogs.pipeline import Fleet
     from meshlogs.report import Once, terminal_table
     from meshlogs.storage import writing
 
+    try:
+        by = grouping(by or BY)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--by") from error
     limits = {"since": _time(since, "--since"), "until": _time(until, "--until")}
     fleet = Fleet(meshlogs.read(paths, engine=_cluster(engine), **limits), keep=False)
     told = {"paths": _from(out, paths), "since": since, "until": until, "own": own}
@@ -103,7 +108,7 @@ def report(paths, out, by, since, until, csv, as_json, form, own, engine, redact
         fleet, told = meshlogs.redact(fleet), told | {"paths": ["the export"]}
     fleet = Once(fleet)
     with writing(out) as folder:
-        summary = write_fleet(fleet, folder, by=list(by) or ["namespace", "workload"], csv=csv, **told)
+        summary = write_fleet(fleet, folder, by=by, csv=csv, **told)
         ticket = (folder / f"report.{form}").read_text(encoding="utf-8") if form != "table" else None
     if as_json:
         click.echo(json.dumps(summary, indent=2))

@@ -58,6 +58,23 @@ def test_since_and_until(samples, tmp_path):
     assert run("report", samples / "guide", "--out", tmp_path, "--since", "noon").exit_code == 2
 
 
+@pytest.mark.parametrize("column", ["nope", "at_risk"])  # the latter is counted
+def test_a_column_that_starts_cannot_be_grouped_by_is_told_before_anything_is_read(
+    samples, tmp_path, monkeypatch, column
+):
+    monkeypatch.setattr("meshlogs.read", None)
+    result = run("report", samples / "guide", "--out", tmp_path / "out", "--by", "pod", "--by", column)
+    assert result.exit_code == 2 and not (tmp_path / "out").exists()
+    told = " ".join(result.stderr.split())
+    assert f"--by: starts cannot be grouped by '{column}'" in told
+    assert "they can by start_id, project, location, cluster, namespace, pod," in told and "workload" in told
+
+
+def test_a_column_that_is_named_twice_is_one(samples, tmp_path):
+    assert run("report", samples / "guide", "--out", tmp_path, "--by", "pod", "--by", "pod").exit_code == 0
+    assert pq.read_table(tmp_path / "tables/incidence.parquet").column_names[:2] == ["pod", "starts"]
+
+
 def test_explain(samples):
     result = run("explain", "post-feature-service-v1-67d56cdd-g7fvb", samples / "guide")
     assert result.exit_code == 0
