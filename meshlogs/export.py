@@ -46,11 +46,6 @@ class Export:
             raise self.nothing()
         return shards
 
-    def reads(self, paths: Iterable[Path]) -> bool:
-        """Whether any of these files is one of the export."""
-        own = {path.resolve() for path, _ in self._files}
-        return any(path.resolve() in own for path in paths)
-
     def nothing(self) -> InputError:
         """The error to raise for an export in which there is nothing to read."""
         return InputError(
@@ -103,6 +98,11 @@ class Export:
     def tasks(self, *, rows: bool = False) -> list[parts.Task]:
         """What an engine is to read: files, and stretches of large ones; with `rows`, for every row."""
         return parts.tasks(self._files, self._named, rows=rows, since=self.since, until=self.until)
+
+    def reads(self, paths: Iterable[Path]) -> bool:
+        """Whether any of these files is one of the export."""
+        own = {path.resolve() for path, _ in self._files}
+        return any(path.resolve() in own for path in paths)
 
     @property
     def pods(self) -> pd.DataFrame:
