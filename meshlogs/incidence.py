@@ -14,6 +14,8 @@ from meshlogs import schema
 from meshlogs.censoring import quantile, turnbull, wilson
 
 BY = ("namespace", "workload")
+# In which the application started, UTC; at the latest, where it is known to an interval (`app_started_upper`).
+HOUR = "hour"
 _ADDED = [
     "starts",
     "meshed",
@@ -32,16 +34,17 @@ def incidence_by(starts: pd.DataFrame, by=BY) -> pd.DataFrame:
     """Incidence of start-up races by these columns of the starts table, worst first.
 
     Columns: the grouping columns, then those of `schema.incidence`. Shares are proportions, 0 to 1;
-    windows are seconds. Raises ValueError for a column by which starts cannot be grouped.
+    windows are seconds. `hour` is that of the application's start (`app_started_upper`), as 2026-03-02T09:00:00Z.
+    Raises ValueError for a column by which starts cannot be grouped.
     """
-    by = grouping(by, starts.columns)
+    by = grouping(by, [*starts.columns, HOUR])
     counts = finish(merge([tally(starts, by)], by), by)
     table = counts.merge(_windows(starts, by), on=by, how="left", validate="one_to_one")
     table = table.sort_values(["harmed", "share_upper", *by], ascending=[False, False, *[True] * len(by)])
     return schema.conform(table.reset_index(drop=True), schema.incidence(by), "incidence")
 
 
-def grouping(by=BY, columns: Iterable[str] = schema.STARTS.names) -> list[str]:
+def grouping(by=BY, columns: Iterable[str] = (*schema.STARTS.names, HOUR)) -> list[str]:
     """These columns to group starts by, each once. Raises ValueError, with those there are, for another one.
 
     >>> grouping("pod"), grouping(["pod", "node", "pod"])
@@ -100,7 +103,13 @@ def finish(counts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _keys(starts: pd.DataFrame, by: list[str]) -> list[pd.Series]:
-    return [starts[name].astype("str").fillna("").rename(name) for name in by]
+    return [_key(starts, name).astype("str").fillna("").rename(name) for name in by]
+
+
+def _key(starts: pd.DataFrame, name: str) -> pd.Series:
+    if name == HOUR and HOUR not in starts:
+        return starts["app_started_upper"].dt.strftime("%Y-%m-%dT%H:00:00Z")
+    return starts[name]
 
 
 def _windows(starts: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -126,6 +126,7 @@ EVIDENCE = pa.schema(
         *_ORIGIN,
         ("entries", INT),  # how many log entries it spans
         ("insert_ids", TEXT),  # of all of them, joined by ";"
+        ("time_granularity", TEXT),  # of the log line's own time
     ]
 )
 

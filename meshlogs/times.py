@@ -117,13 +117,36 @@ def _days(year: int, month: int, day: int) -> int | None:
         return None
 
 
-def moment(value) -> pd.Timestamp | None:
-    """What anyone writes for a time (anything `pandas.Timestamp` takes) with its zone, UTC if it names none.
+# A date, or a time without its seconds.
+_SHORT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(Z|z|[+-]\d\d:\d\d)?)?$", re.ASCII)
 
-    >>> moment("2020-03-31"), moment(None)
-    (Timestamp('2020-03-31 00:00:00+0000', tz='UTC'), None)
+
+def moment(value) -> pd.Timestamp | None:
+    """What anyone writes for a time, in UTC: RFC 3339, its seconds and zone (UTC) optional, or a date.
+
+    What is no text may be anything `pandas.Timestamp` takes. Raises ValueError for all else, which pandas would make a
+    time of year 1 or of today, and for what 64 bits of nanoseconds cannot hold.
+
+    >>> moment("2020-03-31"), moment("2020-03-31T09:30+02:00"), moment(None)
+    (Timestamp('2020-03-31 00:00:00+0000', tz='UTC'), Timestamp('2020-03-31 07:30:00+0000', tz='UTC'), None)
     """
     if value is None:
         return None
-    stamp = pd.Timestamp(value)
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    if isinstance(value, str):
+        short = _SHORT.match(value.strip())
+        ns = parse_ns(f"{short[1]}T{short[2] or '00:00'}:00{short[3] or 'Z'}" if short else value)
+        stamp = pd.Timestamp(ns, tz="UTC")
+    else:
+        stamp = pd.Timestamp(value)
+        stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    if pd.isna(stamp):
+        raise ValueError(f"{value!r} is not a time such as 2026-03-02T09:00:00Z")
+    return stamp.as_unit("ns")
+
+
+def span(since, until) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    """The moments of a first and a last time; either may be None. Raises ValueError unless since < until."""
+    first, last = moment(since), moment(until)
+    if first is not None and last is not None and not first < last:
+        raise ValueError(f"since ({first}) is not before until ({last})")
+    return first, last

@@ -134,7 +134,7 @@ def tasks(
     enough = min(sum(sizes) // _TASKS, TOGETHER)
     lengths = {"lines": length} if whole else {"lines": length, "rows": length, "table": scan.TABLE_STRETCH}
     found: list[Task] = []
-    room = 0  # for further small files in the last task
+    room = -1  # for further small files in the last task; it may be that of empty ones
     for (path, source), size in zip(files, sizes, strict=True):
         pieces = [Stretch(path, source)]
         wrapping = _wrapping(path) if size > min(lengths.values()) else None
@@ -150,7 +150,7 @@ def tasks(
             room -= size
         else:
             found += made
-            room = enough - size if small else 0
+            room = enough - size if small else -1
     return found
 
 
