@@ -3,7 +3,7 @@
 from meshlogs.verdicts.claims import claim
 
 VERDICT = "no_sidecar"
-NEEDS = ("meshed", "has_pod_spec", "ambient", "other_mesh")
+NEEDS = ("kind", "meshed", "has_pod_spec", "ambient", "other_mesh")
 
 
 def claims(errors):
@@ -11,7 +11,7 @@ def claims(errors):
 
     In a pod of the ambient mesh only likely: its node's ztunnel may have been restarting; so may another mesh's proxy.
     """
-    unmeshed = errors["meshed"] == "no"
+    unmeshed = (errors["meshed"] == "no") & (errors["kind"] != "upstream_refused")  # which some proxy reports
     reason = errors["ambient"].map({True: "ambient", False: "no_pod_spec"})
     reason = reason.mask(errors["other_mesh"], "other_mesh")
     alone = ~errors["ambient"] & ~errors["other_mesh"]

@@ -1,4 +1,4 @@
-"""What is seen of a proxy in the middle of a pod's life is not its first start, nor is another pod's spec this pod's."""
+"""What is seen of a proxy in the middle of a pod's life is no first start, nor is another pod's spec this pod's."""
 
 import importlib.util
 import json
@@ -197,3 +197,8 @@ def test_a_short_name_is_another_service_in_each_namespace():
     _, errors = judged(facts, [pod(ranges), pod(ranges, **other)])
     found = errors.set_index("namespace")[["certainty", "destination_ip"]].T.to_dict("list")
     assert found["shop"] == ["proven", "10.0.0.9"] and found["pay"][0] == "likely"
+
+
+def test_what_some_proxy_reports_is_upstream_in_a_pod_without_one_too():
+    row = refused(9.0) | {"kind": "upstream_refused"}
+    assert verdict([*app(), row], [pod(injection="none", containers=("web",))])[0] == "upstream"
