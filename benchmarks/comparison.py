@@ -34,11 +34,19 @@ _HEAD = """# Did the remedy work? How `compare` decides, and how often it is wro
 take effect (the hook, the native sidecar, the order, the exclusions really are in the pods; an annotation alone proves
 nothing), and did it work (the share of harmed starts).
 
+| took effect | the share of starts that show one of these |
+|---|---|
+| `yes`, `partly` | rose by nine tenths, by a twentieth; what another one lost is told beside it |
+| `lost` | none rose, and one fell by a twentieth: the remedy is gone from these pods |
+| `no` | neither |
+| `unknown` | is not in the exports |
+
 ## What is compared
 
 - The starts at risk, and those stalled in Init; harmed means `harmed` or `init_stalled`. Workloads that are on one
   side only are left out (and it is said); if no workload is on both, the fleets are compared as a whole (and it is
-  said). Starts that are in both exports count before only.
+  said). Starts that are in both exports count before only; if nothing else is in the export after, it is said that there
+  is nothing to compare.
 - **Pods of one rollout are not independent.** They share image, configuration, nodes and the state of the control
   plane, and race together or not at all. The units are rollouts: a workload's revision, whatever its number of pods
   and however far apart they start. One rollout on each side can prove nothing: where the labels before and after can

@@ -158,7 +158,11 @@ def questions(starts: pd.DataFrame, errors: pd.DataFrame) -> Iterator[Question]:
     both = pd.concat([part[["what", *place, "first", "last"]] for part in (open_starts, open_errors)])
     for (reason, cluster), group in both.groupby(["reason", both["cluster"].fillna("")], sort=True):
         counts = group["what"].value_counts()
-        told = ", ".join(f"{counts[what]:,} undetermined {what}" for what in ("starts", "errors") if what in counts)
+        told = ", ".join(
+            f"{counts[what]:,} undetermined {what if counts[what] > 1 else what.removesuffix('s')}"
+            for what in ("starts", "errors")
+            if what in counts
+        )
         for kind in SETTLED_BY.get(reason, ()):
             yield Question(kind, f"would settle {told}: {reason}", _scope(kind, cluster, group))
 

@@ -1,6 +1,7 @@
 """Writing the results: tables as Parquet and CSV, summary, patches, page and notebook."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from meshlogs.report import Once, summary, write_report
 
 # Rows of a table that are written at a time.
 _PIECE = 100_000
-# A cell that a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet would take for a formula: at the beginning of a cell, and of a line, for some end a row there.
+_FORMULA = re.compile(r"\A(?=[=+\-@\t])|(?<=\n)(?=[=+\-@])")
 
 
 def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **report) -> dict:
@@ -61,16 +62,23 @@ def _write_parquet(tables: Iterable[pd.DataFrame], layout: pa.Schema, path: Path
 
 
 def write_csv(table: pd.DataFrame, layout: pa.Schema, path: Path) -> None:
-    """Write a table as CSV: times as RFC 3339 with nanoseconds, no cell that a spreadsheet runs as a formula."""
+    """Write a table as CSV: times as RFC 3339 with nanoseconds, no cell that a spreadsheet runs as a formula.
+
+    A carriage return in a text, which readers take for the end of a row, is written as a newline.
+    """
     columns = {}
     for field in layout:
         values = joins.texts_of(table[field.name])
         if pa.types.is_timestamp(field.type):
             values = values.map(lambda stamp: "" if pd.isna(stamp) else stamp.isoformat().replace("+00:00", "Z"))
         elif pa.types.is_string(field.type):
-            values = values.fillna("").map(lambda text: f"'{text}" if text.startswith(_FORMULA) else text)
+            values = values.fillna("").map(_harmless)
         columns[field.name] = values
     pd.DataFrame(columns).to_csv(path, index=False, lineterminator="\n")
+
+
+def _harmless(text: str) -> str:
+    return _FORMULA.sub("'", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _patches(remedies: pd.DataFrame, out: Path) -> None:

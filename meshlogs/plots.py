@@ -104,7 +104,8 @@ def plot_pod(fleet, pod: str, ax=None):
     ax.set_xlim(min(0, *ticks) if ticks else 0, last * 1.02 if last else 1)
     ax.set_xlabel(f"time since {epoch:%Y-%m-%d %H:%M:%S} UTC [s]")
     ax.set_title(_finding(start, errors), loc="left", fontsize=10)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, fontsize=8, frameon=False)
+    if ax.get_legend_handles_labels()[0]:  # of a pod whose containers are not in the export nothing is drawn
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, fontsize=8, frameon=False)
     return ax
 
 
@@ -218,10 +219,16 @@ def plot_waterfall(starts: pd.DataFrame, ax=None, *, most: int = 400):
     ax.set_xlabel("proxy ready after the application's start [s];  ▸ never seen ready")
     ax.set_ylabel("pod starts, by race window")
     shown = f" ({len(rows):,} of them drawn)" if len(rows) < total else ""
-    ax.set_title(f"{harmed:,} of {total:,} starts at risk were harmed{shown}", loc="left", fontsize=10)
+    unknown = int((rows["outcome"] == "undetermined").sum())
+    ax.set_title(_harmed(harmed, total, unknown) + shown, loc="left", fontsize=10)
     if len(rows):
         ax.legend(fontsize=8, frameon=False, loc="lower right")
     return ax
+
+
+def _harmed(harmed: int, at_risk: int, unknown: int) -> str:
+    open_too = f", {unknown:,} cannot be told" if unknown else ""
+    return f"{harmed:,} of {at_risk:,} starts at risk were harmed{open_too}"
 
 
 def plot_windows(starts: pd.DataFrame, ax=None):
@@ -284,10 +291,15 @@ def plot_incidence(incidence: pd.DataFrame, ax=None, *, most: int = 25):
     labels = [f"{name}  ({row.harmed} of {row.at_risk})" for name, row in zip(names, rows.itertuples(), strict=True)]
     ax.set_yticks(at, labels, fontsize=8)
     ax.set(xlabel="harmed starts, share of those at risk [%]", xlim=(0, 100), ylim=(-0.7, max(len(rows), 1) - 0.3))
-    harmed, at_risk = int(incidence["harmed"].sum()), int(incidence["at_risk"].sum())
-    ax.set_title(f"{harmed:,} of {at_risk:,} starts at risk were harmed", loc="left", fontsize=10)
+    ax.set_title(harmed_of(incidence), loc="left", fontsize=10)
     _legend_below(ax)
     return ax
+
+
+def harmed_of(incidence: pd.DataFrame) -> str:
+    """How many starts of an incidence table were harmed, of how many at risk, and how many cannot be told."""
+    unknown = int(incidence["undetermined_at_risk"].sum())
+    return _harmed(int(incidence["harmed"].sum()), int(incidence["at_risk"].sum()), unknown)
 
 
 def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int = 25):
@@ -302,7 +314,7 @@ def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int
     top = values.max() if values.size else 1
     blank = np.where(values > 0, values, np.nan)
     image = ax.imshow(blank, aspect="auto", interpolation="none", cmap="cividis_r", vmin=0, vmax=max(top, 1))
-    ax.set_yticks(range(len(shown)), [_short(str(name), 34) for name in shown.index], fontsize=8)
+    ax.set_yticks(range(len(shown)), [_short(str(name), 60) for name in shown.index], fontsize=8)
     hours, below, breaks = _hours(shown.columns)
     every = max(1, -(-len(hours) // 24))
     ax.set_xticks(range(0, len(hours), every), hours[::every], rotation=90 if len(hours) > 6 else 0, fontsize=7)

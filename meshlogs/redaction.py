@@ -1,22 +1,28 @@
 """A fleet to share: names, addresses, hosts, e-mail addresses and secrets replaced, the same by the same everywhere.
 
 Names are numbered in their order, so nothing of them is left to guess at; times, verdicts, ports, signatures, versions
-and the mesh's own containers stay. What else a message says stays, too: read a report before you share it.
+and the mesh's own containers stay. Commands, messages of conditions, excerpts and annotations that nothing rests on are
+left out. What else a message says stays: read a report before you share it.
 """
 
 import ipaddress
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import pandas as pd
+import yaml
 
-from meshlogs import schema
+from meshlogs import remedies, schema
 from meshlogs.columnar import joins
 from meshlogs.engines import groups
+from meshlogs.formats.redirect import ANNOTATIONS
+from meshlogs.formats.shapes import HIDDEN
+from meshlogs.formats.tables import compact
 from meshlogs.pipeline import Fleet
+from meshlogs.remedies.workloads import CONFIG
 from meshlogs.text import secrets
 
 # Containers of the mesh and of Vault's injector, whose names tell nothing about anyone.
@@ -24,6 +30,7 @@ _KEPT = {
     "istio-proxy", "istio-init", "istio-validation", "enable-core-dump", "install-cni", "ztunnel", "linkerd-proxy",
     "linkerd-init", "vault-agent", "vault-agent-init", "app", "default", "kube-system", "istio-system", "localhost",
 }  # fmt: skip
+_IPS = ("ip", "pod_ip", "destination_ip")
 # Columns of names, what they name, and in which order a text that is several things is called.
 _NAMES = {
     "pod": ("pod",),
@@ -41,19 +48,29 @@ _WORDS = {
     "kind", "reason", "outcome", "verdict", "certainty", "signature", "injection", "hold", "proxy_version", "treats",
     "container_kind", "controller", "remedy", "time_granularity", "phase", "insert_id", "cites", "location", "check",
 }  # fmt: skip
-_MESH_KEYS = (
-    "sidecar.istio.io/",
-    "proxy.istio.io/",
-    "traffic.sidecar.istio.io/",
-    "ambient.istio.io/",
-    "vault.hashicorp.com/",
-)
+# Annotations, and settings of the proxy in one of them, that a verdict or a remedy rests on.
+_ANNOTATIONS = {
+    *ANNOTATIONS, "ambient.istio.io/redirection", "sidecar.istio.io/inject", "sidecar.istio.io/nativeSidecar",
+    "sidecar.istio.io/proxyCPU", "sidecar.istio.io/proxyCPULimit", "sidecar.istio.io/proxyMemory",
+    "sidecar.istio.io/proxyMemoryLimit", "status.sidecar.istio.io/port", "vault.hashicorp.com/agent-init-first",
+    "vault.hashicorp.com/agent-inject",
+}  # fmt: skip
+_STATUS = "sidecar.istio.io/status"
+_SETTINGS = {
+    "concurrency", "drainDuration", "holdApplicationUntilProxyStarts", "terminationDrainDuration", "proxyMetadata",
+    "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "ISTIO_META_DNS_CAPTURE", "MINIMUM_DRAIN_DURATION",
+}  # fmt: skip
 
-_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4})(?![\w:])")
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b")
-_IMAGE = re.compile(r"(\"image\":\s*\")([^\"]+)\"")
+# An image in a message of the kubelet or in JSON.
+_IMAGE = re.compile(r"(\bimage\\?\"?:?\s?\\?\")([^\"\\]+)")
+# Escapes of URLs and of JSON, after which a name is not told from their digits.
+_ESCAPE = re.compile(r"(?:%|\\u00)([0-7][0-9A-Fa-f])|\\[nrt]")
+_HOOKS = {"exec", "httpGet", "tcpSocket", "sleep"}  # what a hook without a command is called
+_JSON = ("redirect", "annotations", "conditions", "container_states", "spec")
 _TOKEN = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
 _HOST = re.compile(
     r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)+(?:com|net|org|io|dev|cloud|internal|local|svc|app|ai|co|de|eu|uk|fr|us|info"
@@ -77,9 +94,19 @@ def redact(fleet: Fleet) -> Fleet:
 
     The same fleet gives the same replacements; two fleets give different ones.
     """
+    pods = _needed(fleet.pods)
+    told = fleet.facts.those(lambda rows: rows["kind"].isin(remedies.KINDS))
     tables = {
-        name: getattr(fleet, name)
-        for name in ("starts", "errors", "evidence", "pods", "rejects", "coverage", "remedies")
+        "starts": fleet.starts,
+        "errors": fleet.errors,
+        "evidence": _without_hooks(fleet.evidence),
+        "pods": pods,
+        "rejects": fleet.rejects.assign(
+            reason=_mapped(fleet.rejects["reason"], lambda reason: reason.partition(":")[0]),  # after it others' words
+            excerpt=_mapped(fleet.rejects["excerpt"], _nothing),
+        ),
+        "coverage": fleet.coverage,
+        "remedies": remedies.advise(fleet.starts, fleet.judged, pods, told),  # patches of what pods have left
     }
     replace = _Replacements(tables.values())
     shared = Fleet.__new__(Fleet)
@@ -88,6 +115,83 @@ def redact(fleet: Fleet) -> Fleet:
     texts = [field.name for field in schema.ERRORS if field.type == schema.TEXT and field.name != "insert_id"]
     shared.judged = joins.coded(shared.errors, texts)
     return shared
+
+
+def _needed(pods: pd.DataFrame) -> pd.DataFrame:
+    """The pods without what no verdict or remedy needs and what may hold secrets or names that no table tells."""
+    change = {"spec": _spec, "conditions": _conditions, "annotations": _annotations}
+    return pods.assign(
+        **{name: _mapped(pods[name], lru_cache(maxsize=20_000)(_of_json(of))) for name, of in change.items()}
+    )
+
+
+def _of_json(change: Callable) -> Callable[[str], str]:
+    """The function for JSON texts; a text that is none becomes null."""
+
+    def changed(text: str) -> str | None:
+        try:
+            return compact(change(json.loads(text)))
+        except ValueError:
+            return None
+
+    return changed
+
+
+def _spec(spec: dict) -> dict:
+    """Hooks without their commands, paths of probes without their queries."""
+    for container in spec.get("containers", []):
+        for hook in ("post_start", "pre_stop"):
+            container[hook] = _hook(container.get(hook))
+        for probe in ("readiness", "startup"):
+            if path := (container.get(probe) or {}).get("path"):
+                container[probe]["path"] = path.partition("?")[0]
+    return spec
+
+
+def _hook(command: str | None) -> str | None:
+    if not command or command in _HOOKS:
+        return command
+    return "pilot-agent wait" if "pilot-agent" in command and "wait" in command.split() else HIDDEN
+
+
+def _conditions(conditions: list[dict]) -> list[dict]:
+    return [{key: value for key, value in one.items() if key != "message"} for one in conditions]
+
+
+def _annotations(told: dict) -> dict:
+    kept = {key: value for key, value in told.items() if key in _ANNOTATIONS}
+    if "asm-managed" in told.get(_STATUS, ""):
+        kept[_STATUS] = '{"revision":"asm-managed"}'
+    if CONFIG in told:
+        kept[CONFIG] = _config(told[CONFIG])
+    return kept
+
+
+def _config(text: str) -> str:
+    """The proxy's configuration with known settings only; one that cannot be read stays so."""
+    words = sorted(word for word in _SETTINGS if word in text)  # a remedy asks for them wherever they stand
+    try:
+        told = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        return "{" + ", ".join(words)
+    kept = _settings(told)
+    if isinstance(metadata := told.get("proxyMetadata"), dict):
+        kept["proxyMetadata"] = _settings(metadata)
+    left = yaml.safe_dump(kept, default_flow_style=True, width=100_000).strip()
+    elsewhere = [word for word in words if word not in left]
+    return f"{left} # {', '.join(elsewhere)}" if elsewhere else left
+
+
+def _settings(told: dict) -> dict:
+    return {key: value for key, value in told.items() if key in _SETTINGS and isinstance(value, str | int | float)}
+
+
+def _without_hooks(evidence: pd.DataFrame) -> pd.DataFrame:
+    """The evidence without messages that repeat the command of a hook and what it printed."""
+    failed = (evidence["kind"] == "hold_failed") | (evidence["value"] == "post_start")
+    return evidence.assign(message=evidence["message"].mask(failed, HIDDEN))
 
 
 class _Replacements:
@@ -101,8 +205,12 @@ class _Replacements:
                 name for table in tables for column in columns if column in table for name in table[column].dropna()
             }
             for name in sorted(found):
-                self._names.setdefault(name, self._name(kind, name))
+                self._names.setdefault(name.lower(), self._name(kind, name))
+        addresses = {ip for table in tables for name in _IPS if name in table for ip in table[name].dropna()}
+        for address in sorted(addresses):  # as in the names of nodes
+            self._names.setdefault(address.replace(".", "-"), self._address_of(address).replace(".", "-"))
         self.text = lru_cache(maxsize=200_000)(self._text)
+        self.json = lru_cache(maxsize=20_000)(_of_json(self._value))
 
     def table(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table with every text in it replaced, but for words of ours."""
@@ -115,7 +223,7 @@ class _Replacements:
                 columns[name] = _mapped(values, lambda value, kind=kinds[name]: self._named(kind, value))
             else:
                 columns[name] = _mapped(
-                    values, {"labels": _nothing, "annotations": self._annotations}.get(name, self.text)
+                    values, {"labels": _nothing, **dict.fromkeys(_JSON, self.json)}.get(name, self.text)
                 )
         return pd.DataFrame(columns, index=table.index)
 
@@ -133,22 +241,38 @@ class _Replacements:
             self._given[kind, value] = form.format(self._counts[kind])
         return self._given[kind, value]
 
+    def _value(self, value, key: str | None = None):
+        """A value of JSON with the texts in it replaced."""
+        if isinstance(value, dict):
+            return {name: self._value(item, name) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._value(item, key) for item in value]
+        if not isinstance(value, str):
+            return value
+        return self._image(value) if key == "image" else self.text(value)
+
     def _text(self, text: str) -> str:
-        if text in self._names:
-            return self._names[text]
+        if text.lower() in self._names:
+            return self._named_in(text)
+        plain, read = self._replaced(text), _read(text)
+        if read != text and (told := self._replaced(read)) != _read(plain):
+            return told  # behind an escape there is more
+        return plain
+
+    def _replaced(self, text: str) -> str:
         text = secrets(text)
         text = _EMAIL.sub(lambda found: self._numbered("email", found[0], "someone-{}@example.invalid"), text)
         text = _UUID.sub(lambda found: self._numbered("uuid", found[0].lower(), "00000000-0000-4000-8000-{:012}"), text)
-        text = _IMAGE.sub(self._image, text)
+        text = _IMAGE.sub(lambda found: found[1] + self._image(found[2]), text)
         for pattern in (_IPV6, _IPV4):
             text = pattern.sub(lambda found: self._address_of(found[0]), text)
         return _TOKEN.sub(self._token, text)
 
     def _token(self, found: re.Match) -> str:
         token = found[0]
-        if token in self._names:
-            return self._names[token]
-        if token in _KEPT or _address(token) or token.startswith("someone-"):
+        if token.lower() in self._names:
+            return self._named_in(token)
+        if token.lower() in _KEPT or _address(token) or token.startswith("someone-"):
             return token
         if _HOST.fullmatch(token) and not _PUBLIC.match(token) and not _PUBLIC_HOST.fullmatch(token):
             return self._numbered("host", token.lower(), "host-{}")
@@ -156,28 +280,23 @@ class _Replacements:
             return self._numbered("package", token, "package-{}")
         return self._numbered("name", token, "name-{}") if self._holds_name(token) else token
 
+    def _named_in(self, text: str) -> str:
+        """What a name is called in a text, however it is spelt there."""
+        return text if text.lower() in _KEPT else self._names[text.lower()]
+
     def _holds_name(self, token: str) -> bool:
         """Whether a known name is a part of this one, between hyphens, dots or underscores."""
-        parts = re.split(r"[-._]", token)
+        parts = re.split(r"[-._]", token.lower())
         if len(parts) < 2 or len(parts) > 24:
             return False
         spans = ((begin, end) for begin in range(len(parts)) for end in range(begin + 1, len(parts) + 1))
         known = ("-".join(parts[begin:end]) for begin, end in spans if end - begin < len(parts))
         return any(name in self._names and name not in _KEPT and not name.isdecimal() for name in known)
 
-    def _image(self, found: re.Match) -> str:
-        name = found[2].rpartition("/")[2]
+    def _image(self, image: str) -> str:
+        name = image.rpartition("/")[2]
         mesh = name.startswith(("proxyv2", "vault", "pilot"))
-        return f'{found[1]}{name if mesh else self._numbered("image", found[2], "image-{}")}"'
-
-    def _annotations(self, text: str) -> str:
-        """Only those of the mesh and of Vault's injector."""
-        try:
-            told = json.loads(text)
-        except ValueError:
-            return "{}"
-        kept = {key: self.text(str(value)) for key, value in told.items() if key.startswith(_MESH_KEYS)}
-        return json.dumps(kept, separators=(",", ":"))
+        return name if mesh else self._numbered("image", image, "image-{}")
 
     def _address_of(self, text: str) -> str:
         """An address of the ranges for documentation and tests; loopback, unspecified and link-local ones stay."""
@@ -191,10 +310,20 @@ class _Replacements:
 
 
 def _address(text: str):
+    if _IPV4.fullmatch(text):  # its numbers may begin with zeros
+        text = ".".join(str(int(number)) for number in text.split("."))
     try:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
+
+
+def _read(text: str) -> str:
+    """The text as whoever it was escaped for reads it; one URL may be in another."""
+    if "%" in text or "\\" in text:
+        for _ in range(3):
+            text = _ESCAPE.sub(lambda found: chr(max(int(found[1] or "20", 16), 32)), text)
+    return text
 
 
 def _nothing(_text: str) -> None:

@@ -10,12 +10,12 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pandas as pd
 
-from meshlogs import schema, times
+from meshlogs import births, schema, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.lifecycle import restarted
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.formats.names import workload_of
-from meshlogs.specs import HELPERS, MESH_CONTAINERS, destinations, specs_of
+from meshlogs.specs import CLOCK_SLACK, HELPERS, MESH_CONTAINERS, destinations, specs_of
 
 WHERE = ["project", "location", "cluster"]
 _POD = [*WHERE, "namespace", "pod"]
@@ -35,8 +35,6 @@ PAUSE = 20 * times.SECOND
 LONG_PAUSE = 45 * times.SECOND
 # The hook that holds the application gives up after 60 s. (istio: pilot-agent wait, its default)
 HOLD_TIMEOUT = 60 * times.SECOND
-# Clocks of a node and of the API server are trusted to agree to this much.
-CLOCK_SLACK = 2 * times.SECOND
 
 
 def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
@@ -222,12 +220,23 @@ class Known:
     @cached_property
     def specs(self) -> pd.DataFrame:
         """What the pod objects say of each start (`specs.specs_of`)."""
-        return specs_of(self._named, self._pods)
+        told = self.of("pod_address")
+        told = told[~joins.is_one(told["log_name"], ["pods"])]
+        address = joins.texts_of(_first_of_each(self.starts(), told[["start_id", "value"]])["value"])
+        entries = self.facts[["start_id", "time_upper"]][~joins.is_one(self.facts["log_name"], ["pods"])]
+        first = joins.earliest(entries["time_upper"], entries["start_id"]).reindex(self._named["start_id"])
+        return specs_of(self._named.assign(address=address.array, first=first.array), self._pods)
 
     @cached_property
     def containers(self) -> pd.DataFrame:
         """When each container first started (`container_starts`)."""
         return container_starts(self.facts, self.specs)
+
+    @cached_property
+    def births(self) -> pd.DataFrame:
+        """What is known of the beginning of each start (`births.births`)."""
+        facts = self.of(*births.BIRTHS, *births.SIGNS)
+        return births.births(self.starts(), facts, self.containers, self.specs)
 
     def starts(self) -> pd.DataFrame:
         """Where and what each start is: index start_id."""
@@ -283,7 +292,8 @@ def _describe(starts: pd.DataFrame, known: Known) -> None:
     others = of_events & ~is_proxy & facts["container"].notna().to_numpy()
     told = joins.counted(facts["start_id"], others).reindex(starts.index) >= 2
     redirects = _any(starts, facts, joins.is_one(facts["container"], ["istio-init", "istio-validation"]))
-    choices = {"native_sidecar": as_init, "sidecar": as_regular | redirects, "none": ~seen & told}
+    whole = _any(starts, facts, of_events & joins.is_one(facts["kind"], ["scheduled"]))  # from the beginning
+    choices = {"native_sidecar": as_init, "sidecar": as_regular | redirects, "none": ~seen & told & whole}
     by_events = np.select(list(choices.values()), list(choices), "unknown")
     starts["injection"] = starts["spec_injection"].where(has_spec, by_events)
     contradicted = starts["injection"].isin(["none"]) & seen
@@ -365,6 +375,10 @@ def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
         tuple.__contains__, schema.lookup(table["start_id"], specs["init_names"]), table["container"]
     )
     table.loc[init.astype(bool), "kind"] = "init"
+    stays = joins.asked_once(
+        tuple.__contains__, schema.lookup(table["start_id"], specs["native_names"]), table["container"]
+    )
+    table.loc[stays.astype(bool), "kind"] = "regular"
     by_name = table["kind"].isna() & table["container"].isin(["vault-agent-init", "istio-init", "istio-validation"])
     table.loc[by_name, "kind"] = "init"
     return table[["start_id", "container", "kind", "lower", "upper", "refused"]]
@@ -392,9 +406,9 @@ def _proxy(starts: pd.DataFrame, known: Known) -> None:
     """When the proxy started and when it first accepted outbound connections."""
     own = _first_of_each(starts, known.containers[known.containers["container"] == PROXY])
     starts[["proxy_started_lower", "proxy_started_upper"]] = own[["lower", "upper"]]
-    starts["hold"] = starts["hold_hook"].where(~_hold_failed(starts, known.of("hold_failed")), True)
+    starts["hold"] = starts["hold_hook"].where(~_hold_failed(starts, known), True)
     # What let the application start only behind an open proxy: the proxy was open by then.
-    open_by = starts["app_started_upper"].where(gated(starts, known.of("hold_failed")))
+    open_by = starts["app_started_upper"].where(gated(starts, known))
     starts["proxy_ready_upper"] = _earlier(_opened(starts, known), open_by)
     closed = proofs = closed_proofs(starts, known.of(*PROOFS), known.specs)
     limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
@@ -405,8 +419,9 @@ def _proxy(starts: pd.DataFrame, known: Known) -> None:
     near = starts["app_started_upper"].where(narrow) + pd.Timedelta(HOLD_TIMEOUT, "ns")
     soon = closed["closed_at"] <= schema.lookup(closed["start_id"], near)
     closed = closed[~closed["refused_app"] | soon]
-    lower = joins.latest(closed["closed_at"], closed["start_id"])
-    starts["proxy_ready_lower"] = lower.reindex(starts.index)
+    lower = joins.latest(closed["closed_at"], closed["start_id"]).reindex(starts.index)
+    # Seen closed in the middle of the pod's life: it may have been open long before.
+    starts["proxy_ready_lower"] = lower.mask(known.births["later"])
     unmeshed = ~starts["meshed"].eq(True)
     starts.loc[unmeshed, ["proxy_ready_lower", "proxy_ready_upper"]] = pd.NaT
 
@@ -437,13 +452,14 @@ def _minor_versions(starts: pd.DataFrame) -> np.ndarray:
     return joins.asked_once(minor_version, starts["proxy_version"])
 
 
-def start_in_export(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+def start_in_export(starts: pd.DataFrame, known: Known) -> pd.Series:
     """Whether the application's or the proxy's start itself is in the export, not only later life, by start."""
     kinds = ["container_created", "container_started", "scheduled", "proxy_process", "probe_failed"]
-    return _any(starts, placed, joins.is_one(placed["kind"], kinds))
+    seen = _any(starts, known.facts, joins.is_one(known.facts["kind"], kinds))
+    return seen & ~known.births["later"].reindex(starts.index)
 
 
-def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
+def gated(starts: pd.DataFrame, known: Known) -> pd.Series:
     """Whether the application could start only behind an open proxy: boolean, by start_id.
 
     A hook in force held it, or a native sidecar's startup probe did. A hook that failed, or that may
@@ -451,12 +467,13 @@ def gated(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
     """
     waited = starts["app_started_upper"] - starts["proxy_started_lower"]
     in_time = waited < pd.Timedelta(HOLD_TIMEOUT, "ns")
-    held = starts["hold"].eq(True).fillna(False).astype(bool) & ~_hold_failed(starts, placed) & in_time
-    return held | (starts["injection"] == "native_sidecar")
+    held = starts["hold"].eq(True).fillna(False).astype(bool) & ~_hold_failed(starts, known) & in_time
+    return held | ((starts["injection"] == "native_sidecar") & known.specs["gates"].reindex(starts.index).astype(bool))
 
 
-def _hold_failed(starts: pd.DataFrame, placed: pd.DataFrame) -> pd.Series:
-    return _any(starts, placed, joins.is_one(placed["kind"], ["hold_failed"]))
+def _hold_failed(starts: pd.DataFrame, known: Known) -> pd.Series:
+    failed = known.of("hold_failed")
+    return _any(starts, failed, np.ones(len(failed), dtype=bool))
 
 
 def first_life_ends(starts: pd.DataFrame, placed: pd.DataFrame, proofs: pd.DataFrame) -> pd.Series:
@@ -491,17 +508,28 @@ def _without_later_lives(closed: pd.DataFrame, ended: pd.Series) -> pd.DataFrame
 
 
 # What can tell that a proxy ended, or was started anew.
-ENDS = ["proxy_exited", "container_died", "container_backoff", "container_started"]
+ENDS = ["proxy_exited", "container_died", "container_backoff", "container_started", "proxy_process"]
 
 
 def first_deaths(placed: pd.DataFrame, starts: pd.DataFrame) -> pd.Series:
     """When each start's proxy first ended or was started anew, as far as seen: index start_id."""
     rows = placed[joins.is_one(placed["kind"], ENDS) & joins.is_one(placed["container"], [PROXY])]
-    ended = (rows["kind"] != "container_started").to_numpy()
+    ended = ~joins.is_one(rows["kind"], ["container_started", "proxy_process"])
     born = schema.lookup(rows["start_id"], starts["proxy_started_upper"])
     anew = restarted(rows["value"]) | (rows["time_lower"] > born + pd.Timedelta(times.SECOND, "ns"))
-    rows = rows[ended | anew]
+    rows = rows[ended | (anew & ~joins.is_one(rows["kind"], ["proxy_process"])) | _agents_anew(rows)]
     return joins.earliest(rows["time_lower"], rows["start_id"]).reindex(starts.index)
+
+
+def _agents_anew(rows: pd.DataFrame) -> np.ndarray:
+    """Whether each of these facts is a line with which an agent starts, long after the one before it started."""
+    agents = np.flatnonzero(joins.is_one(rows["kind"], ["proxy_process"]) & joins.is_one(rows["value"], ["agent"]))
+    start, time = rows["start_id"].array.codes[agents], times.to_ns(rows["time_lower"])[agents]
+    order = np.lexsort((time, start))
+    paused = (np.diff(start[order], prepend=-1) == 0) & (np.diff(time[order], prepend=0) > LONG_PAUSE)
+    anew = np.zeros(len(rows), dtype=bool)
+    anew[agents[order[paused]]] = True
+    return anew
 
 
 # What can tell that a proxy was closed.

@@ -5,6 +5,7 @@ import pandas as pd
 
 from meshlogs import coverage, times, verdicts
 from meshlogs.pipeline import Fleet
+from meshlogs.remedies.workloads import PLACE
 from meshlogs.text import clean
 from meshlogs.verdicts import outcome as outcomes
 
@@ -139,12 +140,15 @@ def _evidence(fleet: Fleet, start: pd.Series, limit: int) -> list[str]:
 
 def _remedy(fleet: Fleet, start: pd.Series) -> list[str]:
     rows = fleet.remedies
-    rows = rows[(rows["workload"] == start["workload"]) & rows["namespace"].eq(start["namespace"])]
+    for name in PLACE:
+        rows = rows[rows[name].fillna("").eq(start[name] if isinstance(start[name], str) else "")]
     lines = []
     for row in rows.itertuples():
         state = "applies" if row.applies else f"blocked: {clean(row.blocked_by, 300)}"
         lines.append(f"  Remedy {row.remedy}: {state}")
         lines.append(f"    {clean(row.why, 300)}; {clean(row.expected_effect, 300)}")
+        traps = row.traps.split("; ") if isinstance(row.traps, str) and not isinstance(row.blocked_by, str) else []
+        lines += [f"    # trap: {clean(trap, 300)}" for trap in traps]
         if isinstance(row.patch, str):
             lines += ["", *(f"    {clean(line, 300)}" for line in row.patch.splitlines())]
     return lines

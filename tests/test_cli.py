@@ -1,14 +1,22 @@
 """The command line as a new user meets it: results, exit codes, clear errors, hostile input."""
 
+import csv
+import io
 import json
 import shutil
+import tempfile
+from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
+from meshlogs import schema
 from meshlogs.cli import main
+from meshlogs.output import write_csv
 
 
 def run(*arguments):
@@ -128,7 +136,7 @@ HOSTILE = "<script>alert(1)</script>\x1b[31m=cmd|' /C calc'!A0 \u202e"
 
 def test_hostile_text_stays_text(tmp_path, samples):
     entries = json.loads((samples / "guide/logs.json").read_text())
-    for number, message in enumerate((HOSTILE, "=1+1 "), 2):
+    for number, message in enumerate((HOSTILE, "=1+1 ", "x\r=1+1"), 2):
         again = json.loads(json.dumps(entries[0]))
         again["insertId"] = f"hostile-{number}"
         again["textPayload"] = message + " dial tcp 10.0.0.9:1: connect: connection refused"
@@ -147,7 +155,24 @@ def test_hostile_text_stays_text(tmp_path, samples):
     table = pd.read_csv(tmp_path / "out/tables/errors.csv")
     assert table["message"].str.startswith("'=1+1").any()
     assert not table["message"].str.startswith("=").any()
+    assert table["message"].str.startswith("x\n'=1+1").any() and table["time"].str.endswith("Z").all()
     assert all(path.is_relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*"))
+
+
+@given(st.lists(st.text('=+-@x," \t\r\n', max_size=6), min_size=1, max_size=4))
+def test_no_reader_of_csv_finds_a_formula_or_another_row(texts):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.csv")
+        lines = list(range(2**53, 2**53 + len(texts)))
+        table = schema.conform(pd.DataFrame({"reason": texts, "line": lines}), schema.REJECTS)
+        write_csv(table, schema.REJECTS, path)
+        written = path.read_bytes().decode()
+    assert "\r" not in written
+    rows = list(csv.reader(io.StringIO(written, newline="")))[1:]
+    assert [int(row[1]) for row in rows] == lines
+    for text, (_, _, told, _) in zip(texts, rows, strict=True):
+        assert told.replace("'", "") == text.replace("\r\n", "\n").replace("\r", "\n")
+        assert not told.startswith("\t") and not any(line.startswith(tuple("=+-@")) for line in told.split("\n"))
 
 
 def test_a_ticket_or_the_machine_form_is_printed_on_wish(tmp_path, samples):

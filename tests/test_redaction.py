@@ -1,19 +1,20 @@
 """A redacted report names no one, says the same by the same, and keeps what the verdicts rest on."""
 
+import base64
 import json
 import re
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 import meshlogs as ml
-from meshlogs import cli, schema
-from meshlogs.formats.tables import excerpt
-from meshlogs.redaction import _Replacements
-from meshlogs.text import secrets
+from meshlogs import cli, remedies, schema
+from meshlogs.redaction import _needed, _Replacements
+from tests.spellings import SPELLINGS
 
 SAMPLE = Path(__file__).parent.parent / "sample_data/fleet"
 NAMED = ("pod", "workload", "namespace", "cluster", "project", "node", "pod_uid", "destination_host", "destination_ip",
@@ -111,30 +112,163 @@ def test_texts():
     )
 
 
-HIDDEN = [
-    ("Authorization: Bearer abcdef123456", "abcdef123456"),
-    ('{"password":"hunter2hunter2"}', "hunter2hunter2"),
-    ("redis://:s3cr3t@redis:6379/0", "s3cr3t"),
-    ("token=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-_1", "eyJ"),
-    ("key AKIAABCDEFGHIJKLMNOP", "AKIAABCDEFGHIJKLMNOP"),
-    ('"resourceName":"core/v1/namespaces/n/secrets/s","data":{"k":"aHVudGVyMmh1bnRlcjJodW50ZXIy"}', "aHVudGVy"),
-    ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "MIIE"),
-]
+NAMES = {"pod": ["acmepay-67d56cdd-g7fvb"], "workload": ["acmepay"], "namespace": ["acmens"], "ip": ["10.77.66.55"]}
 
 
-@pytest.mark.parametrize("text, hidden", HIDDEN)
-def test_secrets_are_hidden_in_texts_and_in_excerpts_of_rejects(text, hidden):
-    assert hidden in text
-    assert hidden not in secrets(text) and "[secret]" in secrets(text)
-    assert hidden not in excerpt(text) and hidden not in excerpt(text.encode())
+@pytest.mark.parametrize(
+    "text, left",
+    [
+        ("aCmEpAy AcmePay ACMEPAY_X", "workload-1 workload-1 name-1"),
+        ("(acmens%2Facmepay)", "(namespace-1/workload-1)"),
+        ("/x%252Facmepay", "/x/workload-1"),
+        (r"failed:\nacmepay \u003dacmens", "failed: workload-1 =namespace-1"),
+        ("http%3A%2F%2F10.77.66.55%3A80", "http://198.18.0.1:80"),
+        ("redis%3A%2F%2Fu%3Apw9%40acmepay", "redis://[secret]@workload-1"),
+        ("ann%40acme.example", "someone-1@example.invalid"),
+        ("010.077.066.055:80 10.77.66.55", "198.18.0.1:80 198.18.0.1"),
+        ("10-77-66-55 ip-10-77-66-55", "198-18-0-1 name-1"),
+        ('pulling image "reg.acme.example/pay/app:1"', 'pulling image "image-1"'),
+        ("projects/acmens/logs/events%2Fx", "projects/namespace-1/logs/events%2Fx"),
+        ("100%acmepay", "100%workload-1"),
+        (r"C:\temp\new 50%20 1.2.3", r"C:\temp\new 50%20 1.2.3"),
+    ],
+)
+def test_a_name_is_found_however_it_is_spelt(text, left):
+    assert _Replacements([pd.DataFrame(NAMES)]).text(text) == left
 
 
-@pytest.mark.parametrize("text", [
-    "password authentication failed for user", "token expired at noon", "dial tcp 10.0.0.1:6379: connection refused",
-    "basic usage of the tool", "Secret not found", "cookie consent",
-])  # fmt: skip
-def test_words_are_no_secrets(text):
-    assert secrets(text) == text
+POD, NAMESPACE, UID = "acmepay-67d56cdd-g7fvb", "acmens", "12345678-1234-1234-1234-123456789abc"
+SECRET = "hunter2Xz9Qw7Lp4"
+# Where names and secrets lie that no table of names tells.
+HIDDEN = {name: f"hidden{name}9x" for name in (
+    "hook", "login", "message", "user_volume", "template", "token", "annotation", "label", "probe", "printed",
+    "account", "environment", "arguments", "column", "junk", "tag", "ended", "sidecar", "title", "metadata", "excerpt",
+)}  # fmt: skip
+
+
+def entry(number, second, message, container="web", **more):
+    place = {"cluster_name": "acmecluster", "namespace_name": NAMESPACE, "pod_name": POD, "project_id": "acmeproject"}
+    return {
+        "insertId": f"i{number}",
+        "logName": "projects/acmeproject/logs/stderr",
+        "resource": {"type": "k8s_container", "labels": place | {"container_name": container}},
+        "timestamp": f"2026-03-02T09:00:{second:012.9f}Z",
+        "textPayload": message,
+    } | more
+
+
+def pod():
+    of = HIDDEN
+    hook = f"export DB_PASSWORD={of['hook']}; curl -u root:{of['login']} http://x"
+    config = f"{{concurrency: 2, proxyMetadata: {{API_TOKEN: {of['token']}, {of['metadata']}: a}}}}"
+    notes = {
+        "proxy.istio.io/config": config,
+        "sidecar.istio.io/userVolume": f'[{{"x":"{of["user_volume"]}"}}]',
+        "sidecar.istio.io/status": f'{{"containers":["istio-proxy"],"imagePullSecrets":["{of["sidecar"]}"]}}',
+        "vault.hashicorp.com/agent-inject-template-x": of["template"],
+        "acme.example/token": of["annotation"],
+    }
+    started = [{"name": name, "restartCount": 0, "state": {"running": {"startedAt": f"2026-03-02T09:00:0{second}Z"}}}
+               for name, second in (("web", 3), ("istio-proxy", 4))]  # fmt: skip
+    died = {"terminated": {"exitCode": 1, "message": of["ended"], "finishedAt": "2026-03-02T09:00:02Z"}}
+    web = {
+        "name": "web",
+        "image": f"registry/acme:{of['tag']}",
+        "args": ["--token", of["arguments"]],
+        "env": [{"name": "PASSWORD", "value": of["environment"]}],
+        "readinessProbe": {"httpGet": {"path": f"/h?key={of['probe']}", "port": 80}},
+        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", hook]}}},
+    }
+    proxy = {"name": "istio-proxy", "image": "proxyv2:1.20.1", "lifecycle": {"preStop": {"exec": {"command": [hook]}}}}
+    ready = {"type": "Ready", "status": "True", "message": of["message"], "lastTransitionTime": "2026-03-02T09:00:08Z"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": POD,
+            "namespace": NAMESPACE,
+            "uid": UID,
+            "labels": {"a": of["label"]},
+            "annotations": notes,
+        },
+        "spec": {"serviceAccountName": of["account"], "nodeName": "acmenode-1", "containers": [web, proxy]},
+        "status": {"containerStatuses": [started[0] | {"lastState": died}, started[1]], "conditions": [ready]},
+    }
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """An export with a secret in every spelling and every place."""
+    folder = tmp_path_factory.mktemp("planted")
+    refused = "dial tcp 10.77.66.55:{}: connect: connection refused"
+    lines = [entry(0, 3.9, "starting"), entry(1, 4.1, refused.format(6379))]
+    lines.append(entry(2, 7, "2026-03-02T09:00:06.999999Z\tinfo\tEnvoy proxy is ready", "istio-proxy"))
+    for number, spelling in enumerate(SPELLINGS, 10):
+        lines.append(entry(number, 4 + number / 1000, f"{refused.format(6000 + number)} {spelling.format(SECRET)}"))
+    lines.append(entry(3, 4.9, f"{refused.format(7000)} 010.077.066.055 aCmEpAy acmens%2Facmepay"))
+    event = {
+        "apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "FailedPostStartHook",
+        "message": f"Exec lifecycle hook ([sh -c x]) for Container \"web\" failed: {HIDDEN['printed']}",
+        "metadata": {"name": f"{POD}.1", "namespace": NAMESPACE, "uid": "e1"}, "count": 1,
+        "involvedObject": {"kind": "Pod", "name": POD, "namespace": NAMESPACE, "uid": UID,
+                           "fieldPath": "spec.containers{web}"},
+        "firstTimestamp": "2026-03-02T09:00:03Z", "lastTimestamp": "2026-03-02T09:00:03Z",
+    }  # fmt: skip
+    damaged = json.dumps(entry(4, 5, HIDDEN["excerpt"]))[:-5]
+    (folder / "acmefile.json").write_text("".join(json.dumps(line) + "\n" for line in lines) + damaged + "\n")
+    (folder / "pods.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [pod(), event]}))
+    (folder / "junk.txt").write_text(f"just {HIDDEN['junk']} DB_PASSWORD={SECRET}\nPIN={HIDDEN['title']}\n")
+    pq.write_table(pa.table({HIDDEN["column"]: [1]}), folder / "other.parquet")
+    return folder
+
+
+def test_no_planted_secret_or_name_is_left_in_any_file(planted, tmp_path):
+    result = CliRunner().invoke(cli.main, ["report", str(planted), "--out", str(tmp_path), "--redact", "--csv"])
+    assert result.exit_code == 0, result.output
+    secret = {SECRET, *HIDDEN.values(), *sum(NAMES.values(), []), "acmecluster", "acmeproject", "acmenode", "acmefile",
+              "010.077.066.055"}  # fmt: skip
+    files = [("printed", result.stdout), *texts(tmp_path)]
+    assert {name.rpartition(".")[2] for name, _ in files} >= {"parquet", "csv", "html", "ipynb", "yaml", "json"}
+    for name, text in files:
+        within = b" ".join(map(base64.b64decode, re.findall(r"base64,((?:[A-Za-z0-9+/]{4}){10,})", text)))
+        found = {word for word in secret if word.lower() in (text + within.decode("utf-8", "replace")).lower()}
+        assert not found, f"{found} in {name}"
+
+
+def test_what_is_left_out_decides_nothing(planted):
+    for fleet in (ml.analyse(planted), ml.analyse(SAMPLE)):
+        shared = ml.redact(fleet)
+        assert len(fleet.errors) and shared.starts["outcome"].equals(fleet.starts["outcome"])
+        kept = ["kind", "time_lower", "time_upper", "line", "entries", "port"]
+        pd.testing.assert_frame_equal(shared.evidence[kept], fleet.evidence[kept])
+        numbers = [field.name for field in schema.REMEDIES if field.type != schema.TEXT] + ["remedy", "treats"]
+        pd.testing.assert_frame_equal(shared.remedies[numbers], fleet.remedies[numbers])
+        containers = [
+            [len(json.loads(text)["containers"]) for text in of.pods["spec"].dropna()] for of in (shared, fleet)
+        ]
+        assert containers[0] == containers[1]
+        assert len(shared.remedies) and shared.remedies["patch"].isna().equals(fleet.remedies["patch"].isna())
+
+
+@pytest.mark.parametrize(
+    "config, left",
+    [
+        ("concurrency: 4\nterminationDrainDuration: 9s", "{concurrency: 4, terminationDrainDuration: 9s}"),
+        ("proxyMetadata: {A_TOKEN: x, MINIMUM_DRAIN_DURATION: 9s}", "{proxyMetadata: {MINIMUM_DRAIN_DURATION: 9s}}"),
+        ("tracing: {holdApplicationUntilProxyStarts: true}", "{} # holdApplicationUntilProxyStarts"),
+        (
+            "holdApplicationUntilProxyStarts: true: x",
+            "{holdApplicationUntilProxyStarts",
+        ),  # no YAML, and none made of it
+        ("&a {x: *a}", "{}"),
+        ("", "{}"),
+    ],
+)
+def test_of_the_proxys_configuration_known_settings_stay(config, left):
+    pods = schema.conform([{"annotations": json.dumps({"proxy.istio.io/config": config, "a": "b"})}], schema.PODS)
+    assert json.loads(_needed(pods)["annotations"].iloc[0]) == {"proxy.istio.io/config": left}
+    told = [remedies.manifests.config_with(text, {}) is None for text in (config, left)]
+    assert told[0] == told[1]
 
 
 def test_a_notebook_of_ones_own_cannot_be_redacted(tmp_path):

@@ -52,7 +52,7 @@ def compare(before, after, *, by=BY) -> Comparison:
     """Whether a remedy took effect and worked, from the starts before and after it.
 
     `before` and `after` are fleets (`ml.analyse`), or folders that `meshlogs report --out` wrote. `by` names the
-    columns of starts for the table `groups`. Starts that are in both count before only.
+    columns of starts for the table `groups`. Starts that are in both count before only; `facts["in_both"]` counts them.
     Raises InputError for a folder without tables, ValueError for an unknown column.
     """
     by = [by] if isinstance(by, str) else list(by)
@@ -69,8 +69,10 @@ def compare(before, after, *, by=BY) -> Comparison:
     effect = deployed.signs(old, old_pods, new, new_pods)
     took = deployed.took_effect(effect)
     cost = startup_cost(rows)
-    facts = judge(rows) | {"took_effect": took, "startup_cost_s": cost}
-    remarks = words.remarks(rows, facts, effect, int(twice.sum()))
+    facts = judge(rows) | {"took_effect": took, "startup_cost_s": cost, "in_both": int(twice.sum())}
+    if len(twice) and twice.all():
+        facts["reason"] = "same_starts"
+    remarks = words.remarks(rows, facts, effect)
     return Comparison(
         facts["verdict"], words.sentence(facts), {k: v for k, v in facts.items() if k != "verdict"},
         _groups(rows, by), effect, remarks,

@@ -36,11 +36,24 @@ def signs(old: pd.DataFrame, old_pods: pd.DataFrame, new: pd.DataFrame, new_pods
 
 
 def took_effect(table: pd.DataFrame) -> str:
-    """`yes`, `partly`, `no`, or `unknown`: by how much the share of starts with an effect's sign rose."""
+    """`yes`, `partly`, `lost`, `no`, or `unknown`: by how much the share of starts with an effect's sign changed."""
     rises = [rise for rise in (_rise(table, sign) for sign in EFFECTS) if rise is not None]
     if not rises:
         return "unknown"
-    return "yes" if max(rises) >= MOST else "partly" if max(rises) >= SOME else "no"
+    if max(rises) >= SOME:
+        return "yes" if max(rises) >= MOST else "partly"
+    return "lost" if min(rises) <= -SOME else "no"
+
+
+def lost(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the effects that markedly fewer starts show after; a hook that gave way to native sidecars is none.
+
+    A native sidecar needs no hook, so that more of the one are fewer of the other.
+    """
+    fell = [sign for sign in EFFECTS if (_rise(table, sign) or 0) <= -SOME]
+    if (_rise(table, "native_sidecar") or 0) >= SOME:
+        fell = [sign for sign in fell if sign != "hold_hook"]
+    return table[table["sign"].isin(fell)]
 
 
 def asked_in_vain(table: pd.DataFrame) -> bool:

@@ -9,6 +9,8 @@ from meshlogs.text import clean
 def terminal_page(found: Comparison, most: int = 12) -> str:
     """Verdict, sentence, what took effect, what it cost, and the shares by group; control characters made visible."""
     facts = found.facts
+    if facts["reason"] == "same_starts":
+        return found.sentence
     lines = [found.sentence, ""]
     lines += [f"took effect: {facts['took_effect']}"]
     lines += [

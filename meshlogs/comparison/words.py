@@ -4,8 +4,15 @@ import math
 
 import pandas as pd
 
-from meshlogs.comparison.deployed import asked_in_vain
+from meshlogs.comparison.deployed import asked_in_vain, lost
 
+# An effect's sign, as what was lost.
+_LOST = {
+    "hold_hook": "the hook that holds the application is",
+    "native_sidecar": "native sidecars are",
+    "init_before_redirect": "the order with the own init container before the redirection is",
+    "exclusions": "destinations excluded from the redirection are",
+}
 _TOO_FEW = {
     "no_starts": "one of the two holds no start at risk",
     "all_undetermined": "no workload has starts on both sides whose outcome is known",
@@ -19,6 +26,11 @@ _TOO_FEW = {
 def sentence(facts: dict) -> str:
     """The verdict in one or two sentences."""
     before, after = facts["before"], facts["after"]
+    if facts["reason"] == "same_starts":
+        return (
+            f"Nothing to compare: {_all(facts['in_both'])} in both exports: the same one twice, or a "
+            "part of it. Give as AFTER one of the time after the change."
+        )
     counts = (
         f"{before['harmed']:,} of {before['at_risk']:,} starts at risk were harmed before, "
         f"{after['harmed']:,} of {after['at_risk']:,} after"
@@ -34,8 +46,10 @@ def sentence(facts: dict) -> str:
     return f"Too few starts to say: {counts}; {_TOO_FEW[facts['reason']]}. {_more(facts)}".rstrip()
 
 
-def remarks(rows: pd.DataFrame, facts: dict, effect: pd.DataFrame, twice: int) -> tuple[str, ...]:
+def remarks(rows: pd.DataFrame, facts: dict, effect: pd.DataFrame) -> tuple[str, ...]:
     """What a reader should know beside the verdict."""
+    if facts["reason"] == "same_starts":
+        return ()
     found = []
     if asked_in_vain(effect):
         row = effect.set_index("sign")
@@ -45,14 +59,15 @@ def remarks(rows: pd.DataFrame, facts: dict, effect: pd.DataFrame, twice: int) -
             f"{row.loc['hold_hook', 'having_after']:,}: pods injected before it was set, a lifecycle of the proxy's "
             "own, or a misspelt setting."
         )
+    found += [_gone(row) for row in lost(effect).itertuples()]
     took = facts["took_effect"]
     if took == "no":
         found.append("No remedy took effect: as many pods have a hook, a native sidecar or exclusions as before.")
-    elif took == "unknown":
+    elif took == "unknown" and facts["reason"] != "no_starts":
         found.append("Whether a remedy took effect is not in the exports: no pod spec, no order of containers.")
     elif took == "partly":
         found.append("A remedy took effect in part of the pods only.")
-    if facts["verdict"] in ("worked", "worse") and took == "no":
+    if (facts["verdict"], took) in (("worked", "no"), ("worse", "no"), ("worked", "lost")):
         found.append("The share changed all the same: something else did, such as load or the start-up of the proxy.")
     if not _together(rows):
         found.append("No workload is in both: the fleets are compared as a whole, and may differ in much else.")
@@ -62,8 +77,8 @@ def remarks(rows: pd.DataFrame, facts: dict, effect: pd.DataFrame, twice: int) -
         side = facts[name]
         if side["undetermined"] * 5 > side["at_risk"]:
             found.append(f"{side['undetermined']:,} of {side['at_risk']:,} starts {name} are undetermined.")
-    if twice:
-        found.append(f"{twice:,} starts are in both exports; they count before only.")
+    if facts["in_both"]:
+        found.append(f"{facts['in_both']:,} starts are in both exports; they count before only.")
     return tuple(found)
 
 
@@ -79,8 +94,22 @@ def cost(facts: dict) -> str | None:
     return f"The application starts {way} (median, from being scheduled; between {low:.1f} and {high:.1f} s)."
 
 
+def _gone(row) -> str:
+    """That a remedy was lost, and in how many starts."""
+    all_of_it = "gone" if not row.having_after else "in fewer starts than before"
+    return (
+        f"A remedy was lost: {_LOST[row.sign]} {all_of_it} (in {row.having_before:,} of {row.known_before:,} starts "
+        f"before, in {row.having_after:,} of {row.known_after:,} after)."
+    )
+
+
+def _all(count: int) -> str:
+    return "the one start is" if count == 1 else f"all {count:,} starts are"
+
+
 def _together(rows: pd.DataFrame) -> bool:
-    return rows.empty or bool((rows["stratum"] != "").any())
+    """Whether some workload has starts on both sides, or one side has none at all."""
+    return rows["after"].nunique() < 2 or bool((rows["stratum"] != "").any())
 
 
 def _removed(facts: dict) -> str:

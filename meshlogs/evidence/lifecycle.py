@@ -8,6 +8,7 @@ import numpy as np
 
 from meshlogs import schema, times
 from meshlogs.columnar import joins
+from meshlogs.formats.redirect import PROXY
 from meshlogs.later import Later
 
 pd = Later("pandas")
@@ -29,8 +30,8 @@ REASONS = {
 PULL_FAILED = r"ErrImagePull|ImagePullBackOff|Back-off pulling image|Failed to pull image|ErrImageNeverPull"
 RESTARTS = r"will be restarted|failed (?:liveness|startup) probe|unhealthy, it will be killed|killed and re-?created"
 
-# A deleted pod's deletionTimestamp is the end of its grace period; the default is 30 s.
-GRACE = 30 * times.SECOND
+# A deleted pod's deletionTimestamp is the end of its grace period; where that is not stated, the default [s].
+GRACE = 30
 
 
 def from_events(events: pd.DataFrame) -> pd.DataFrame:
@@ -41,6 +42,8 @@ def from_events(events: pd.DataFrame) -> pd.DataFrame:
     image = message.str.contains(PULL_FAILED, regex=True)
     kind = kind.mask(rows["reason"].isin(["Failed", "BackOff"]) & image, "pull_failed")
     kind = kind.mask((rows["reason"] == "BackOff") & ~image, "container_backoff")
+    # The hook that holds the application is the proxy's; without the container's name it may be.
+    kind = kind.mask((kind == "hold_failed") & ~rows["container"].fillna(PROXY).eq(PROXY), None)
     killing = kind == "container_killing"
     value = pd.Series(None, index=rows.index, dtype=object)
     value = value.mask(killing, "stop")
@@ -123,7 +126,8 @@ def _deletion(row: dict) -> list[dict]:
     if pd.isna(row["deleted"]):
         return []
     until = row["deleted"].value
-    lower, upper = until - GRACE, until + times.SECOND - 1
+    grace = json.loads(_text(row["spec"]) or "{}").get("deletion_grace_s")
+    lower, upper = until - (GRACE if grace is None else grace) * times.SECOND, until + times.SECOND - 1
     return [
         {
             "kind": "pod_stopping",

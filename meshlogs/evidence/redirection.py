@@ -18,7 +18,7 @@ LOCAL_HOSTS = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopb
 class Redirection(NamedTuple):
     """The answer for one destination, and why.
 
-    `answer`: "yes" (by the pod's rules), "assumed" (the mesh's defaults, for want of a spec),
+    `answer`: "yes" (by the pod's rules), "assumed" (the mesh's defaults, for want of a spec or of what it says),
     "local" (inside the pod), "no" (bypasses the proxy by its rules), "unknown" (the rules exclude
     ranges and the text gives a name, no address).
     """
@@ -34,20 +34,22 @@ def redirected(
     port: int | None,
     rules: str | None = None,
     pod_ip: str | None = None,
-    run_as: str | None = None,
+    as_proxy: bool = False,
+    pod: tuple[str, str] | None = None,
 ) -> Redirection:
     """Whether a TCP connection of a container to this destination went to the proxy.
 
-    `rules` is the JSON of `pods.redirect` (None: no spec in the export), `pod_ip` the pod's own
-    address, `run_as` the user or group id of the connecting container where its spec sets one.
+    `rules` is the JSON of `pods.redirect` (None: no spec in the export), `pod_ip` the pod's own addresses, joined by
+    ",", `as_proxy` whether the connecting container runs with the proxy's user or group, `pod` the pod's name and
+    namespace.
     """
-    address = _address(ip) or _address(host)
+    address = address_of(ip) or address_of(host)
     name = (host or "").lower().rstrip(".")
-    if _is_local(name, address, pod_ip):
+    if _is_local(name, address, pod_ip) or (pod and _is_own_name(name, *pod)):
         return Redirection("local", "loopback or the pod's own address")
-    if name in METADATA_HOSTS:
-        address = _address(METADATA_SERVER)
-    if run_as == PROXY_ID:
+    if name in METADATA_HOSTS and port in (None, 80):
+        address = address_of(METADATA_SERVER)
+    if as_proxy:
         return Redirection("no", "user_1337")
     if not name and address is None:
         return Redirection("unknown", "destination_unstated")
@@ -81,7 +83,8 @@ def _by_rules(rules: dict, address, port: int | None) -> Redirection:
     if port is not None and port in _ports(rules, "include_ports"):
         return Redirection("yes", "included_port")
     if included in ("*", ["*"], None):
-        return Redirection("yes", rules.get("from") or "defaults")
+        told = rules.get("from")
+        return Redirection("yes", told) if told else Redirection("assumed", "rules_not_shown")
     if not included and not include_ports:
         return Redirection("no", "nothing_included")
     if address is None:
@@ -96,10 +99,24 @@ def _is_local(name: str, address, pod_ip: str | None) -> bool:
         return True
     if address is None:
         return False
-    return address.is_loopback or address.is_unspecified or (bool(pod_ip) and address == _address(pod_ip))
+    own = map(address_of, (pod_ip or "").split(","))
+    return address.is_loopback or address.is_unspecified or address in own
 
 
-def _address(text: str | None):
+def _is_own_name(name: str, pod: str, namespace: str) -> bool:
+    """Whether a pod's host name is its own: the kubelet writes it, alone and with its domain, into `/etc/hosts`.
+
+    Names that several pods may have (a bare pod called as a service is) count only alone.
+    """
+    first, *domain = name.split(".")
+    if first != pod or not domain:
+        return first == pod
+    numbered = pod.rpartition("-")[2].isdecimal()
+    return numbered and (len(domain) < 2 or domain[1] == namespace)
+
+
+def address_of(text: str | None):
+    """The address that a text is, IPv4 for a mapped one; None if it is none."""
     try:
         address = ipaddress.ip_address(text) if text else None
     except ValueError:

@@ -15,7 +15,8 @@ from typing import BinaryIO
 from meshlogs import storage
 from meshlogs.errors import InputError
 from meshlogs.formats import archives, log_entries, streams, warehouse
-from meshlogs.formats.tables import Shard, Tables, excerpt, joined
+from meshlogs.formats.shapes import keys_of
+from meshlogs.formats.tables import Shard, Tables, joined
 
 
 class _Readers(Mapping):
@@ -71,7 +72,7 @@ _OTHER = re.compile(
 def detect(path: str | Path) -> str:
     """The form of a file: a key of `FORMATS`, "archive", or "empty" where there is nothing but blanks.
 
-    Raises InputError, with the forms that were tried and the first bytes, when none fits.
+    Raises InputError, with the forms that were tried and the names it begins with, when none fits.
     """
     path = storage.place(path)
     with _opened(path) as file:
@@ -172,7 +173,7 @@ def _members(file: BinaryIO, source: str) -> Iterator[Shard]:
         head = member.file.peek(HEAD)[:HEAD]
         form = OTHER if _is_other(member.name) else _form_of(head, member.name)
         if form is None:
-            yield _refused(name, _nothing_in(head), _first(head))
+            yield _refused(name, _nothing_in(head), keys_of(head))
         else:
             yield from _chunks(member.file, form, name)
     if empty:
@@ -198,7 +199,7 @@ def _chunks(file: BinaryIO, form: str, source: str) -> Iterator[Shard]:
 def _refused(source: str, reason: str, what: str) -> Shard:
     tables = Tables(source)
     tables.records = 1
-    tables.reject(None, reason, what)
+    tables.reject(None, reason, what, is_object=False)
     return tables.shard(UNKNOWN)
 
 
@@ -237,7 +238,7 @@ def _form_of(head: bytes, name: str) -> str | None:
 
 
 def _unknown(head: bytes) -> str:
-    return f"{_nothing_in(head)}; it begins with {_first(head)!r}"
+    return f"{_nothing_in(head)}; it begins with {keys_of(head)!r}"
 
 
 def _nothing_in(head: bytes) -> str:
@@ -254,21 +255,16 @@ def _advice(head: bytes) -> str:
     return "'meshlogs formats' shows what can be read; export it so, or leave the file out."
 
 
-def _first(head: bytes) -> str:
-    """The first few bytes, of what looks like JSON without its values."""
-    return excerpt(head, 60, is_object=True if b'":' in head else None)
-
-
 def _is_other(name: str) -> bool:
     """Whether a file belongs to a known kind of archive but holds nothing for us, or secrets."""
     return bool(_OTHER.search(name))
 
 
 def _glimpse(path: Path) -> str:
-    """The first few bytes of a file, harmless; it may be anything, also a secret."""
+    """What a file of no known form begins with."""
     try:
         with streams.open_text(path) as file:
-            return _first(file.read(HEAD))
+            return keys_of(file.read(HEAD))
     except OSError:
         return ""
 

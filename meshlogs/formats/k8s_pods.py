@@ -73,7 +73,7 @@ def pod_row(pod: dict) -> dict:
         "redirect": None if injection == "none" else compact(redirect_of(spec, annotations)),
         "annotations": compact(annotations),
         "labels": compact(labels),
-        "spec": compact(_spec(spec)),
+        "spec": compact(_spec(spec) | _other_addresses(pod) | _grace(metadata)),
     }
 
 
@@ -174,6 +174,18 @@ def _spec(spec: dict) -> dict:
             "run_as_group": integer(get(security, "runAsGroup")),
         },
     }
+
+
+def _grace(metadata) -> dict:
+    """`deletion_grace_s` of a pod that is being deleted."""
+    seconds = integer(get(metadata, "deletionGracePeriodSeconds"))
+    return {} if seconds is None else {"deletion_grace_s": seconds}
+
+
+def _other_addresses(pod: dict) -> dict:
+    """`pod_ips`, those of a pod with several besides its first."""
+    found = [ip for item in items_of(get(pod, "status", "podIPs")) if (ip := text_of(item.get("ip")))]
+    return {"pod_ips": found[1:]} if len(found) > 1 else {}
 
 
 def _container(item: dict, kind: str, pod_security) -> dict:

@@ -40,6 +40,11 @@ ANNOTATIONS = {
     "traffic.sidecar.istio.io/excludeInterfaces": "exclude_interfaces",
 }
 
+# The same in the proxy's own settings, JSON or YAML; a template that brings no redirection (proxyless gRPC).
+# (istio/istio pkg/kube/inject; manifests/charts/istio-control/istio-discovery/files/grpc-agent.yaml)
+_CONFIG, _TEMPLATES = "proxy.istio.io/config", "inject.istio.io/templates"
+_MODE = re.compile(r"\binterceptionMode[\"']?\s*:\s*[\"']?([A-Z]+)")
+
 _PLAIN = {"mode", "proxy_uid", "proxy_gid", "envoy_port", "inbound_capture_port"}
 _DEFAULTS = {
     "include_ranges": "*",
@@ -57,11 +62,15 @@ def redirect_of(spec: dict, annotations: dict[str, str]) -> dict:
 
     `include_ranges` is "*" or a list like the other ranges and ports (texts, as written); `mode` is
     REDIRECT, TPROXY, or NONE where nothing is redirected (a gateway, or interception switched off).
-    `from` is None where the pod says nothing: the settings are then Istio's defaults.
+    `from` is None where the pod says nothing: the settings are then Istio's defaults, and assumed.
     """
     containers = [*items_of(spec.get("initContainers")), *items_of(spec.get("containers"))]
     found = {name: item for item in containers if (name := text_of(item.get("name"))) in INSTALLERS}
     told = {ours: annotations[name] for name, ours in ANNOTATIONS.items() if name in annotations}
+    if mode := _MODE.search(annotations.get(_CONFIG, "")):
+        told.setdefault("mode", mode[1])
+    if not found and "grpc" in annotations.get(_TEMPLATES, ""):
+        told["mode"] = "NONE"
     settings = {"from": None, "cni": "istio-validation" in found, **_DEFAULTS}
     for name in INSTALLERS:
         arguments = dict(_arguments(found.get(name, {})))
@@ -70,6 +79,8 @@ def redirect_of(spec: dict, annotations: dict[str, str]) -> dict:
     if told:
         # The plug-in reads annotations; istio-init without arguments writes rules by its defaults.
         settings |= {"from": "annotations", "cni": "istio-init" not in found} | _values(told)
+    elif found:
+        settings["from"] = next(iter(found))
     if not found and _is_gateway(containers):
         settings["mode"] = "NONE"
     return settings

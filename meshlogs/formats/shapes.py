@@ -29,6 +29,11 @@ _TOKEN = re.compile(
 _KEY = re.compile(r"[\w./$@-]{1,80}")
 _YAML_KEY = re.compile(r"(\s*(?:- )*)([\w./$@-]{1,80}):(?:\s+(.*))?")
 _HIDDEN = "…"
+# A name that a value follows, in JSON, in a file of variables, in YAML; base64 ends in "=" and names nothing.
+_NAMED = re.compile(
+    r'"([\w./$@-]{1,80})"\s*:|^[ \t]*(?:- )?(?:export[ \t]+)?([A-Za-z_][\w.-]{0,79})(?:[ \t]*=(?=[^=\s])|:(?=\s))',
+    re.MULTILINE,
+)
 
 
 def excerpt(what: str | bytes, limit: int = EXCERPT, is_object: bool | None = None) -> str:
@@ -49,6 +54,16 @@ def excerpt(what: str | bytes, limit: int = EXCERPT, is_object: bool | None = No
     elif found := _BODY.search(text):
         text = text[: found.start()] + HIDDEN
     return clean(secrets(text)[:limit], limit)[:limit]
+
+
+def keys_of(what: bytes, limit: int = 100) -> str:
+    """The names of values that a file of no known form begins with: it may be anything, also a file of secrets.
+
+    >>> keys_of(b"DB_USER=web" + bytes([10]) + b"DB_PASSWORD=hunter2")
+    'DB_USER, DB_PASSWORD'
+    """
+    found = _NAMED.finditer(what[: 20 * limit].decode("utf-8", "replace"))
+    return clean(secrets(", ".join(dict.fromkeys(match[1] or match[2] for match in found))), limit) or HIDDEN
 
 
 def shape(text: str) -> str:

@@ -46,7 +46,7 @@ def advise(
     with progress(len(found), "finding remedies", unit="workloads") as done:
         for workload in found:
             for remedy in REMEDIES:
-                treated = [verdict for verdict in remedy.TREATS if _harmed(workload, verdict)]
+                treated = [verdict for verdict in remedy.TREATS if workload.harmed_starts[verdict]]
                 advice = remedy.advise(workload) if treated else None
                 if advice:
                     rows.append(_row(workload, remedy, treated, advice))
@@ -55,11 +55,6 @@ def advise(
     blocked = table.assign(blocked=table["blocked_by"].notna())
     keys = ["namespace", "workload", "cluster", "blocked"]
     return blocked.sort_values(keys, kind="stable", ignore_index=True).drop(columns="blocked")
-
-
-def _harmed(workload: Workload, verdict: str) -> bool:
-    raced = verdict == "startup_race" and len(workload.raced) > 0
-    return raced or workload.harmed_starts[verdict] > 0
 
 
 def _row(workload: Workload, remedy, treated: list[str], advice: Advice) -> dict:

@@ -5,6 +5,14 @@ from typing import NamedTuple
 from meshlogs.remedies.effects import Effect, count
 from meshlogs.remedies.workloads import Workload
 
+# Kinds that take no patch in the cluster, and what to do instead.
+INSTEAD = {
+    "Job": "a Job's pod template cannot be changed in place: put the patch into its manifest, delete the Job and "
+    "create it anew",
+    "Pod": "a pod is injected only when it is created: put the patch into its manifest, delete the pod and create it "
+    "anew",
+}
+
 
 class Advice(NamedTuple):
     """Why it is proposed, what blocks it, what it would save and cost, what can go wrong here, and its files.
@@ -49,14 +57,22 @@ def refusals(number: int) -> str:
 
 
 def version_of(workload: Workload) -> str:
-    """Its oldest proxy's version as text."""
+    """Its newest proxy's version as text."""
     return workload.version_text or "unknown"
+
+
+def version_traps(workload: Workload, since: tuple[int, int]) -> tuple[str, ...]:
+    """That some of its starts had a proxy which is too old for the remedy, though the newest start's is not."""
+    old = workload.older(since)
+    if not old or workload.version < since:
+        return ()
+    return (f"its newest start has proxy {version_of(workload)}, others had {', '.join(old)[:100]}, which is too old",)
 
 
 def rollout_traps(workload: Workload) -> tuple[str, ...]:
     """What the kind of controller demands: templates that cannot be changed in place."""
-    if workload.controller in ("Job", "Pod"):
-        return (f"a {workload.controller}'s pod template cannot be changed in place: delete it and create it anew",)
+    if workload.controller in INSTEAD:
+        return (INSTEAD[workload.controller],)
     if workload.controller == "ReplicaSet":
         return ("a ReplicaSet does not replace its pods: delete them after the patch",)
     if workload.controller in ("Rollout", None):

@@ -3,7 +3,7 @@
 import math
 
 from meshlogs.remedies import effects, manifests
-from meshlogs.remedies.advice import Advice, refusals, rollout_traps, version_of
+from meshlogs.remedies.advice import Advice, refusals, rollout_traps, version_of, version_traps
 from meshlogs.remedies.workloads import CONFIG, Workload
 
 REMEDY = "drain"
@@ -40,7 +40,7 @@ def advise(workload: Workload) -> Advice:
     count, starts = workload.harms["shutdown_race"], workload.harmed_starts["shutdown_race"]
     why = f"{refusals(count)} in {starts} pod starts after the proxy had gone"
     why += f", up to {max(took):.1f} s after the stop began" if took else ""
-    traps = list(rollout_traps(workload))
+    traps = [*rollout_traps(workload), *version_traps(workload, SINCE)]
     if wanted >= GRACE_S:
         traps.append(f"raise terminationGracePeriodSeconds above {wanted} (istio/istio#34855)")
     if not took:

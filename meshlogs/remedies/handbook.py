@@ -10,12 +10,14 @@ Written from `meshlogs/remedies/` (`python -m meshlogs.remedies.handbook`); a te
 `tables/remedies.parquet` for each: does it apply (`applies`), what stands in its way (`blocked_by`), what can go
 wrong here (`traps`), what it would have saved and cost (`errors_removed_lower` to `delay_p90_upper_s`), and how to see
 that it took effect (`check`). Numbers are bounds from the windows measured: where the export leaves an interval open,
-they say at least and at most.
+they say at least and at most. The proxy's version is that of the workload's newest start, as the next pod will most
+likely have it; if older starts had one that is too old for the remedy, a trap says so.
 
 Each remedy has a folder `patches/CLUSTER_NAMESPACE_WORKLOAD/REMEDY/`:
 
 - `patch.yaml`, a strategic-merge patch of the controller. It holds the whole new value of an annotation with what was
-  there kept: `kubectl patch deployment NAME -n NAMESPACE --patch-file patch.yaml`
+  there kept: `kubectl patch deployment NAME -n NAMESPACE --patch-file patch.yaml`. A Job's template cannot be changed
+  in place, and a bare pod is injected only when it is created: put the patch into their manifest and create them anew
 - `kustomization.yaml`, the same as a kustomize component: name its folder under `components:` of your kustomization
 - `istio-operator.yaml`, the same for the whole mesh, where that is possible: a file for `istioctl install -f`; with
   Helm its `values` are the chart's, and its `components.pilot.k8s.env` is the chart istiod's `env`

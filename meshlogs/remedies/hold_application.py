@@ -5,7 +5,7 @@ waits at most 60 s for the proxy to be ready; the kubelet starts the next contai
 """
 
 from meshlogs.remedies import effects, manifests
-from meshlogs.remedies.advice import Advice, rollout_traps, version_of, why_raced
+from meshlogs.remedies.advice import Advice, rollout_traps, version_of, version_traps, why_raced
 from meshlogs.remedies.workloads import CONFIG, Workload
 
 REMEDY = "hold_application"
@@ -106,7 +106,7 @@ def _text(effect: effects.Effect) -> str:
 
 
 def _traps(workload: Workload) -> tuple[str, ...]:
-    found = list(rollout_traps(workload))
+    found = [*rollout_traps(workload), *version_traps(workload, SINCE)]
     if workload.version is None:
         found.append("the proxy's version is not in the export: per pod the setting needs 1.8 or newer")
     if workload.version == MESH_SINCE:

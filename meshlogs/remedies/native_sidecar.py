@@ -1,7 +1,15 @@
 """Run the proxy as a native sidecar: an init container that stays, started before and stopped after the application."""
 
 from meshlogs.remedies import effects, manifests
-from meshlogs.remedies.advice import Advice, refusals, rollout_traps, version_of, why_raced, why_stalled
+from meshlogs.remedies.advice import (
+    Advice,
+    refusals,
+    rollout_traps,
+    version_of,
+    version_traps,
+    why_raced,
+    why_stalled,
+)
 from meshlogs.remedies.workloads import Workload
 
 REMEDY = "native_sidecar"
@@ -74,7 +82,7 @@ def _why(workload: Workload) -> str:
 
 
 def _traps(workload: Workload) -> tuple[str, ...]:
-    found = list(rollout_traps(workload))
+    found = [*rollout_traps(workload), *version_traps(workload, SINCE)]
     if not workload.native_in_cluster:
         found.append("needs Kubernetes 1.29 on every node (kubectl get nodes): no native sidecar is in this export")
     if workload.version is None:

@@ -37,7 +37,7 @@ def advise(workload: Workload) -> Advice:
         blocked = "status.sidecar.istio.io/port is 0: nothing in the pod answers /healthz/ready"
     effect = effects.of_gate(workload, step_s=POLL_S, moves_proxy=False)
     files = {} if blocked else manifests.files(workload, REMEDY, env={VARIABLE: url(workload)})
-    traps = (*rollout_traps(workload), "takes effect only with the code of patches/code in the image")
+    traps = (*rollout_traps(workload), f"nothing reads {VARIABLE} until the code of patches/code is in the image")
     if workload.version is None and not workload.proxy:
         traps += ("the proxy's version is not in the export: port 15020 answers in every version",)
     if workload.is_job:

@@ -16,10 +16,12 @@ from meshlogs.timelines import minor_version
 
 PROXY = "istio-proxy"
 CONFIG = "proxy.istio.io/config"
+PLACE = ["cluster", "namespace", "workload"]  # what names a workload
 # Verdicts that a remedy treats; of `upstream` only refusals of the metadata server.
 HARMS = ("startup_race", "init_race", "proxy_outage", "shutdown_race", "upstream")
 JOBS = ("Job", "CronJob")
 METADATA_SERVER = "169.254.169.254"
+AGENT_PORT, ENVOY_PORT, ENVOY_PORT_SINCE = 15020, 15021, (1, 6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +83,27 @@ class Workload:
         return (starts["at_risk"].fillna(False).astype(bool) & ~held).to_numpy(bool)
 
     @cached_property
+    def versions(self) -> list[str]:
+        """Its starts' proxy versions as stated, the newest start's first; of starts at one time the oldest version."""
+        told = self.starts[[minor_version(text) is not None for text in self.starts["proxy_version"]]]
+        begun = told[["scheduled_lower", "app_started_upper", "proxy_started_upper"]].max(axis=1)
+        order = pd.DataFrame({"begun": begun, "minor": told["proxy_version"].map(minor_version)})
+        order = order.sort_values(["begun", "minor"], ascending=[False, True], kind="stable")
+        return list(dict.fromkeys(told.loc[order.index, "proxy_version"]))
+
+    @cached_property
     def version_text(self) -> str | None:
-        """The oldest proxy version among its starts, as stated."""
-        told = [text for text in self.starts["proxy_version"].dropna() if minor_version(text)]
-        return min(told, key=lambda text: (minor_version(text), text), default=None)
+        """The proxy version of its newest start, as stated: what a new pod is most likely to get."""
+        return next(iter(self.versions), None)
 
     @cached_property
     def version(self) -> tuple[int, int] | None:
-        """(major, minor) of the oldest proxy."""
+        """(major, minor) of its newest start's proxy."""
         return minor_version(self.version_text)
+
+    def older(self, since: tuple[int, int]) -> list[str]:
+        """The proxy versions among its starts that are older than this one."""
+        return [text for text in self.versions if minor_version(text) < since]
 
     @cached_property
     def native(self) -> bool:
@@ -179,15 +193,16 @@ class Workload:
         """The port that tells readiness inside the pod: the probe's own, else by version, else the agent's.
 
         Up to Istio 1.5 the agent answers on 15020; since 1.6 Envoy answers on 15021 as well, which proves that
-        its workers run. The agent's answers in all versions. (istio/istio injection-template.yaml)
+        its workers run. The agent's answers in all versions: so it is asked where some start's proxy has no other.
+        (istio/istio injection-template.yaml)
         """
         probed = (self.proxy.get("readiness") or {}).get("port")
-        if isinstance(probed, int):
-            return probed
         told = self.annotations.get("status.sidecar.istio.io/port", "")
-        if told.isdigit() and int(told):
-            return int(told)
-        return 15021 if self.version and self.version >= (1, 6) else 15020
+        stated = probed if isinstance(probed, int) else int(told) if re.fullmatch("[0-9]{1,5}", told) else 0
+        if stated and stated != ENVOY_PORT:
+            return stated
+        newer = stated or (self.version and self.version >= ENVOY_PORT_SINCE)
+        return ENVOY_PORT if newer and not self.older(ENVOY_PORT_SINCE) else AGENT_PORT
 
     @cached_property
     def proxy_deaths(self) -> list[str]:
@@ -222,7 +237,7 @@ def workloads(
     """The workloads with a start or a refused connection that a remedy treats, sorted by name."""
     evidence = schema.empty(schema.EVIDENCE).assign(start_id="") if evidence is None else evidence
     told = joins.plain(errors.loc[errors["verdict"].isin(HARMS[:-1]) | _metadata(errors), _OF_ERRORS])
-    hit = starts["outcome"].isin(["harmed", "exposed", "init_stalled"]) | starts["start_id"].isin(told["start_id"])
+    hit = starts["outcome"].isin(["harmed", "init_stalled"]) | starts["start_id"].isin(told["start_id"])
     key = _keys(starts)
     starts = starts.assign(key=key)[key.isin(key[hit])]
     of_start = starts.set_index("start_id")["key"]

@@ -6,7 +6,7 @@ import pandas as pd
 from meshlogs import times
 from meshlogs.markup import console, query
 from meshlogs.report.summary import sentences, summary
-from meshlogs.report.tables import commands, undetermined_starts, worst_starts
+from meshlogs.report.tables import commands, raced_first, undetermined_starts, worst_starts
 
 WORST = 100
 
@@ -15,12 +15,14 @@ def machine(fleet, by: list[str]) -> dict:
     """The report as values ready for JSON; times are RFC 3339 with nanoseconds, unknown and endless are null.
 
     Keys: finding (sentences), counts (as summary.json), incidence (rows), pods (the worst, at most 100, each with its
-    first refused connection and where it stands), remedies, commands, undetermined, missing.
+    first refused connection, one of the race if there is one, and where it stands), remedies, commands (those that
+    can be run), actions (the same and what takes no command, each with its traps), undetermined, missing.
     """
     counts = summary(fleet)
     worst = worst_starts(fleet).head(WORST)
-    firsts = fleet.errors_of(worst["start_id"]).drop_duplicates("start_id")
+    firsts = raced_first(fleet.errors_of(worst["start_id"])).drop_duplicates("start_id")
     first = {row["start_id"]: row for row in firsts.to_dict("records")}
+    actions = commands(fleet)
     missing = fleet.coverage[fleet.coverage["missing"].notna()]
     return {
         "finding": sentences(fleet, counts),
@@ -29,7 +31,8 @@ def machine(fleet, by: list[str]) -> dict:
         "incidence": _records(fleet.incidence(by)),
         "pods": [_pod(start, first.get(start["start_id"])) for start in worst.to_dict("records")],
         "remedies": _records(fleet.remedies.drop(columns=["patch", "overlay", "mesh_patch"], errors="ignore")),
-        "commands": [command.command for command in commands(fleet)],
+        "commands": [action.command for action in actions if action.command],
+        "actions": [{name: _plain(value) for name, value in action._asdict().items()} for action in actions],
         "undetermined": _records(undetermined_starts(fleet.starts)),
         "missing": _records(missing[["kind", "missing", "query"]]),
     }

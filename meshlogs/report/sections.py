@@ -30,13 +30,16 @@ from meshlogs.markup import (
     text,
     words,
 )  # fmt: skip
-from meshlogs.plots import plot_hours, plot_incidence, plot_pod, plot_waterfall, plot_windows
+from meshlogs.plots import harmed_of, plot_hours, plot_incidence, plot_pod, plot_waterfall, plot_windows
+from meshlogs.remedies.workloads import PLACE
 from meshlogs.report.figures import figure
 from meshlogs.report.summary import sentences, summary
 from meshlogs.report.tables import (
+    Command,
+    command_of,
     commands,
     harmed_by_hour,
-    kubectl,
+    raced_first,
     seen,
     told_errors,
     undetermined_starts,
@@ -95,15 +98,25 @@ def _act(fleet) -> str:
         if rest
         else '<a href="#remedies">The patch</a>'
     )
+    first = found[0]
     return (
         '<div class="act"><h3>What to do first</h3>'
-        f"<p><b>{text(found[0].workload)}</b>: {text(found[0].remedy.replace('_', ' '))}; "
-        f"{text(found[0].expected_effect, 300)}.{_mind(found[0].traps)} {more}</p><pre>{text(found[0].command, 600)}</pre></div>"
+        f"<p><b>{text(first.workload)}</b> ({text(first.namespace)}, {text(first.cluster)}): "
+        f"{text(first.remedy.replace('_', ' '))}; {text(first.expected_effect, 300)}.{_mind(first)} {more}</p>"
+        f"{_do(first)}</div>"
     )
 
 
-def _mind(traps) -> str:
-    return f" Trap: {text(traps, 300)}." if isinstance(traps, str) else ""
+def _mind(found: Command) -> str:
+    traps = "; ".join(found.warnings())
+    return f" Trap: {text(traps, 300)}." if traps else ""
+
+
+def _do(found: Command) -> str:
+    """The command, or what to do where none can work."""
+    if found.command:
+        return f"<pre>{text(found.command, 800)}</pre>"
+    return f"<p>No command: {text(found.instead, 300)} (<code>{text(found.patch_file)}</code>).</p>"
 
 
 def _incidence(fleet, by) -> Section:
@@ -128,8 +141,7 @@ def _incidence(fleet, by) -> Section:
         shown["workload"] = [_finder(space, name) for space, name in zip(spaces, rows["workload"], strict=True)]
     told = "<p>Undetermined starts count once as unharmed and once as harmed: the share is then a range.</p>"
     if (rows["at_risk"] > 0).any():
-        total = f"{int(rows['harmed'].sum())} of {int(rows['at_risk'].sum())} starts at risk were harmed"
-        told += figure(lambda: plot_incidence(rows, most=12), f"Incidence by {', '.join(by)}: {total}")
+        told += figure(lambda: plot_incidence(rows, most=12), f"Incidence by {', '.join(by)}: {harmed_of(rows)}")
     return Section("incidence", f"Where, by {' and '.join(by)}", told + table(shown, columns, "incidence"))
 
 
@@ -194,7 +206,8 @@ def _article(fleet) -> Callable[[pd.Series], str]:
         errors = fleet.errors_of([start["start_id"]])
         facts = fleet.evidence_of([start["start_id"]], without=_QUIET)
         listed = table(_with_origin(facts.head(30), "time_upper"), _EVIDENCE, "evidence", len(facts))
-        told = table(_with_origin(errors.head(3), "time"), _OF_POD, "errors", len(errors)) if len(errors) else ""
+        first = raced_first(errors).head(3).sort_values("time", kind="stable")
+        told = table(_with_origin(first, "time"), _OF_POD, "errors", len(errors)) if len(errors) else ""
         name = f"Timeline of pod {start['pod']}: {len(errors)} refused connections"
         picture = figure(lambda: plot_pod(fleet, start["start_id"]), name)
         times = [start["scheduled_lower"], start["app_started_lower"], *errors["time"].head(1)]
@@ -303,10 +316,9 @@ def _remedies(fleet, _by) -> Section:
     rows = fleet.remedies
     if rows.empty:
         return Section("remedies", "What to change", "<p>No workload has a harm that a known remedy treats.</p>")
-    place = ["cluster", "namespace", "workload"]
-    saved = rows.groupby(place, dropna=False)["errors_removed_upper"].transform("max").fillna(0)
-    rows = rows.assign(saved=saved).sort_values(["saved", *place], ascending=[False, True, True, True], kind="stable")
-    groups = [group for _, group in rows.groupby(place, dropna=False, sort=False)]
+    saved = rows.groupby(PLACE, dropna=False)["errors_removed_upper"].transform("max").fillna(0)
+    rows = rows.assign(saved=saved).sort_values(["saved", *PLACE], ascending=[False, True, True, True], kind="stable")
+    groups = [group for _, group in rows.groupby(PLACE, dropna=False, sort=False)]
     parts = [_workload(group, is_open=len(groups) <= 2) for group in groups[:MOST_WORKLOADS]]
     left = len(groups) - MOST_WORKLOADS
     more = f"<p>{left:,} more workloads in tables/remedies.parquet.</p>" if left > 0 else ""
@@ -342,8 +354,9 @@ def _remedy(row) -> str:
         if isinstance(value, str):
             told.append(f"<p>{name}: {text(value, 500)}</p>")
     if isinstance(row.patch, str) and isinstance(row.patch_file, str):
-        if row.applies:
-            told.append(f"<pre>{text(kubectl(row.workload, row.namespace, row.patch, row.patch_file), 600)}</pre>")
+        command = command_of(row).command  # none for what takes no patch: its trap says what to do instead
+        if row.applies and command:
+            told.append(f"<pre>{text(command, 800)}</pre>")
         told.append(
             f"<details><summary>{text(row.patch_file)}</summary><pre>{text(row.patch, 4_000, lines=True)}</pre></details>"
         )

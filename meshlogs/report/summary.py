@@ -3,6 +3,8 @@
 import pandas as pd
 
 from meshlogs.incidence import total
+from meshlogs.markup import percent
+from meshlogs.remedies.workloads import PLACE
 
 _VERDICTS = (
     "startup_race", "init_race", "proxy_outage", "shutdown_race", "upstream", "local", "no_sidecar", "undetermined",
@@ -12,13 +14,14 @@ _VERDICTS = (
 def summary(fleet) -> dict:
     """The counts as plain numbers and words, ready for JSON.
 
-    Keys: starts, meshed, at_risk, harmed, exposed, safe, init_stalled, undetermined, not_meshed, errors
-    (verdict → count), suspected, share_lower, share_upper, ci_lower, ci_upper, rejects, finding.
+    Keys: starts, meshed, at_risk, harmed, exposed, safe, init_stalled, undetermined, undetermined_at_risk, not_meshed,
+    errors (verdict → count), suspected, share_lower, share_upper, ci_lower, ci_upper, rejects, finding.
     """
     starts, errors = fleet.starts, fleet.judged
     row = total(starts)
     names = ("starts", "meshed", "at_risk", "harmed", "exposed", "safe", "init_stalled", "undetermined")
     counts: dict = {name: int(row[name]) if len(row) else 0 for name in names}
+    counts["undetermined_at_risk"] = int(row["open"]) if len(row) else 0
     counts["not_meshed"] = int((starts["outcome"] == "not_meshed").sum())
     by_verdict = errors["verdict"].value_counts()
     counts["errors"] = {name: int(by_verdict.get(name, 0)) for name in _VERDICTS}
@@ -40,24 +43,49 @@ def sentences(fleet, counts: dict) -> list[str]:
     starts = fleet.starts
     if not counts["starts"]:
         return ["No pod start was found in this export: nothing can be said about refused connections."]
-    others = [_open(counts), _stalled(counts), _others(counts)]
+    others = [_stalled(counts), _others(counts), _unexplained(counts)]
     if not counts["at_risk"]:
-        first = f"No start at risk was found among {_plural(counts['starts'], 'pod start')}."
+        unknown = int((starts["reason"] == "mesh_unknown").sum())
         refused = f"{_plural(len(fleet.judged), 'refused connection')} reported."
-        return [first, *filter(None, [_stalled(counts), refused])]
+        return [_none_at_risk(counts, unknown), *filter(None, [_open(counts, unknown), refused, *others])]
+    others = [_open(counts, counts["undetermined_at_risk"]), *others]
     if not counts["harmed"]:
-        first = f"No start was harmed by the start-up race, of {counts['at_risk']:,} at risk"
-        first += f"; {counts['exposed']:,} ran before their proxy was ready" if counts["exposed"] else ""
-        return [f"{first}.", *filter(None, others)]
-    low, high = counts["ci_lower"] * 100, counts["ci_upper"] * 100
-    share = counts["share_lower"] * 100
+        return [_none_harmed(counts), *filter(None, others)]
     where = _where(starts[starts["outcome"] == "harmed"], counts["harmed"])
     first = (
-        f"{counts['harmed']:,} of {_plural(counts['at_risk'], 'start')} at risk {_were(counts['harmed'])} harmed "
-        f"({share:.0f} %, 95 % CI {low:.0f} to {high:.0f} %): {_were_refused(counts)} because the proxy did not yet "
-        f"listen{where}."
+        f"{counts['harmed']:,} of {_plural(counts['at_risk'], 'start')} at risk {_were(counts['harmed'])} harmed"
+        f"{_open_too(counts)} ({_share(counts)}): {_were_refused(counts)} because the proxy did not yet listen{where}."
     )
     return [first, *filter(None, [*others, _advice(fleet)])]
+
+
+def _none_at_risk(counts: dict, unknown: int) -> str:
+    """No start could race, or none that is known to: a reader must not take the one for the other."""
+    among = f"among {_plural(counts['starts'], 'pod start')}"
+    if not unknown:
+        return f"No start at risk was found {among}."
+    has = "it has a proxy" if unknown == 1 else "they have a proxy"
+    return f"No start is known to be at risk {among}; of {unknown:,} the export does not tell whether {has}."
+
+
+def _none_harmed(counts: dict) -> str:
+    exposed = f"; {counts['exposed']:,} ran before their proxy was ready" if counts["exposed"] else ""
+    if not counts["undetermined_at_risk"]:
+        return f"No start was harmed by the start-up race, of {counts['at_risk']:,} at risk{exposed}."
+    return (
+        f"No start is known to be harmed by the start-up race; {counts['undetermined_at_risk']:,} of "
+        f"{counts['at_risk']:,} at risk cannot be told{exposed}."
+    )
+
+
+def _open_too(counts: dict) -> str:
+    count = counts["undetermined_at_risk"]
+    return f", {count:,} cannot be told" if count else ""
+
+
+def _share(counts: dict) -> str:
+    share = percent(counts["share_lower"], counts["share_upper"]).replace(" – ", " to ")
+    return f"{share} %, 95 % CI {counts['ci_lower'] * 100:.0f} to {counts['ci_upper'] * 100:.0f} %"
 
 
 def _were_refused(counts: dict) -> str:
@@ -66,15 +94,22 @@ def _were_refused(counts: dict) -> str:
 
 
 def _where(harmed: pd.DataFrame, total: int) -> str:
-    by = harmed.groupby(["namespace", "workload"], dropna=False).size().sort_values(ascending=False, kind="stable")
-    names = "/".join(str(part) for part in by.index[0] if isinstance(part, str))
+    by = harmed.groupby(PLACE, dropna=False).size().sort_values(ascending=False, kind="stable")
+    cluster, *place = by.index[0]
+    names = "/".join(str(part) for part in place if isinstance(part, str))
+    names += f" of {cluster}" if isinstance(cluster, str) and harmed["cluster"].nunique() > 1 else ""
     if len(by) == 1:
         return f", all of them in {names}" if total > 1 else f", in {names}"
-    return f", most in {names} ({by.iloc[0]:,}), in {len(by):,} workloads"
+    most = f", most in {names} ({by.iloc[0]:,})" if by.iloc[0] > 1 else ""
+    return f"{most}, in {len(by):,} workloads"
 
 
-def _open(counts: dict) -> str:
-    return f"{_plural(counts['undetermined'], 'start')} cannot be told." if counts["undetermined"] else ""
+def _open(counts: dict, told: int) -> str:
+    """The undetermined starts, unless the first sentence has `told` all of them."""
+    count, at_risk = counts["undetermined"], counts["undetermined_at_risk"]
+    if count == told:
+        return ""
+    return f"{_plural(count, 'start')} cannot be told{f', {at_risk:,} of them at risk' if at_risk else ''}."
 
 
 def _stalled(counts: dict) -> str:
@@ -96,19 +131,26 @@ def _others(counts: dict) -> str:
     return f"Refused otherwise: {', '.join(told)}." if told else ""
 
 
+def _unexplained(counts: dict) -> str:
+    count = counts["errors"]["undetermined"]
+    return f"Why {_plural(count, 'connection')} {_were(count)} refused cannot be told." if count else ""
+
+
 def _advice(fleet) -> str:
+    """How many workloads can be held: with a patch, by hand, or not at all."""
     holding = fleet.remedies[fleet.remedies["remedy"] == "hold_application"]
-    applies = holding[holding["applies"].fillna(False).astype(bool)]
+    applies = holding["applies"].fillna(False).astype(bool)
     blocked = holding["blocked_by"].dropna()
-    if len(applies):
-        ready = f"patches for {_plural(len(applies), 'workload')} are ready"
-        rest = (
-            f"; in {_plural(len(blocked), 'other')} that is blocked, and the report says by what"
-            if len(blocked)
-            else ""
-        )
-        return f"Hold the application until its proxy is ready: {ready}{rest}."
-    return f"Holding the application is blocked: {blocked.iloc[0]}." if len(blocked) else ""
+    if not applies.any():
+        return f"Holding the application is blocked: {blocked.iloc[0]}." if len(blocked) else ""
+    patched = int((applies & holding["patch"].notna()).sum())
+    by_hand = int(applies.sum()) - patched
+    told = [f"patches for {_plural(patched, 'workload')} are ready"] if patched else []
+    told += [f"for {by_hand:,}{' more' if patched else ''} it is to be set by hand or mesh-wide"] if by_hand else []
+    told += (
+        [f"in {_plural(len(blocked), 'other')} that is blocked, and the report says by what"] if len(blocked) else []
+    )
+    return f"Hold the application until its proxy is ready: {'; '.join(told)}."
 
 
 def _were(count: int) -> str:

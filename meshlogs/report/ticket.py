@@ -5,12 +5,15 @@ import re
 import pandas as pd
 
 from meshlogs.markup import percent, query, seconds, stamp
+from meshlogs.queries import KINDS
 from meshlogs.report.summary import sentences, summary
-from meshlogs.report.tables import commands, seen, undetermined_starts, worst_starts
+from meshlogs.report.tables import commands, raced_first, seen, undetermined_starts, worst_starts
 from meshlogs.text import clean
+from meshlogs.verdicts.outcome import REASONS
 
 MOST = 10
 WORST = 5
+LONGEST = 400  # of a query in a line; one that is cut fetches nothing
 
 
 def ticket(fleet, by: list[str]) -> str:
@@ -54,7 +57,7 @@ def _pods(fleet) -> list[str]:
             f"- {code(start['pod'])} in {code(start['namespace'])}, {code(start['cluster'])}: {start['outcome']}, "
             f"{start['raced']:,} refused, window {window} s"
         )
-        errors = fleet.errors_of([start["start_id"]])
+        errors = raced_first(fleet.errors_of([start["start_id"]]))
         for error in errors.head(1).to_dict("records"):
             sure = error["certainty"] if isinstance(error["certainty"], str) else ""
             place = f"{clean(error['source'])}:{error['line']}"
@@ -71,8 +74,8 @@ def _commands(fleet) -> list[str]:
     found = commands(fleet)
     if not found:
         return []
-    lines = ["## What to do", "", "Nothing was applied. Read the patch first.", "", "```sh"]
-    lines += [clean(command.command, 600).replace("`", "'") for command in found[:WORST]]
+    lines = ["## What to do", "", "Nothing was applied. Read the patch first, and look at its traps.", "", "```sh"]
+    lines += [line.replace("`", "'") for command in found[:WORST] for line in command.lines()]
     lines += ["```", ""]
     left = len(found) - WORST
     return lines + ([f"… and {left:,} more patches, in `patches/`.", ""] if left > 0 else [])
@@ -85,12 +88,25 @@ def _unknown(fleet) -> list[str]:
         return []
     lines = ["## What is not known", ""]
     lines += [
-        f"- {row.starts:,} start{'' if row.starts == 1 else 's'} undetermined: {code(row.reason)}, for example "
-        f"{code(row.example)}"
+        f"- {row.starts:,} start{'' if row.starts == 1 else 's'} undetermined: "
+        f"{_inline(REASONS.get(row.reason, ''))} ({code(row.reason)}), for example {code(row.example)}"
         for row in unknown.itertuples()
     ]
-    lines += [f"- {_inline(row.missing)}; this fetches it: {code(row.query, 500)}" for row in missing.itertuples()]
-    return lines
+    return lines + [_lacking(row) for row in missing.itertuples()]
+
+
+def _lacking(row) -> str:
+    """A source that is missing: which, where, when, and the query that fetches it whole, or the command that tells it."""
+    where = [_inline(row.cluster)] if _told(row.cluster) else []
+    where += [f"{row.hour:%Y-%m-%d %H:%M} UTC"] if not pd.isna(row.hour) else []
+    place = f" ({', '.join(where)})" if where else ""
+    what = f"- **{_inline(row.kind.replace('_', ' '))}**{place}: {_inline(row.missing)}"
+    if not _told(row.query):
+        return what
+    if len(row.query) <= LONGEST:
+        return f"{what}; this fetches it: {code(row.query, LONGEST)}"
+    only = f" --kind {row.kind}" if row.kind in KINDS else ""
+    return f"{what}; `meshlogs query --for-report FOLDER{only}` prints the query (FOLDER: of this report)"
 
 
 def code(value, limit: int = 120) -> str:

@@ -37,12 +37,13 @@ REASONS = {
     "mesh_unknown": "nothing in the export says whether the pod has a proxy",
     "no_proxy_evidence": "nothing in the export dates the proxy of this pod",
     "start_not_in_export": "the pod's start is not in the export, so its proxy may never or long since have been ready",
+    "first_start_assumed": "nothing dates the pod itself: that this is its proxy's first start is assumed",
     "contradiction": "refused, redirected, and the proxy was up: an unseen proxy death, wrong rules or a late report",
     "destination_unstated": "the text names no destination, so it is unknown whether it was redirected",
     "destination_unresolved": "the text names a host, the pod excludes address ranges: was it redirected?",
     "port_unstated": "the text names no port, the pod excludes ports: unknown whether it was redirected",
     "metadata_server": "the metadata server: often excluded from the mesh, and slow on new pods by itself",
-    "redirection_assumed": "no pod spec: that the destination was redirected is the mesh's default, not known",
+    "redirection_assumed": "no pod spec shows the rules: that the destination was redirected is the mesh's default",
     "overlap": "between the last proof that the proxy was closed and the first that it was open",
     "reported_late": "the program reports a failure some time after it; the time of the connect is an interval",
     "death_not_seen": "the proxy's restart is in the export, its end is not",
@@ -51,6 +52,7 @@ REASONS = {
     "never_ready": "the proxy is nowhere seen ready in this export",
     "suspected": "the text says that connecting failed, not why",
     "ambient": "a pod of the ambient mesh: no proxy of its own, its node's ztunnel carries its traffic",
+    "other_mesh": "the pod has the proxy of another mesh, which may have refused it",
     "no_pod_spec": "no pod spec in the export",
 }
 

@@ -22,9 +22,11 @@ LASTING = 30 * times.SECOND
 class Lessons(NamedTuple):
     """Small tables about a fleet.
 
-    `addresses`: cluster, host, ip, each different one that a failure states. `clusters`, by its name ("" for none):
-    `starts`, `first_logged` (the first line of any application) and `excluding` (the rules of some pod exclude
-    something; of "": of a pod whose cluster is unknown).
+    `addresses`: cluster, namespace ("" for a name with a dot, which is the same in all), host, ip, each different one
+    that a failure states. `clusters`, by its name ("" for none):
+    `starts`, `first_logged` (the first line of any application), `first_seen` and `last_seen` (the first and the last
+    log entry or event) and `excluding` (the rules of some pod exclude something; of "": of a pod whose cluster is
+    unknown).
     """
 
     addresses: pd.DataFrame
@@ -44,9 +46,10 @@ class Lessons(NamedTuple):
         ip, named = rows["ip"], (rows["ip"].isna() & rows["host"].notna()).to_numpy()
         if not named.any() or self.addresses.empty:
             return ip
-        known = self.addresses[~self.addresses.duplicated(["cluster", "host"], keep=False)]
-        asked = rows.loc[named, ["cluster", "host"]].fillna({"cluster": ""})
-        found = asked.merge(known, on=["cluster", "host"], how="left", validate="many_to_one")["ip"]
+        key = ["cluster", "namespace", "host"]
+        known = self.addresses[~self.addresses.duplicated(key, keep=False)]
+        asked = _by_site(rows.loc[named, key])
+        found = asked.merge(known, on=key, how="left", validate="many_to_one")["ip"]
         return ip.fillna(found.set_axis(asked.index))
 
     def trusted(self) -> pd.Series:
@@ -61,8 +64,8 @@ class Lessons(NamedTuple):
 def lessons_of(placed: pd.DataFrame, pods: pd.DataFrame) -> Lessons:
     """The lessons of these pods: their placed evidence, and their objects."""
     failed = np.flatnonzero(joins.is_one(placed["kind"], FAILURES))
-    stated = placed[["cluster", "host", "ip"]].take(failed).dropna(subset=["host", "ip"])
-    addresses = joins.plain(joins.distinct(stated, list(stated))).fillna({"cluster": ""})
+    stated = placed[["cluster", "namespace", "host", "ip"]].take(failed).dropna(subset=["host", "ip"])
+    addresses = _by_site(joins.plain(joins.distinct(stated, list(stated))))
     addresses = addresses[addresses["host"] != addresses["ip"]].drop_duplicates(ignore_index=True)
     begins = np.flatnonzero(np.diff(placed["start_id"].array.codes, prepend=-1))  # sorted by start
     starts = placed[["cluster", "namespace", "pod"]].take(begins)
@@ -72,14 +75,24 @@ def lessons_of(placed: pd.DataFrame, pods: pd.DataFrame) -> Lessons:
     names = pd.Index(["", *placed["cluster"].dtype.categories], dtype="str")
     names = names.append(pd.Index(excluding, dtype="str").difference(names))
     logged = np.flatnonzero(joins.is_one(placed["kind"], ["app_logged"]))
+    entries = np.flatnonzero(~joins.is_one(placed["log_name"], ["pods"]))
+    seen = placed["time_upper"].take(entries), cluster[entries], len(names)
     columns = {
         "starts": np.bincount(cluster[begins], minlength=len(names)),
         "first_logged": joins.earliest_of(placed["time_lower"].take(logged), cluster[logged], len(names)).array,
+        "first_seen": joins.earliest_of(*seen).array,
+        "last_seen": joins.latest_of(*seen).array,
         "excluding": names.isin(excluding),
     }
     clusters = pd.DataFrame(columns, names)
     known = (clusters["starts"] > 0) | clusters["first_logged"].notna() | clusters["excluding"]
     return Lessons(addresses, clusters[known & ~names.duplicated()].sort_index())
+
+
+def _by_site(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without a namespace where it does not matter: a short name is another service in each."""
+    rows = rows.fillna({"cluster": "", "namespace": ""})
+    return rows.assign(namespace=rows["namespace"].mask(rows["host"].str.contains(".", regex=False), ""))
 
 
 def together(parts: Sequence[Lessons]) -> Lessons:
@@ -89,6 +102,8 @@ def together(parts: Sequence[Lessons]) -> Lessons:
     columns = {
         "starts": by_name["starts"].sum().astype("int64"),
         "first_logged": by_name["first_logged"].min().astype(times.COLUMN),
+        "first_seen": by_name["first_seen"].min().astype(times.COLUMN),
+        "last_seen": by_name["last_seen"].max().astype(times.COLUMN),
         "excluding": by_name["excluding"].agg(lambda told: told.fillna(False).astype(bool).any()).astype(bool),
     }
     return Lessons(addresses.drop_duplicates(ignore_index=True), pd.DataFrame(columns))

@@ -17,7 +17,7 @@ REASONS = {
     "image_pull": "the application never ran, an image could not be pulled: nothing could race",
     "sandbox_failed": "the application never ran, the pod's network could not be made: nothing could race",
     "cni_not_ready": "the application never ran, the CNI plug-in had not set the redirection up: nothing could race",
-    "start_not_in_export": "the pod started before the export begins, or its start is not in it",
+    "start_not_in_export": "the pod started before the export begins or after it ends, or its start is not in it",
     "no_proxy_evidence": "nothing in the export dates the proxy's readiness",
     "overlap": "the application's start and the proxy's readiness overlap within what the export can tell",
     "no_app_logs": "the application ran before its proxy was ready, and its logs of that time are not in the export",
@@ -72,8 +72,8 @@ def signs_of(starts: pd.DataFrame, known: Known, pods: pd.DataFrame, lessons: Le
         "hangs": starts.index.isin(hangs.index[hangs]),
         "why_not": _why_not_started(starts, known),
         "app_ran": _app_ran(starts, known),
-        "begun": start_in_export(starts, known.facts),
-        "gated": gated(starts, known.of("hold_failed")),
+        "begun": start_in_export(starts, known) & ~_outside(starts, lessons),
+        "gated": gated(starts, known),
         "undated": joins.among(starts.index, known.of("refused_undated")["start_id"]),
         "logs_reach_back": _logs_reach_back(starts, lessons),
         "window_made_by": _what_made_the_window(starts, known),
@@ -171,6 +171,21 @@ def _what_made_the_window(starts: pd.DataFrame, known: Known) -> pd.Series:
 
 def _of_proxy(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[joins.is_one(rows["container"], [PROXY])]
+
+
+def _outside(starts: pd.DataFrame, lessons: Lessons) -> pd.Series:
+    """Whether the application started before all log entries and events of its cluster, or after them.
+
+    A list of pods holds many such: of their start there is nothing but what their status tells. For want of any of its
+    cluster, or of the cluster's name, those of all clusters count.
+    """
+    cluster, seen = starts["cluster"].fillna(""), lessons.clusters.drop(index="", errors="ignore")
+    whole = lessons.clusters["first_seen"].min(), lessons.clusters["last_seen"].max()
+    first, last = (
+        schema.lookup(cluster, seen[name]).fillna(end)
+        for name, end in zip(("first_seen", "last_seen"), whole, strict=True)
+    )
+    return (starts["app_started_upper"] < first) | (starts["app_started_lower"] > last)
 
 
 def _logs_reach_back(starts: pd.DataFrame, lessons: Lessons) -> pd.Series:

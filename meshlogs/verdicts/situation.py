@@ -6,6 +6,7 @@ The rules read these columns and nothing else:
 |---|---|
 | meshed | the pod has a proxy: yes, no, unknown |
 | ambient | the pod has no proxy, but its node's ztunnel carries its traffic |
+| other_mesh | the pod has the proxy of another mesh |
 | answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
 | redirectable | the pod is meshed and the destination may have been redirected |
 | is_init | an init container made the connection |
@@ -15,6 +16,8 @@ The rules read these columns and nothing else:
 | in_closed_part | the whole connect lies before the last proof that it was closed |
 | first_life_sure | the proxy's log shows one unbroken first start around the connect |
 | start_seen | the start of the application or of the proxy is in the export |
+| start_shown | so is the pod's own, and what is seen of its proxy begins with it (`births`) |
+| lived_before | the pod had lived for a while before anything is seen of its proxy: not its first start |
 | attempt_known | the text tells when it was refused, not only by when |
 | opened, opened_seen | when the proxy was open by; whether that was seen or follows from its long life |
 | settled, later | well after the opening; or after the window, where no opening is known |
@@ -42,7 +45,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from meshlogs import times
+from meshlogs import births, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.specs import destinations, excludes
@@ -113,11 +116,14 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
     """
     bounds = {name: times.stamps(starts[name]) for name in _BOUNDS}
     ended = times.stamps(known.ended(starts).reindex(starts.index))
-    held = gated(starts, known.of("hold_failed")).to_numpy(bool)
+    held = gated(starts, known).to_numpy(bool)
     # A hook that had its whole time-out waited for a proxy that was not ready: its long life is no sign.
     waiting = starts["hold"].to_numpy(bool, na_value=False) & ~held
     closed, ready = bounds["proxy_ready_lower"], bounds["proxy_ready_upper"]
     opened = _opened(closed, ready, np.where(waiting, _MISSING, ended))
+    born = known.births.reindex(starts.index)
+    # A pod that had lived for a while had a proxy that was open, though neither is in the export.
+    opened = np.fmin(opened, times.stamps(born["alive"]) + births.SOON)
     rules = known.specs["redirect"].reindex(starts.index)
     told_open, process = known.of("proxy_open"), known.of("proxy_process")
     first_told = times.stamps(joins.earliest(told_open["time_upper"], told_open["start_id"]).reindex(starts.index))
@@ -130,7 +136,10 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
         "gated": held,
         "opened": opened,
         "opened_seen": opened == ready,
-        "start_seen": start_in_export(starts, known.facts).to_numpy(bool),
+        "start_seen": start_in_export(starts, known).to_numpy(bool),
+        "other_mesh": known.specs["other_mesh"].reindex(starts.index).to_numpy(bool),
+        "start_shown": born["shown"].to_numpy(),
+        "lived_before": born["later"].to_numpy(),
         "sure_until": np.where(unbroken, first_told, _MISSING),
         "excludes": joins.asked_once(excludes, rules).astype(bool),
         "rules_known": rules.notna().to_numpy(),
@@ -153,11 +162,10 @@ def _opened(closed: np.ndarray, ready: np.ndarray, ended: np.ndarray) -> np.ndar
 
 def _destinations(errors: pd.DataFrame, known: Known, lessons: Lessons) -> pd.DataFrame:
     """What is known of where the failures went; each different question is asked once."""
-    asked, which = joins.questions(errors, ["start_id", "container", "cluster", "host", "ip", "port"])
-    asked = asked.assign(**{name: joins.texts_of(asked[name]) for name in ("cluster", "host", "ip")})
+    asked, which = joins.questions(errors, ["start_id", "container", "cluster", "namespace", "host", "ip", "port"])
+    asked = asked.assign(**{name: joins.texts_of(asked[name]) for name in ("cluster", "namespace", "host", "ip")})
     asked["ip"] = lessons.resolved(asked)
-    told = known.of("pod_address").drop_duplicates("start_id").set_index("start_id")["value"]
-    found = destinations(asked, known.specs, joins.texts_of(told)).assign(ip=asked["ip"], port=asked["port"])
+    found = destinations(asked, known.specs).assign(ip=asked["ip"], port=asked["port"])
     found["destination"] = asked["host"].fillna(asked["ip"])
     found["target"] = found["destination"].fillna("") + ":" + asked["port"].astype(str)
     found = joins.coded(found, ["answer", "answer_reason", "ip", "destination", "target"])
@@ -172,10 +180,11 @@ def _first_window(errors: pd.DataFrame) -> dict[str, np.ndarray | pd.Categorical
     last_closed = np.fmax(closed, started)  # the one that is known
     never = unopened & dated & errors["start_seen"].to_numpy() & (end <= last_closed + SETTLED)
     settled = begin > opened + SETTLED
+    lived = errors["lived_before"].to_numpy()
     late = errors["late_s"].to_numpy() > 0
     reason = np.select([unopened, late | (begin > opened)], [0, 1], 2)
     return {
-        "in_first_window": ((begin <= opened + REPORT_SLACK) & ~(app_started > opened)) | never,
+        "in_first_window": (((begin <= opened + REPORT_SLACK) & ~(app_started > opened)) | never) & ~lived,
         "in_closed_part": end <= closed,
         "after_open": begin > opened,
         "settled": settled,
@@ -248,9 +257,11 @@ _GRACEFUL = re.compile(r"\b(?:0|143)\Z", re.ASCII)
 
 def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     """Whether the pod was being stopped for good: a stop after which no proxy started."""
-    rows = known.of("pod_stopping", "proxy_draining", "container_killing", "container_died")
+    rows = known.of("pod_stopping", "proxy_draining", "container_killing", "container_died", "proxy_exited")
+    rows = rows[~joins.is_one(rows["kind"], ["proxy_exited"]) | joins.is_one(rows["value"], ["normal"])]
+    exited = joins.is_one(rows["kind"], ["proxy_exited"])  # normally: it was told to
     died, killing = (joins.is_one(rows["kind"], [kind]) for kind in ("container_died", "container_killing"))
-    stop = ~died & (~killing | joins.is_one(rows["value"], ["stop"]))
+    stop = ~died & ~exited & (~killing | joins.is_one(rows["value"], ["stop"]))
     of_proxy = died & joins.is_one(rows["container"], [PROXY])
     graceful = joins.asked_once(_is_graceful, rows["value"]).astype(bool) & of_proxy
     births = known.of("proxy_process", "container_started")
@@ -259,7 +270,7 @@ def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     reborn = times.stamps(joins.latest(births["time_lower"], births["start_id"]))[rows["start_id"].array.codes]
     final = np.isnat(reborn) | (reborn < times.stamps(rows["time_upper"]))
     told = joins.marked(errors["start_id"], rows["start_id"][stop & final])
-    final = rows[(stop | graceful) & final]
+    final = rows[(stop | graceful | exited) & final]
     since = times.stamps(joins.earliest(final["time_lower"], final["start_id"]))[errors["start_id"].array.codes]
     (end,) = _times(errors, "time_upper")
     exits = known.of("proxy_exited", "container_died")
@@ -359,13 +370,13 @@ _NUMBER = re.compile(r"[0-9]+")
 
 
 # What it depends on.
-UNEXPLAINED = ("start_seen", "after_open", "gated", "answer", "answer_reason", "meshed")
+UNEXPLAINED = ("start_seen", "after_open", "opened_seen", "gated", "answer", "answer_reason", "meshed")
 
 
 def unexplained(errors: pd.DataFrame) -> pd.Series:
     """Why an error that no rule claims is undetermined."""
     reason = pd.Series("no_proxy_evidence", index=errors.index, dtype=object)
-    reason = reason.mask(~errors["start_seen"], "start_not_in_export")
     reason = reason.mask(errors["after_open"] | errors["gated"], "contradiction")
+    reason = reason.mask(~errors["start_seen"] & ~(errors["after_open"] & errors["opened_seen"]), "start_not_in_export")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
     return reason.mask(errors["meshed"] == "unknown", "mesh_unknown")

@@ -8,6 +8,7 @@ NEEDS = (
     "answer",
     "answer_reason",
     "window_reason",
+    "start_shown",
     "is_init",
     "gated",
     "stopping",
@@ -26,6 +27,7 @@ def claims(errors):
 
     Proven when the connect lies before the last proof that the proxy was closed; or, since a redirected
     connect that is refused is itself such a proof, when the proxy's log shows its first life without a gap.
+    Both only if the pod's own start is in the export: else what looks like the first window may be a later one.
     Without the pod's spec, proven only if nothing in the export speaks of an exclusion.
     """
     mine = errors["redirectable"] & ~errors["is_init"] & ~errors["gated"] & errors["in_first_window"]
@@ -33,6 +35,9 @@ def claims(errors):
     sure_part = errors["in_closed_part"] | (errors["attempt_known"] & errors["first_life_sure"])
     known = (errors["answer"] == "yes") & sure_part
     assumed = (errors["answer"] == "assumed") & errors["in_closed_part"] & errors["assumption_holds"]
-    reason = errors["window_reason"].mask(errors["answer"] == "assumed", "redirection_assumed")
+    assumed &= errors["answer_reason"] != "rules_not_shown"  # there is a spec, and it is silent
+    reason = errors["window_reason"].mask(~errors["start_shown"] & sure_part, "first_start_assumed")
+    reason = reason.mask(errors["answer"] == "assumed", "redirection_assumed")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
-    return claim(errors, mine & (known | assumed) & ~errors["stopping"], mine, reason)
+    sure = (known | assumed) & errors["start_shown"] & ~errors["stopping"]
+    return claim(errors, mine & sure, mine, reason)

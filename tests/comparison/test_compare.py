@@ -210,7 +210,17 @@ def test_starts_that_are_in_both_count_before_only():
     both = SimpleNamespace(starts=pd.concat([before.starts, after.starts], ignore_index=True), pods=after.pods)
     assert ml.compare(before, both).facts["after"] == ml.compare(before, after).facts["after"]
     assert any("144 starts are in both" in remark for remark in ml.compare(before, both).remarks)
-    assert ml.compare(before, before).facts["reason"] == "no_starts"
+
+
+def test_the_same_export_twice_is_named_as_such():
+    before, after = remedied(generator(18), 0.5, 0.0)
+    found = ml.compare(before, before)
+    assert (found.verdict, found.facts["reason"], found.facts["in_both"]) == ("too_few", "same_starts", 144)
+    assert found.sentence.startswith("Nothing to compare: all 144 starts are in both exports")
+    assert found.remarks == ()  # neither other workloads nor pods without a spec
+    both = SimpleNamespace(starts=pd.concat([before.starts, after.starts], ignore_index=True), pods=after.pods)
+    assert ml.compare(both, after).facts["reason"] == "same_starts"
+    json.loads(found.as_json())
 
 
 def test_stalled_starts_count_as_harmed():
@@ -277,6 +287,31 @@ def test_native_sidecars_show_and_half_of_them_is_partly():
     assert ml.compare(before, changed(after, injection=half)).facts["took_effect"] == "partly"
     unknown = changed(after, injection="unknown", hold=None)
     assert ml.compare(before, unknown).facts["took_effect"] == "unknown"
+
+
+def test_a_remedy_that_is_lost_is_said_to_be_lost():
+    after, before = remedied(generator(27), 0.6, 0.0)
+    found = ml.compare(changed(before, hold=True), after)
+    assert (found.verdict, found.facts["took_effect"]) == ("worse", "lost")
+    assert (
+        "A remedy was lost: the hook that holds the application is gone "
+        "(in 144 of 144 starts before, in 0 of 144 after)." in found.remarks
+    )
+    assert not any("as before" in remark or "something else" in remark for remark in found.remarks)
+    half = changed(after, hold=np.arange(144) % 2 == 0)
+    partly = ml.compare(changed(before, hold=True), half)
+    assert partly.facts["took_effect"] == "lost"
+    assert any("in fewer starts than before (in 144 of 144 starts before, in 72 of 144" in x for x in partly.remarks)
+    better = ml.compare(changed(after, hold=True), changed(before, hold=False))  # harmed although held, then not
+    assert any("something else did" in remark for remark in better.remarks)
+
+
+def test_a_hook_that_gave_way_to_native_sidecars_is_not_lost():
+    before, after = remedied(generator(28), 0.6, 0.0)
+    native = changed(after, injection="native_sidecar", hold=None)
+    found = ml.compare(changed(before, hold=True), native)
+    assert found.facts["took_effect"] == "yes"
+    assert not any("lost" in remark for remark in found.remarks)
 
 
 # Start-up cost

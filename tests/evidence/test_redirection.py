@@ -44,7 +44,7 @@ def test_the_metadata_server_by_name_and_address():
 
 
 def test_user_1337_bypasses():
-    assert answer(None, "10.0.0.7", 443, run_as="1337") == "no"
+    assert answer(None, "10.0.0.7", 443, as_proxy=True) == "no"
 
 
 def test_what_cannot_be_known_is_unknown():

@@ -99,6 +99,12 @@ def test_annotations_alone():
     assert rules(annotations={"sidecar.istio.io/interceptionMode": "NONE"})["mode"] == "NONE"
 
 
+def test_interception_may_be_switched_off_in_the_proxys_own_settings_or_by_a_template():
+    for text in ('{"interceptionMode":"NONE"}', "interceptionMode: NONE\nholdApplicationUntilProxyStarts: true"):
+        assert rules(annotations={"proxy.istio.io/config": text})["mode"] == "NONE"
+    assert rules(annotations={"inject.istio.io/templates": "grpc-agent"})["mode"] == "NONE"
+
+
 def test_a_pod_that_says_nothing_has_the_defaults_and_a_gateway_no_rules():
     assert rules()["from"] is None and rules()["include_ranges"] == "*"
     assert rules(proxy=PROXY | {"args": ["proxy", "router"]})["mode"] == "NONE"

@@ -88,3 +88,28 @@ def test_what_remains_says_what_it_was():
     assert '"kind": "Pod"' in told and '"name": "web-0"' in told and len(told) <= 200
     assert shape("kind: Secret\ndata:\n  a: b\n- c\n") == "kind: Secret\ndata:\n  a: …\n…"
     assert excerpt("dial tcp 10.0.0.9:6379: connection refused") == "dial tcp 10.0.0.9:6379: connection refused"
+
+
+# Files of secrets that are no export.
+FOREIGN = {
+    ".env": ("DB_USER=web\nDB_PASSWORD=hunter2\nexport API_TOKEN=hunter2\n", "DB_USER, DB_PASSWORD, API_TOKEN"),
+    "values.yaml": ("db:\n  password: hunter2\n  pin: 2\n", "db, password, pin"),
+    "state.json": ('{"version":4,"kind":"hunter2","key": {"name":"hunter2"}}', "version, kind, key, name"),
+    "kubeconfig": ("apiVersion: v1\nkind: Config\nusers:\n- user:\n    token: hunter2\n", "apiVersion, kind, users"),
+    ".pgpass": ("host:5432:db:bob:hunter2\n", "(not shown"),
+    "password.txt": ("hunter2\n", "(not shown"),
+    "base64": (f"{CODED}\n", "(not shown"),
+    "passwords.csv": ("name,url,username,password\nx,http://a,bob,hunter2\n", "(not shown"),
+    "page.xml": ('<?xml version="1.0"?><a password="hunter2"/>', "(not shown"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_of_a_file_of_no_known_form_only_names_are_shown(name, tmp_path):
+    text, shown = FOREIGN[name]
+    (tmp_path / name).write_text(text)
+    rejects = formats.read_any(tmp_path / name).rejects
+    assert len(rejects) == 1 and rejects["excerpt"].str.startswith(shown).all()
+    with pytest.raises(InputError) as caught:
+        formats.read(tmp_path / name)
+    assert not leaks(str(rejects.to_dict("records")) + str(caught.value))

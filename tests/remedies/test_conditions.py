@@ -4,6 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from meshlogs.remedies import REMEDIES, hold_application, wait_for_proxy
@@ -66,9 +67,48 @@ def test_versions_decide(version, hold, per_pod, native):
         assert "ENABLE_NATIVE_SIDECARS" in found.loc["native_sidecar", "mesh_patch"]
 
 
-def test_the_oldest_proxy_of_a_workload_decides():
+def later(version, number=2, second=600.0, **more):
+    """A start ten minutes after the others."""
+    moment = cases.at(second)
+    stamps = {f"{what}_{end}": moment for what in ("app_started", "proxy_started") for end in ("lower", "upper")}
+    return start(number=number, proxy_version=version, **stamps, **more)
+
+
+def test_the_newest_starts_proxy_decides():
+    """A new pod gets what the newest got, whatever the order of the rows."""
+    for starts in ([start(proxy_version="1.3.3"), later("1.20.3")], [later("1.20.3"), start(proxy_version="1.3.3")]):
+        found = advice(starts, pods=[pod()])
+        assert found.loc["hold_application", "applies"]
+        assert (
+            "newest start has proxy 1.20.3, others had 1.3.3, which is too old"
+            in found.loc["hold_application", "traps"]
+        )
+    back = advice([start(proxy_version="1.20.3"), later("1.3.3")], pods=[pod()])
+    assert "1.3.3" in back.loc["hold_application", "blocked_by"]
+    assert pd.isna(back.loc["hold_application", "traps"])
+
+
+def test_of_starts_at_one_time_the_oldest_proxy_decides():
     found = advice([start(), start(number=2, proxy_version="1.6.0")], pods=[pod()])
     assert "1.6.0" in found.loc["hold_application", "blocked_by"]
+
+
+@pytest.mark.parametrize("second", [600.0, -600.0])
+def test_where_a_proxy_has_no_other_port_the_agents_is_asked(second):
+    """Only 15020 answers before Istio 1.6, and it answers in all versions (injection-template.yaml)."""
+    starts = [start(proxy_version="1.20.3"), later("1.3.3", second=second)]
+    found = advice(starts, pods=[pod(proxy={"readiness": {"port": 15021}})])
+    assert "http://localhost:15020/healthz/ready" in found.loc["wait_for_proxy", "patch"]
+    told = found.loc["hold_application", "blocked_by"]
+    assert second < 0 or "http://localhost:15020/healthz/ready" in told
+    both = advice([start(proxy_version="1.20.3"), later("1.6.0")], pods=[pod(proxy={"readiness": {"port": 15021}})])
+    assert "http://localhost:15021/healthz/ready" in both.loc["wait_for_proxy", "patch"]
+
+
+def test_a_port_that_is_none_is_not_asked():
+    for port in ("²", "9" * 5_000, "-1"):
+        row = advice(pods=[pod(proxy={"readiness": None}, annotations={"status.sidecar.istio.io/port": port})])
+        assert "http://localhost:15021/healthz/ready" in row.loc["wait_for_proxy", "patch"]
 
 
 def test_the_mesh_wide_setting_of_1_9_0_leaves_the_proxy_last():
@@ -380,6 +420,15 @@ def test_delays_are_bounds_whatever_the_windows_inside_their_intervals_were():
 def test_held_starts_are_not_delayed_again():
     found = advice([start(), start("safe", 2, (0.0, 0.0), hold=True)], pods=[pod()])
     assert found.loc["hold_application", "delay_p50_lower_s"] == 2.0
+
+
+def test_a_workload_that_was_only_exposed_needs_nothing():
+    """It had no harm: a remedy would have prevented 0 refused connections in 0 starts."""
+    assert advice([start("exposed")], []).empty
+    elsewhere = advice([start(), start("exposed", 2, workload="api", cluster="d")], [error()])
+    assert set(elsewhere["workload"]) == {"web"}
+    beside = advice([start(), start("exposed", 2)], [error()])
+    assert "2 ran before the proxy was ready, 1 was harmed" in beside.loc["hold_application", "why"]
 
 
 def test_a_fleet_without_harm_needs_nothing():
