@@ -320,6 +320,7 @@ def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int
     ax.set_xticks(range(0, len(hours), every), hours[::every], rotation=90 if len(hours) > 6 else 0, fontsize=7)
     ax.set_xlabel(below)
     for after in breaks:
+        ax.axvline(after - 0.5, color=_paper(), linewidth=4)
         ax.axvline(after - 0.5, color=_ink(), linewidth=1, linestyle=":")
     if len(hours) <= 24:
         for row, column in np.argwhere(values > 0):
