@@ -1,5 +1,7 @@
 """The command line: each command is one call of the library, with the same words."""
 
+import difflib
+import errno
 import json
 import os
 import shlex
@@ -10,7 +12,7 @@ import click
 
 import meshlogs
 from meshlogs.engines import workers
-from meshlogs.errors import MeshlogsError
+from meshlogs.errors import MeshlogsError, UnknownPodError
 
 
 class _Place(click.ParamType):
@@ -34,20 +36,22 @@ DIALECTS = ("logging", "gcloud", "bigquery", "log-analytics")
 
 
 class _Main(click.Group):
-    """Errors of ours end with exit code 2 and their sentence, not with a traceback."""
+    """Errors of ours and of the disk end with exit code 2 and their sentence, not with a traceback."""
 
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except MeshlogsError as error:
+        except (MeshlogsError, OSError) as error:
+            if getattr(error, "errno", None) == errno.EPIPE:  # who reads the output has enough of it
+                raise
             click.echo(f"meshlogs: {_plain(error)}", err=True)
             sys.exit(2)
 
 
-def _plain(error: Exception) -> str:
+def _plain(told: Exception | str) -> str:
     from meshlogs.text import clean
 
-    return clean(str(error), 2_000)
+    return clean(str(told), 2_000)
 
 
 @click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -66,8 +70,10 @@ def main():
 @main.command()
 @PATHS
 @OUT_ANYWHERE
-@click.option("--by", multiple=True, help="Column to group pod starts by; may be repeated.  [namespace, workload]")
-@click.option("--since", help="Leave out what happened before this time (RFC 3339, UTC if no zone).")
+@click.option(
+    "--by", multiple=True, help="Column of starts to group them by, or hour; may be repeated.  [namespace, workload]"
+)
+@click.option("--since", help="Leave out what happened before this time (RFC 3339 or a date, UTC if no zone).")
 @click.option("--until", help="Leave out what happened at or after this time.")
 @click.option("--csv", is_flag=True, help="Write the tables as CSV too.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the table.")
@@ -89,28 +95,40 @@ def report(paths, out, by, since, until, csv, as_json, form, own, engine, redact
     """
     if engine is None:
         workers.begin_early(paths)
+    from meshlogs.incidence import BY, grouping
     from meshlogs.output import write_fleet
     from meshlogs.pipeline import Fleet
     from meshlogs.report import Once, terminal_table
-    from meshlogs.storage import writing
+    from meshlogs.storage import folder, is_local, writing
+    from meshlogs.written import REPORT, clear
 
-    limits = {"since": _time(since, "--since"), "until": _time(until, "--until")}
-    fleet = Fleet(meshlogs.read(paths, engine=_cluster(engine), **limits), keep=False)
+    if as_json and form != "table":
+        raise click.UsageError("--json prints summary.json and --format another form: give one of them")
+    try:
+        by = grouping(by or BY)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--by") from error
+    export = _read(paths, engine, *_span(since, until))
+    if is_local(out):
+        folder(out)  # rather than find out when all is read
+    fleet = Fleet(export, keep=False)
     told = {"paths": _from(out, paths), "since": since, "until": until, "own": own}
     if redact:
         if own:
             raise click.UsageError("--notebook reads the export itself, names and all: it does not go with --redact")
         fleet, told = meshlogs.redact(fleet), told | {"paths": ["the export"]}
     fleet = Once(fleet)
-    with writing(out) as folder:
-        summary = write_fleet(fleet, folder, by=list(by) or ["namespace", "workload"], csv=csv, **told)
-        ticket = (folder / f"report.{form}").read_text(encoding="utf-8") if form != "table" else None
+    with writing(out) as here:
+        summary = write_fleet(fleet, here, by=by, csv=csv, **told)
+        ticket = (here / f"report.{form}").read_text(encoding="utf-8") if form != "table" else None
+        if not is_local(out):
+            clear(out, REPORT)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     elif ticket is not None:
         click.echo(ticket, nl=False)
     else:
-        click.echo(terminal_table(fleet))
+        click.echo(terminal_table(fleet, by))
         click.echo(f"\nreport: {out / 'report.html'}")
     if any((fleet.starts["outcome"] == outcome).any() for outcome in fail_on):
         sys.exit(1)
@@ -120,13 +138,17 @@ def report(paths, out, by, since, until, csv, as_json, form, own, engine, redact
 @click.argument("pod")
 @PATHS
 @ENGINE
-@click.option("--limit", default=40, show_default=True, help="Most lines of evidence and of errors to show.")
+@click.option(
+    "--limit", default=40, show_default=True, type=click.IntRange(min=0), help="Most lines of evidence and of errors."
+)
 def explain(pod, paths, engine, limit):
     """One pod's timeline, evidence, verdict and remedy: the guide's nine steps, done.
 
     POD is a pod's name or a start_id from the tables.
     """
-    click.echo(meshlogs.explain(meshlogs.analyse(paths, engine=_cluster(engine)), pod, limit=limit))
+    from meshlogs.pipeline import Fleet
+
+    click.echo(meshlogs.explain(Fleet(_read(paths, engine), keep=False), pod, limit=limit))
 
 
 @main.command()
@@ -140,7 +162,7 @@ def convert(paths, out, engine, as_json):
     from meshlogs.storage import writing
 
     with writing(out) as folder:
-        counts = write_export(meshlogs.read(paths, engine=_cluster(engine)), folder)
+        counts = write_export(_read(paths, engine), folder)
     if as_json:
         click.echo(json.dumps(counts, indent=2))
         return
@@ -184,7 +206,7 @@ def compare(before, after, by, as_json):
 @main.command()
 @OUT
 @click.option("--project", required=True, help="Google Cloud project.")
-@click.option("--since", help="First time (RFC 3339, UTC if no zone); needed unless --for-report tells it.")
+@click.option("--since", help="First time (RFC 3339 or a date, UTC if no zone); needed unless --for-report tells it.")
 @click.option("--until", help="Time before which to stop.")
 @click.option("--cluster", multiple=True, help="Name of a cluster; may be repeated.")
 @click.option("--namespace", multiple=True, help="Name of a namespace; may be repeated.")
@@ -202,16 +224,17 @@ def fetch(out, project, since, until, cluster, namespace, names, report_, kinds,
 
     Needs the extra 'cloud' and Application Default Credentials.
     """
-    from meshlogs import download, times
+    from meshlogs import download
+    from meshlogs.storage import folder
 
-    first, last, pods = _time(since, "--since"), _time(until, "--until"), []
+    (first, last), pods = _span(since, until), []
     if report_:
         begun, ended, pods = download.pods_of(report_)
         first, last = first or begun, last or ended
     if first is None or last is None:
         raise click.UsageError("--since and --until say what to download")
-    if not times.moment(first) < times.moment(last):
-        raise click.UsageError("--since is not before --until")
+    _in_order(first, last)
+    folder(out)
     client = download.connect(endpoint) if endpoint else None
     told = download.fetch(
         project, out, since=first, until=last, kinds=kinds or download.EVIDENCE, clusters=cluster, namespaces=namespace,
@@ -229,14 +252,17 @@ def fetch(out, project, since, until, cluster, namespace, names, report_, kinds,
     "--for-report", "report_", type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="What would settle everything undetermined in a folder that `report` wrote.",
 )  # fmt: skip
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(EVIDENCE), help="Kind of evidence.  [all]")
+@click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice(EVIDENCE),
+    help="Kind of evidence.  [all but app_logs; with --for-report all that it lacks]",
+)  # fmt: skip
 @click.option(
     "--dialect", type=click.Choice(DIALECTS), default="logging", show_default=True, help="Language of the queries."
 )
 @click.option("--project", help="Google Cloud project.")
 @click.option("--cluster", multiple=True, help="Name of a cluster; may be repeated.")
 @click.option("--namespace", multiple=True, help="Name of a namespace; may be repeated.")
-@click.option("--since", help="First time (RFC 3339, UTC if no zone).")
+@click.option("--since", help="First time (RFC 3339 or a date, UTC if no zone).")
 @click.option("--until", help="Last time.")
 @click.option("--table", help="BigQuery: PROJECT.DATASET of the sink, or the Log Analytics view.")
 def query(name, report_, kinds, dialect, project, cluster, namespace, since, until, table):
@@ -244,23 +270,19 @@ def query(name, report_, kinds, dialect, project, cluster, namespace, since, unt
 
     Dialects: the Logging query language, a gcloud command line, SQL for BigQuery sinks and for Log Analytics.
     """
-    from meshlogs import schema
-    from meshlogs.coverage import questions
     from meshlogs.queries import KINDS
 
+    first, last = _span(since, until)
     if report_:
-        starts = schema.load(report_, "starts", schema.STARTS)
-        errors = schema.load(report_, "errors", schema.ERRORS)
-        if name:
-            starts, errors = (rows[(rows["pod"] == name) | (rows["workload"] == name)] for rows in (starts, errors))
-        asked = [(each.kind, each.what, each.asked(dialect, table)) for each in questions(starts, errors)]
-        asked = [each for each in asked if not kinds or each[0] in kinds]
+        limits = {"project": project, "clusters": cluster, "namespaces": namespace, "first": first, "last": last}
+        found = _questions(report_, name, {key: value for key, value in limits.items() if value})
+        asked = [(one.kind, one.what, one.asked(dialect, table)) for one in found if not kinds or one.kind in kinds]
         if not asked:
             click.echo("nothing is undetermined that another export could settle", err=True)
     else:
         one = {"pods": [name]} if name and _is_pod(name) else {"workloads": [name] if name else []}
         limits = {"project": project, "clusters": cluster, "namespaces": namespace, "table": table} | one
-        limits |= {"since": _time(since, "--since"), "until": _time(until, "--until")}
+        limits |= {"since": first, "until": last}
         asked = [
             (kind, KINDS[kind], meshlogs.query(kind, dialect=dialect, **limits))
             for kind in kinds or [kind for kind in KINDS if kind != "app_logs"]
@@ -299,7 +321,9 @@ def query(name, report_, kinds, dialect, project, cluster, namespace, since, unt
 @click.option("--gzip", is_flag=True, help="Compress the shards.")
 def simulate(pods, out, **options):
     """Write a labelled, made-up fleet in real export forms, with the truth beside it."""
-    meshlogs.simulate_fleet(out, pods=pods, **options)
+    from meshlogs.storage import folder
+
+    meshlogs.simulate_fleet(folder(out), pods=pods, **options)
     click.echo(f"export: {out / 'export'}\ntruth:  {out / 'truth'}")
 
 
@@ -312,6 +336,41 @@ def _cluster(address: str | None):
     engine = engine_of(address)
     click.echo(f"dashboard: {engine.client.dashboard_link}", err=True)
     return engine
+
+
+def _read(paths, engine: str | None, since=None, until=None):
+    """The export in these paths; what is left out is told."""
+    export = meshlogs.read(paths, since=since, until=until, engine=_cluster(engine))
+    for what in export.left_out:
+        click.echo(f"left out {_plain(what)}", err=True)
+    return export
+
+
+def _questions(report_: Path, name: str | None, limits: dict) -> list:
+    """What would settle what a report leaves open, of a pod or workload if one is named, in these limits of a `Scope`.
+
+    Pods whose cluster or namespace the report does not know are asked for in those that the limits name.
+    """
+    from meshlogs import schema
+    from meshlogs.coverage import questions
+
+    starts, errors = schema.load(report_, "starts", schema.STARTS), schema.load(report_, "errors", schema.ERRORS)
+    if name:
+        named = [rows[(rows["pod"] == name) | (rows["workload"] == name)] for rows in (starts, errors)]
+        if not any(map(len, named)):
+            names = {*starts["pod"].dropna(), *starts["workload"].dropna()}
+            raise UnknownPodError(name, tuple(difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.3)))
+        starts, errors = named
+    for column, names in (("cluster", limits.get("clusters")), ("namespace", limits.get("namespaces"))):
+        if names:
+            starts, errors = (rows[rows[column].isin(names) | rows[column].isna()] for rows in (starts, errors))
+    found = []
+    for one in questions(starts, errors):
+        own = {key: getattr(one.scope, key) for key in ("clusters", "namespaces") if getattr(one.scope, key)}
+        scope = one.scope._replace(**limits | own)
+        _in_order(scope.first, scope.last)
+        found.append(one._replace(scope=scope))
+    return found
 
 
 def _is_pod(name: str) -> bool:
@@ -329,12 +388,22 @@ def _from(out, paths) -> list[str]:
     return [os.path.relpath(path, out) if is_local(path) else str(path) for path in paths]
 
 
-def _time(value: str | None, option: str):
-    import pandas as pd
+def _span(since: str | None, until: str | None) -> tuple:
+    """The first and the last moment, None for one that is not given."""
+    first, last = _time(since, "--since"), _time(until, "--until")
+    _in_order(first, last)
+    return first, last
 
-    if value is None:
-        return None
+
+def _in_order(first, last) -> None:
+    if first is not None and last is not None and not first < last:
+        raise click.UsageError("--since is not before --until")
+
+
+def _time(value: str | None, option: str):
+    from meshlogs import times
+
     try:
-        return pd.Timestamp(value)
+        return times.moment(value)
     except ValueError as error:
         raise click.BadParameter(f"{value!r} is not a time such as 2026-03-02T09:00:00Z", param_hint=option) from error

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from meshlogs import schema, storage
+from meshlogs.errors import InputError
 from meshlogs.export import Export
 from meshlogs.formats import NOTHING, bulk
 
@@ -20,9 +21,12 @@ LAYOUTS = {
 def write_export(export: Export, out: Path) -> dict[str, int]:
     """Write log_entries, events, pods and rejects as Parquet to `out`; their row counts come back.
 
-    Log entries stand in the order of the files and are never all in memory.
+    Log entries stand in the order of the files and are never all in memory. Raises InputError for an export whose own
+    files these are.
     """
     out = storage.folder(out)
+    if export.reads(out / f"{name}.parquet" for name in LAYOUTS):
+        raise InputError(str(out), "what is read lies in this folder and would be overwritten", "Choose another --out.")
     rows, counts = export.rows(), {"log_entries": 0}
     # Without the Arrow schema, so that dictionaries are read as the texts they stand for.
     options = {"store_schema": False, "use_dictionary": [*bulk.REPEATED, "node", "labels"]}

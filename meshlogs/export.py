@@ -9,6 +9,7 @@ from pathlib import Path
 from meshlogs import coverage, engines, formats, schema, storage, times
 from meshlogs.columnar import joins
 from meshlogs.errors import InputError
+from meshlogs.formats import splits
 from meshlogs.later import Later
 from meshlogs.reading import parts
 from meshlogs.reading.rows import Rows, events_once
@@ -24,8 +25,9 @@ class Export:
     """The canonical tables of some export files, read when first asked for.
 
     `log_entries`, `events`, `pods` and `rejects` are plain dataframes (`meshlogs.schema`);
-    `files` says what each file was taken for. Entries delivered twice are one. `evidence` and what follows from it
-    do not need the first two: files of entries, one a line, are scanned, and only what matters is parsed.
+    `files` says what each file was taken for, `left_out` where files of meshlogs' own were passed over. Entries
+    delivered twice are one. `evidence` and what follows from it do not need the first two: files of entries, one a
+    line, are scanned, and only what matters is parsed.
     """
 
     def __init__(
@@ -33,7 +35,7 @@ class Export:
     ):
         paths = [paths] if isinstance(paths, str | Path) else list(paths)
         paths = list(map(storage.place, paths))
-        self._files = formats.files(paths)
+        self._files, self.left_out = formats.listed(paths)
         self._named = {path for path in paths if path.is_file()}
         self.since, self.until = since, until
         self.engine = engines.engine_of(engine)
@@ -67,16 +69,18 @@ class Export:
 
     @cached_property
     def _all_entries(self) -> pd.DataFrame:
-        rows = self._together("log_entries", schema.LOG_ENTRIES)
+        split = splits.whole(shard.splits for shard in self._shards)
+        rows = self._together("log_entries", schema.LOG_ENTRIES, split)
         rows = self._within(rows, rows["time"])
         keys = ["time", "log_name", "insert_id", "project", "receive_time", "message", "source", "line"]
         return rows.sort_values(keys, kind="stable", ignore_index=True)
 
     @cached_property
     def duplicates(self) -> pd.Series:
-        """Whether each entry that was read is a repeat of another (same log, time and insert id)."""
+        """Whether each entry that was read is a repeat: of the same log, time and insert id, or a line in two files."""
         rows = self._all_entries
-        return rows["insert_id"].notna() & repeats.repeats_of(rows, ["log_name", "time", "insert_id", "project"])
+        by_id = rows["insert_id"].notna() & repeats.repeats_of(rows, ["log_name", "time", "insert_id", "project"])
+        return by_id | repeats.lines_again(rows, repeats.LINE)
 
     @cached_property
     def log_entries(self) -> pd.DataFrame:
@@ -96,6 +100,11 @@ class Export:
     def tasks(self, *, rows: bool = False) -> list[parts.Task]:
         """What an engine is to read: files, and stretches of large ones; with `rows`, for every row."""
         return parts.tasks(self._files, self._named, rows=rows, since=self.since, until=self.until)
+
+    def reads(self, paths: Iterable[Path]) -> bool:
+        """Whether any of these files is one of the export."""
+        own = {path.resolve() for path, _ in self._files}
+        return any(path.resolve() in own for path in paths)
 
     @property
     def pods(self) -> pd.DataFrame:
@@ -129,8 +138,8 @@ class Export:
         """What the export holds, by kind of source and hour, and what is missing (`schema.COVERAGE`)."""
         return coverage.survey(self._gathered.counts, self.pods, self.rejects)
 
-    def _together(self, name: str, table) -> pd.DataFrame:
-        tables = [part for part in (getattr(shard, name) for shard in self._shards) if len(part)]
+    def _together(self, name: str, table, *more: pd.DataFrame) -> pd.DataFrame:
+        tables = [part for part in (*(getattr(shard, name) for shard in self._shards), *more) if len(part)]
         return pd.concat(tables, ignore_index=True) if tables else schema.empty(table)
 
     def _within(self, rows: pd.DataFrame, time: pd.Series) -> pd.DataFrame:
@@ -149,10 +158,12 @@ def _read(path: Path, source: str, *, strict: bool) -> formats.Shard:
 def read(*paths: str | Path | Iterable[str | Path], since=None, until=None, engine=None) -> Export:
     """The canonical tables of export files and folders in any known form, lazily.
 
-    `since` and `until` (anything `pandas.Timestamp` takes; UTC if it names no zone) keep entries and
-    events with since <= time < until. `engine` is where files are read: None for this machine, or a
-    `distributed.Client` or its scheduler's address (`tcp://…`).
-    Raises InputError for a path that is missing or of no known form, WorkerError for a cluster that does not answer.
+    `since` and `until` (as `times.moment` takes them; UTC if they name no zone) keep entries and
+    events with since <= time < until. What meshlogs itself wrote into these folders is left out. `engine` is where
+    files are read: None for this machine, or a `distributed.Client` or its scheduler's address (`tcp://…`).
+    Raises InputError for a path that is missing or of no known form, WorkerError for a cluster that does not answer,
+    ValueError for what is no time, and unless since < until.
     """
     flat = [path for given in paths for path in ([given] if isinstance(given, str | Path) else given)]
-    return Export(flat, since=times.moment(since), until=times.moment(until), engine=engine)
+    since, until = times.span(since, until)
+    return Export(flat, since=since, until=until, engine=engine)

@@ -12,6 +12,7 @@ from meshlogs import coverage, evidence, schema
 from meshlogs.columnar import joins
 from meshlogs.columnar.memory import give_back
 from meshlogs.engines import groups
+from meshlogs.formats import splits
 from meshlogs.progress import progress
 from meshlogs.reading import parts
 from meshlogs.reading.rows import pods_once, rejects_in_order
@@ -41,7 +42,7 @@ def gather(tasks: list[parts.Task], engine) -> Gathered:
     together = _Together(engine)
     with progress(sum(task.size for task in tasks), "reading") as done:
         for task, part in zip(tasks, engine.load(tasks, hold=True), strict=True):
-            together.add(task.source, part)
+            together.add(task, part)
             done(task.size, f"{together.candidates:,} candidates parsed, {together.rejected:,} rejects")
     return together.finish()
 
@@ -51,6 +52,9 @@ class _Together:
         self.engine = engine
         self.candidates = self.rejected = 0
         self._waiting: list[dict[str, pd.DataFrame]] = []
+        self._splits = splits.Splits()
+        self._long = 0  # characters of the split entries that wait
+        self._task: parts.Task | None = None  # the last one; all have the same limits
         self._facts: list[pd.DataFrame] = []  # `schema.SHARED` coded
         self._uncoded: list[pd.DataFrame] = []
         self._condensed: list[pd.DataFrame] = []  # facts of many parts, each once
@@ -61,11 +65,12 @@ class _Together:
         self._files: dict[str, dict] = {}
         self._lines: Counter = Counter()
 
-    def add(self, source: str, part: parts.Part) -> None:
+    def add(self, task: parts.Task, part: parts.Part) -> None:
         """Take in the next part of a file."""
-        before = self._lines[source]
+        self._task = task
+        before = self._lines[task.source]
         tables = {name: parts.moved(table, before) for name, table in part.tables.items()}
-        self._lines[source] += part.lines
+        self._lines[task.source] += part.lines
         for name, (form, records, rejects) in part.files.items():
             told = self._files.setdefault(name, {"source": name, "form": form, "records": 0, "rejects": 0})
             told["records"] += records
@@ -79,12 +84,22 @@ class _Together:
             self._held.append((part.held, before))
         self._take(tables["evidence"])
         self._waiting.append({name: tables[name] for name in ("log_entries", "events")})
+        self._wait(self._splits.joined(tables["splits"]))
         if sum(len(one["log_entries"]) + len(one["events"]) for one in self._waiting) >= parts.BATCH:
             self._extract()
 
+    def _wait(self, entries: pd.DataFrame) -> None:
+        """Let entries that were split wait for their evidence to be taken."""
+        if len(entries):
+            entries = parts.within(self._task, entries, "time")
+            self._waiting.append({"log_entries": entries, "events": schema.empty(schema.EVENTS)})
+            self._long += int(sum(entries[name].str.len().sum() for name in ("message", "payload")))
+            if self._long > splits.MOST:
+                self._extract()
+
     def _extract(self) -> None:
         facts, counts = parts.extracted(*([one[name] for one in self._waiting] for name in ("log_entries", "events")))
-        self._waiting = []
+        self._waiting, self._long = [], 0
         self._take(facts)
         self._counts.append(counts)
 
@@ -122,6 +137,7 @@ class _Together:
 
     def finish(self) -> Gathered:
         """All of it; entries delivered twice are one."""
+        self._wait(self._splits.rest())
         if self._waiting:
             self._extract()
         pods = pods_once(self._tables.pop("pods"))

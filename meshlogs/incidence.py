@@ -6,12 +6,16 @@ and as all (`share_upper`) harmed; the confidence interval (Wilson, 95 %) runs f
 upper end for the other.
 """
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from meshlogs import schema
 from meshlogs.censoring import quantile, quantile_bounds, turnbull, wilson
 
 BY = ("namespace", "workload")
+# In which the application started, UTC; at the latest, where it is known to an interval (`app_started_upper`).
+HOUR = "hour"
 _ADDED = [
     "starts",
     "meshed",
@@ -31,16 +35,28 @@ def incidence_by(starts: pd.DataFrame, by=BY) -> pd.DataFrame:
     """Incidence of start-up races by these columns of the starts table, worst first.
 
     Columns: the grouping columns, then those of `schema.incidence`. Shares are proportions, 0 to 1;
-    windows are seconds. Raises ValueError for a column the starts do not have.
+    windows are seconds. `hour` is that of the application's start (`app_started_upper`), as 2026-03-02T09:00:00Z.
+    Raises ValueError for a column by which starts cannot be grouped.
     """
-    by = [by] if isinstance(by, str) else list(by)
-    unknown = [name for name in by if name not in starts.columns]
-    if unknown:
-        raise ValueError(f"starts have no column {unknown[0]!r}; group by any of {', '.join(starts.columns)}")
+    by = grouping(by, [*starts.columns, HOUR])
     counts = finish(merge([tally(starts, by)], by), by)
     table = counts.merge(_windows(starts, by), on=by, how="left", validate="one_to_one")
     table = table.sort_values(["harmed", "share_upper", *by], ascending=[False, False, *[True] * len(by)])
     return schema.conform(table.reset_index(drop=True), schema.incidence(by), "incidence")
+
+
+def grouping(by=BY, columns: Iterable[str] = (*schema.STARTS.names, HOUR)) -> list[str]:
+    """These columns to group starts by, each once. Raises ValueError, with those there are, for another one.
+
+    >>> grouping("pod"), grouping(["pod", "node", "pod"])
+    (['pod'], ['pod', 'node'])
+    """
+    by = list(dict.fromkeys([by] if isinstance(by, str) else by))
+    known = [name for name in columns if name not in _ADDED]
+    unknown = [name for name in by if name not in known]
+    if unknown:
+        raise ValueError(f"starts cannot be grouped by {unknown[0]!r}; they can by {', '.join(known)}")
+    return by
 
 
 def total(starts: pd.DataFrame) -> dict:
@@ -88,7 +104,13 @@ def finish(counts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _keys(starts: pd.DataFrame, by: list[str]) -> list[pd.Series]:
-    return [starts[name].astype("str").fillna("").rename(name) for name in by]
+    return [_key(starts, name).astype("str").fillna("").rename(name) for name in by]
+
+
+def _key(starts: pd.DataFrame, name: str) -> pd.Series:
+    if name == HOUR and HOUR not in starts:
+        return starts["app_started_upper"].dt.strftime("%Y-%m-%dT%H:00:00Z")
+    return starts[name]
 
 
 def _windows(starts: pd.DataFrame, by: list[str]) -> pd.DataFrame:

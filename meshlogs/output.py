@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from meshlogs import schema, storage
+from meshlogs import schema, storage, written
 from meshlogs.columnar import joins
 from meshlogs.pipeline import Fleet
 from meshlogs.remedies import wait_for_proxy
@@ -24,7 +24,8 @@ _FORMULA = re.compile(r"\A(?=[=+\-@\t])|(?<=\n)(?=[=+\-@])")
 def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **report) -> dict:
     """Write tables/, patches/, summary.json and the report's files to `out`; the summary comes back.
 
-    `report` goes on to `write_report`: paths, since, until, own.
+    What an earlier report wrote there goes, but for a notebook that is to be executed. `report` goes on to
+    `write_report`: paths, since, until, own.
     """
     out, fleet = storage.folder(out), Once(fleet)
     tables = {
@@ -36,7 +37,8 @@ def write_fleet(fleet: Fleet, out: Path, *, by: list[str], csv: bool = False, **
         "rejects": (fleet.rejects, schema.REJECTS),
         "pods": (fleet.pods, schema.PODS),
     }
-    (out / "tables").mkdir(exist_ok=True)
+    written.clear(out, written.REPORT, keep=report.get("own"))
+    storage.folder(out / "tables")
     for name, (table, layout) in tables.items():
         _write_parquet([table], layout, out / "tables" / f"{name}.parquet")
         if csv:

@@ -73,10 +73,10 @@ def query(
 ) -> list[str]:
     """The queries for one kind of evidence (`KINDS`) in a dialect (`DIALECTS`); several where one would be too long.
 
-    Limited to these names, all texts, and to since <= time <= until (anything `pandas.Timestamp` takes; UTC if it names
+    Limited to these names, all texts, and to since <= time <= until (as `times.moment` takes them; UTC if they name
     no zone). A workload is told by the beginning of its pods' names. `table` is the dataset of a BigQuery sink
     (`PROJECT.DATASET`) or a Log Analytics view (`PROJECT.LOCATION.BUCKET._AllLogs`).
-    Raises ValueError for an unknown kind or dialect.
+    Raises ValueError for an unknown kind or dialect, for what is no time, and unless since < until.
 
     >>> print(query("events", pods=["web-67d56cdd-g7fvb"], since="2020-03-31")[0])
     resource.type=("k8s_pod" OR "gke_cluster")
@@ -84,7 +84,7 @@ def query(
     (resource.labels.pod_name="web-67d56cdd-g7fvb" OR jsonPayload.involvedObject.name="web-67d56cdd-g7fvb")
     timestamp>="2020-03-31T00:00:00Z"
     """
-    first, last = map(times.moment, (since, until))
+    first, last = times.span(since, until)
     names = (tuple(clusters), tuple(namespaces), tuple(workloads), tuple(pods))
     return queries(kind, Scope(project, *names, first, last), dialect, table)
 

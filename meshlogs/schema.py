@@ -51,6 +51,10 @@ LOG_ENTRIES = pa.schema(
     ]
 )
 
+# Parts of entries that were split, whose others may stand elsewhere (`formats.splits`); without an index and all after
+# it: the entry was whole.
+SPLITS = pa.schema([("split_uid", TEXT), ("split_index", INT), ("split_total", INT), *LOG_ENTRIES])
+
 EVENTS = pa.schema(
     [
         *_bounds("time"),  # this occurrence: the last one of a counted event
@@ -122,6 +126,7 @@ EVIDENCE = pa.schema(
         *_ORIGIN,
         ("entries", INT),  # how many log entries it spans
         ("insert_ids", TEXT),  # of all of them, joined by ";"
+        ("time_granularity", TEXT),  # of the log line's own time
     ]
 )
 
@@ -242,9 +247,9 @@ COVERAGE = pa.schema(
         ("project", TEXT),
         ("cluster", TEXT),
         ("hour", TIME),
-        ("entries", INT),
-        ("duplicates", INT),
-        ("rejects", INT),
+        ("entries", INT),  # as delivered: those that were not parsed may be repeats, or broken
+        ("duplicates", INT),  # among those that gave evidence; `convert` tells all apart
+        ("rejects", INT),  # among those that were parsed, which may matter; `convert` parses all
         ("first", TIME),
         ("last", TIME),
         ("loss_markers", INT),

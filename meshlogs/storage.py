@@ -59,11 +59,16 @@ def walk(root) -> Iterator:
 
 
 def folder(out: Path | str) -> Path:
-    """A folder of this machine, made if it is not there. Raises InputError where a file stands."""
+    """A folder of this machine, made if it is not there. Raises InputError where it cannot be made or written to."""
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise InputError(str(out), "a file stands where the output folder should be", "Choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(str(out), f"cannot be made: {error.strerror or error}", "Choose another --out.") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise InputError(str(out), "nothing can be written to this folder", "Choose another --out.")
     return out
 
 

@@ -22,20 +22,26 @@ MILLISECOND = 1_000_000
 COLUMN = "datetime64[ns, UTC]"
 
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9})\d*)?\s?(Z|z|UTC|[+-]\d\d:?\d\d)?$"
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9})\d*)?"
+    r"\s?(?:Z|z|UTC|([+-])([01]\d|2[0-3])(?::?([0-5]\d))?)?$",
+    re.ASCII,
 )
+# What is reckoned from a time, such as its hour, must fit into 64 bits of nanoseconds, too: a day is left. A time is
+# nearer to 1970 than this. [s]
+FARTHEST_S = 2**63 // SECOND - 86_400
 
 
 def parse_ns(text: str | None) -> int:
     """Nanoseconds since the epoch (UTC) of an RFC 3339 time with 0 to 9 decimals; `NAT` if it is none.
 
-    Digits past the ninth are cut. A time without a zone is taken as UTC.
+    Digits past the ninth are cut. A time without a zone is taken as UTC. None, too, is one within a day of the first
+    and last that 64 bits can hold (1677, 2262).
 
     >>> parse_ns("2020-09-07T14:36:48.03093257Z")
     1599489408030932570
     >>> parse_ns("2020-09-07 14:36:48+02:00") == parse_ns("2020-09-07T12:36:48Z")
     True
-    >>> parse_ns("yesterday") == NAT
+    >>> parse_ns("yesterday") == parse_ns("2020-09-07T14:36:48+25:00") == NAT
     True
     """
     match = _RFC3339.match(text.strip()) if isinstance(text, str) else None
@@ -45,13 +51,13 @@ def parse_ns(text: str | None) -> int:
     days = _days(year, month, day)
     if days is None or hour > 23 or minute > 59 or second > 60:
         return NAT
-    ns = ((days * 24 + hour) * 60 + minute) * 60 + second
-    zone = match.group(8)
-    if zone and zone[0] in "+-":
-        offset = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
-        ns -= offset if zone[0] == "+" else -offset
-    ns = ns * SECOND + int((match.group(7) or "").ljust(9, "0"))
-    return ns if -(2**63) < ns < 2**63 else NAT
+    seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
+    sign, hours, minutes = match.group(8, 9, 10)
+    if sign:
+        offset = int(hours) * 3600 + int(minutes or 0) * 60
+        seconds -= offset if sign == "+" else -offset
+    fraction = int((match.group(7) or "").ljust(9, "0"))
+    return seconds * SECOND + fraction if abs(seconds) < FARTHEST_S else NAT
 
 
 def granularity(text: str | None) -> str | None:
@@ -111,13 +117,36 @@ def _days(year: int, month: int, day: int) -> int | None:
         return None
 
 
-def moment(value) -> pd.Timestamp | None:
-    """What anyone writes for a time (anything `pandas.Timestamp` takes) with its zone, UTC if it names none.
+# A date, or a time without its seconds.
+_SHORT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(Z|z|[+-]\d\d:\d\d)?)?$", re.ASCII)
 
-    >>> moment("2020-03-31"), moment(None)
-    (Timestamp('2020-03-31 00:00:00+0000', tz='UTC'), None)
+
+def moment(value) -> pd.Timestamp | None:
+    """What anyone writes for a time, in UTC: RFC 3339, its seconds and zone (UTC) optional, or a date.
+
+    What is no text may be anything `pandas.Timestamp` takes. Raises ValueError for all else, which pandas would make a
+    time of year 1 or of today, and for what 64 bits of nanoseconds cannot hold.
+
+    >>> moment("2020-03-31"), moment("2020-03-31T09:30+02:00"), moment(None)
+    (Timestamp('2020-03-31 00:00:00+0000', tz='UTC'), Timestamp('2020-03-31 07:30:00+0000', tz='UTC'), None)
     """
     if value is None:
         return None
-    stamp = pd.Timestamp(value)
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    if isinstance(value, str):
+        short = _SHORT.match(value.strip())
+        ns = parse_ns(f"{short[1]}T{short[2] or '00:00'}:00{short[3] or 'Z'}" if short else value)
+        stamp = pd.Timestamp(ns, tz="UTC")
+    else:
+        stamp = pd.Timestamp(value)
+        stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    if pd.isna(stamp):
+        raise ValueError(f"{value!r} is not a time such as 2026-03-02T09:00:00Z")
+    return stamp.as_unit("ns")
+
+
+def span(since, until) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    """The moments of a first and a last time; either may be None. Raises ValueError unless since < until."""
+    first, last = moment(since), moment(until)
+    if first is not None and last is not None and not first < last:
+        raise ValueError(f"since ({first}) is not before until ({last})")
+    return first, last

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+import meshlogs as ml
 from meshlogs import schema
 from meshlogs.cli import main
 from meshlogs.output import write_csv
@@ -63,7 +64,91 @@ def test_fail_on(samples, tmp_path):
 def test_since_and_until(samples, tmp_path):
     result = run("report", samples / "guide", "--out", tmp_path, "--since", "2020-03-31T10:41:20Z", "--json")
     assert json.loads(result.stdout)["harmed"] == 0
-    assert run("report", samples / "guide", "--out", tmp_path, "--since", "noon").exit_code == 2
+    given = run(
+        "report", samples / "guide", "--out", tmp_path, "--since", "2020-03-31", "--until", "2020-04-01", "--json"
+    )
+    assert json.loads(given.stdout)["harmed"] == 1
+
+
+NO_TIMES = ("noon", "1h", "30m", "09:20", "", "NaT", "0001-01-01", "9999-01-01", "2026-02-30", "2026-03-02T25:00:00Z")
+
+
+@pytest.mark.parametrize("text", NO_TIMES)
+@pytest.mark.parametrize("option", ["--since", "--until"])
+@pytest.mark.parametrize("command", ["report", "fetch", "query"])
+def test_what_is_no_time_is_a_wrong_call(samples, tmp_path, command, option, text):
+    words = {
+        "report": [samples / "guide", "--out", tmp_path / "out"],
+        "fetch": ["--project", "p", "--out", tmp_path / "out"],
+    }
+    result = run(command, *words.get(command, []), option, text)
+    assert result.exit_code == 2 and f"{text!r} is not a time such as 2026-03-02T09:00:00Z" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("until", ["2020-03-30", "2020-03-31"])
+def test_a_span_without_time_is_a_wrong_call(samples, tmp_path, until):
+    for words in (["report", samples / "guide", "--out", tmp_path], ["query"]):
+        result = run(*words, "--since", "2020-03-31", "--until", until)
+        assert result.exit_code == 2 and "--since is not before --until" in result.stderr
+    with pytest.raises(ValueError, match="is not before until"):
+        ml.read(samples / "guide", since="2020-03-31", until=until)
+    with pytest.raises(ValueError, match="is not before until"):
+        ml.query("events", since="2020-03-31", until=until)
+
+
+def test_the_table_is_grouped_as_asked(samples, tmp_path):
+    result = run("report", samples / "guide", "--out", tmp_path, "--by", "app_container", "--by", "hour")
+    # The guide's application started at 10:41:15 or so.
+    assert result.output.splitlines()[2:4] == [
+        "app container         hour                  starts  at risk  harmed  exposed  safe  undet.  errors",
+        "post-feature-service  2020-03-31T10:00:00Z       1        1       1        0     0       0       1",
+    ]
+    table = pq.read_table(tmp_path / "tables/incidence.parquet")
+    assert table.column_names[:3] == ["app_container", "hour", "starts"]
+    usual = run("report", samples / "guide", "--out", tmp_path).output
+    assert usual.splitlines()[2].split()[:3] == ["namespace", "workload", "starts"]
+
+
+@pytest.mark.parametrize("command", ["report", "convert", "simulate", "fetch"])
+def test_a_folder_that_cannot_be_made_is_a_wrong_call(samples, tmp_path, command):
+    (tmp_path / "file").write_text("x")
+    words = {"simulate": [], "fetch": ["--project", "p", "--since", "2026-03-02", "--until", "2026-03-03"]}
+    for out in ("/proc/x", tmp_path / "file/x"):
+        result = run(command, *words.get(command, [samples / "guide"]), "--out", out)
+        assert result.exit_code == 2 and f"{out}: cannot be made" in result.stderr, result.output
+
+
+def test_a_full_disk_is_told(samples, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "tables/errors.parquet")
+
+    monkeypatch.setattr("meshlogs.output.pq.ParquetWriter", full)
+    result = run("report", samples / "guide", "--out", tmp_path)
+    assert result.exit_code == 2 and "No space left on device" in result.stderr
+
+
+def test_only_one_thing_is_printed(samples, tmp_path):
+    for form in ("md", "json"):
+        result = run("report", samples / "guide", "--out", tmp_path, "--json", "--format", form)
+        assert result.exit_code == 2 and "--json prints summary.json" in result.stderr
+
+
+@pytest.mark.parametrize("column", ["nope", "at_risk"])  # the latter is counted
+def test_a_column_that_starts_cannot_be_grouped_by_is_told_before_anything_is_read(
+    samples, tmp_path, monkeypatch, column
+):
+    monkeypatch.setattr("meshlogs.read", None)
+    result = run("report", samples / "guide", "--out", tmp_path / "out", "--by", "pod", "--by", column)
+    assert result.exit_code == 2 and not (tmp_path / "out").exists()
+    told = " ".join(result.stderr.split())
+    assert f"--by: starts cannot be grouped by '{column}'" in told
+    assert "they can by start_id, project, location, cluster, namespace, pod," in told and "workload" in told
+
+
+def test_a_column_that_is_named_twice_is_one(samples, tmp_path):
+    assert run("report", samples / "guide", "--out", tmp_path, "--by", "pod", "--by", "pod").exit_code == 0
+    assert pq.read_table(tmp_path / "tables/incidence.parquet").column_names[:2] == ["pod", "starts"]
 
 
 def test_explain(samples):
@@ -72,6 +157,7 @@ def test_explain(samples):
     for words in ("startup_race, proven", "at least 42.448 s", "logs.json", "holdApplicationUntilProxyStarts"):
         assert words in result.output
     assert run("explain", "nobody", samples / "guide").exit_code == 2
+    assert run("explain", "post", samples / "guide", "--limit", "-3").exit_code == 2
 
 
 def test_convert_keeps_nanoseconds(samples, tmp_path):
@@ -98,6 +184,24 @@ def test_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     result = run("report", tmp_path / "empty", "--out", tmp_path / "out")
     assert result.exit_code == 2 and "empty" in result.stderr
+
+
+def test_an_empty_file_among_others_holds_nothing(tmp_path, samples):
+    """`kubectl logs` of a container that wrote nothing is a file of no bytes."""
+    shutil.copytree(samples / "guide", tmp_path / "in")
+    (tmp_path / "in/a.json").touch()  # the first that is read
+    (tmp_path / "in/z.log").touch()
+    result = run("report", tmp_path / "in", "--out", tmp_path / "out", "--json")
+    counts = json.loads(result.stdout)
+    assert result.exit_code == 0 and counts["harmed"] == 1 and counts["rejects"] == 0
+
+
+@pytest.mark.parametrize("words", [("report", "--out", "out"), ("convert", "--out", "out"), ("explain", "web")])
+def test_nothing_but_an_empty_file(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").touch()
+    result = run(*words, "a.json")
+    assert result.exit_code == 2 and "a.json: no log entry, event or pod found" in result.stderr
 
 
 def test_a_file_of_no_known_form(tmp_path):

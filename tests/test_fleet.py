@@ -17,6 +17,15 @@ from meshlogs.reading import parts
 FROM_ELSEWHERE = ["source", "line"]
 
 
+def test_hours_are_those_in_which_the_application_started_at_the_latest(fleet):
+    begun = map(times.parse_ns, ("2026-03-02T09:59:59.999999999Z", "2026-03-02T10:00:00Z", None))
+    starts = fleet.starts.head(3).assign(app_started_upper=times.column(begun))
+    rows = incidence_by(starts, "hour").set_index("hour")["starts"]
+    assert rows.to_dict() == {"2026-03-02T09:00:00Z": 1, "2026-03-02T10:00:00Z": 1, "": 1}
+    assert incidence_by(fleet.starts, ["cluster", "hour"])["starts"].sum() == len(fleet.starts)
+    assert (incidence_by(starts.assign(hour="mine"), "hour")["hour"] == "mine").all()
+
+
 def test_the_sample_fleet_has_the_counts_of_its_readme(fleet, samples):
     truth = json.loads((samples / "truth/summary.json").read_text())
     guide = fleet.starts["cluster"] == "guide"

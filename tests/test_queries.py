@@ -101,8 +101,12 @@ def test_unknown_words_are_told():
         ml.query("x")
 
 
+def asked(*words):
+    return CliRunner().invoke(cli.main, ["query", *map(str, words)])
+
+
 def printed(*words):
-    result = CliRunner().invoke(cli.main, ["query", *map(str, words)])
+    result = asked(*words)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -127,7 +131,22 @@ def test_what_a_report_leaves_open(tmp_path):
     told = printed("--for-report", tmp_path / "out")
     assert "-- proxy_logs: would settle" in told and 'container_name="istio-proxy"' in told
     assert "FROM `PROJECT.DATASET.stdout*`" in printed("--for-report", tmp_path / "out", "--dialect", "bigquery")
-    missing = CliRunner().invoke(cli.main, ["query", "--for-report", str(tmp_path)])
+    of_report = ("--for-report", tmp_path / "out")
+    words = ("--kind", "proxy_logs", "--project", "p", "--since", "2020-01-01", "--dialect", "gcloud")
+    limited = printed(*of_report, *words)
+    assert limited.count("--project=p") == limited.count("gcloud logging read") > 0
+    assert set(re.findall(r'timestamp>="([^"]*)"', limited)) == {"2020-01-01T00:00:00Z"}
+    cluster = re.search(r'cluster_name="([^"]*)"', limited)[1]
+    assert set(re.findall(r'cluster_name="([^"]*)"', printed(*of_report, "--cluster", cluster))) == {cluster}
+    assert printed(*of_report, "--cluster", "no-such").startswith("nothing is undetermined")
+    assert printed(*of_report, "--namespace", "no-such").startswith("nothing is undetermined")
+    begun = asked(*of_report, "--until", "2020-01-01")
+    assert begun.exit_code == 2 and "--since is not before --until" in begun.output
+    pod = ml.schema.load(tmp_path / "out", "starts", ml.schema.STARTS)["pod"][0]
+    nobody = asked(*of_report, "--for", f"{pod}x")
+    assert nobody.exit_code == 2
+    assert f"no pod named '{pod}x' in this export. Nearest: {pod}" in nobody.output
+    missing = asked("--for-report", tmp_path)
     assert missing.exit_code == 2 and "no tables/starts.parquet" in missing.output
 
 

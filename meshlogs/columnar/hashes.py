@@ -51,6 +51,17 @@ class Set:
         self._count += count
         return again
 
+    def has(self, marks: np.ndarray) -> np.ndarray:
+        """Whether each mark is known; none becomes so."""
+        marks, last = np.maximum(marks, np.uint64(1)), np.uint64(len(self._table) - 1)
+        slots, known, left = marks & last, np.zeros(len(marks), bool), np.arange(len(marks))
+        while len(left):
+            there = self._table[slots[left]]
+            known[left] = there == marks[left]
+            left = left[(there > 0) & ~known[left]]
+            slots[left] = slots[left] + np.uint64(1) & last
+        return known
+
 
 def _added(table: np.ndarray, marks: np.ndarray, wanted: np.ndarray) -> tuple[int, np.ndarray]:
     """How many of the wanted marks were new to the table, which has them now; which were not."""

@@ -21,6 +21,7 @@ from meshlogs.censoring import wilson
 from meshlogs.comparison import deployed, inference, units, words
 from meshlogs.comparison.startup import startup_cost
 from meshlogs.errors import InputError
+from meshlogs.incidence import grouping
 
 BY = ("namespace", "workload")
 WORTH = 0.5  # a remedy worth having removes half of the harm
@@ -55,12 +56,9 @@ def compare(before, after, *, by=BY) -> Comparison:
     columns of starts for the table `groups`. Starts that are in both count before only; `facts["in_both"]` counts them.
     Raises InputError for a folder without tables, ValueError for an unknown column.
     """
-    by = [by] if isinstance(by, str) else list(by)
     old, old_pods = _tables(before)
     new, new_pods = _tables(after)
-    unknown = [name for name in by if name not in old.columns]
-    if unknown:
-        raise ValueError(f"starts have no column {unknown[0]!r}; group by any of {', '.join(old.columns)}")
+    by = grouping(by, old.columns)
     twice = _same(new, old)
     new = new[~twice]
     rows = units.with_units(

@@ -52,9 +52,7 @@ def fetch(
     stopped. `open` hours ended less than an hour ago, or did not end yet: entries may still come, so the next run
     fetches them again. Raises FetchError for what cannot be fetched, with what to do; ValueError for an unknown kind.
     """
-    first, last = times.moment(since), times.moment(until)
-    if not first < last:
-        raise ValueError(f"since ({first}) is not before until ({last})")
+    first, last = times.span(since, until)
     today = (now or _now)()
     if last > today + AHEAD:
         raise FetchError(f"until ({last})", "Cloud Logging keeps nothing later than a day from now", "End it earlier.")

@@ -14,14 +14,16 @@ pd = Later("pandas")
 
 HOUR = "h"
 CONTAINER = ["project", "location", "cluster", "namespace", "pod", "container"]
+_UNTOLD = ("message", "time_granularity")  # of a line that a scan does not parse
 _UNTIL_LINE = ["time_lower", "insert_id", "source", "line"]
 
 
 def from_logs(log_entries: pd.DataFrame) -> pd.DataFrame:
     """`app_logged` rows: the first and the last entry of each container in each hour, one for undated lines."""
     rows = log_entries[(log_entries["resource_type"] == "k8s_container") & log_entries["pod"].notna()]
-    rows = rows.assign(kind="app_logged", time_lower=rows["time"], time_upper=rows["time"])
-    names = [name for name in rows.columns if name in schema.EVIDENCE.names and name != "message"]
+    until = times.column(_until(times.to_ns(rows["time"]))).set_axis(rows.index)
+    rows = rows.assign(kind="app_logged", time_lower=rows["time"], time_upper=until)
+    names = [name for name in rows.columns if name in schema.EVIDENCE.names and name not in _UNTOLD]
     return schema.conform(rows.loc[_are_ends(rows), names], schema.EVIDENCE)
 
 
@@ -34,11 +36,24 @@ def rows(logged: list[tuple], source: str) -> pa.Table:
 
 def of_lines(rows: pa.Table) -> pa.Table:
     """`app_logged` rows of single lines (`schema.EVIDENCE`)."""
-    names = [name for name in rows.column_names if name in schema.EVIDENCE.names and name not in ("kind", "message")]
+    names = [name for name in rows.column_names if name in schema.EVIDENCE.names and name not in ("kind", *_UNTOLD)]
     facts = rows.select(names).append_column("kind", pa.repeat(arrow.text("app_logged"), len(rows)))
-    for name in ("time_lower", "time_upper"):
-        facts = facts.append_column(name, rows["time"])
+    facts = facts.append_column("time_lower", rows["time"]).append_column("time_upper", _ends(rows["time"]))
     return schema.conform_arrow(facts, schema.EVIDENCE)
+
+
+def _ends(time: pa.ChunkedArray) -> pa.Array:
+    """`_until` of a column of Arrow; by its bytes, for `to_numpy` loads pandas."""
+    column = time.cast(pa.int64()).combine_chunks()
+    _, data = column.buffers()
+    numbers = _until(np.frombuffer(data or b"", np.int64, len(column), 8 * column.offset))
+    missing = None if column.null_count == 0 else np.array([not value.is_valid for value in column])
+    return arrow.numbers(numbers, missing)
+
+
+def _until(time: np.ndarray) -> np.ndarray:
+    """Until when [ns] lines may have been written: to the end of a time that a program states to the second."""
+    return np.where(time % times.SECOND == 0, time + times.SECOND - 1, time)  # no time is no whole second
 
 
 def thin(evidence: pd.DataFrame) -> pd.DataFrame:

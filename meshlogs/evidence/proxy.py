@@ -60,7 +60,9 @@ LINES = (
     ),
     Line(
         r"Envoy proxy is NOT ready: (?:server is not live, current state is: (?:PRE_)?INITIALIZING"
-        r"|workers have not yet started|failed retrieving Envoy stats|failed to get (?:server info|readiness stats)"
+        r"|workers have not yet started"
+        # Only a refused admin port: its thread may be too busy to answer while the workers serve.
+        r"|(?:failed retrieving Envoy stats|failed to get (?:server info|readiness stats)).*connection refused"
         r"|(?:server\.state|listener_manager\.workers_started) is not yet updated)",
         "proxy_closed",
         "initializing",
@@ -118,7 +120,8 @@ LINES = (
         "error\tEpoch 0 exited with error: exit status 1",
     ),
     Line(
-        r"(?:Envoy exited normally|Envoy aborted normally|Epoch \d+ exited normally|Aborted all epochs"
+        # Not "Epoch 0 exited normally": after a hot restart the next one serves.
+        r"(?:Envoy exited normally|Envoy aborted normally|Aborted all epochs"
         r"|Aborted proxy instance|Agent has successfully terminated|No more active epochs, terminating"
         r"|terminating remaining proxies|terminating proxy\.\.\.|Agent already drained, exiting immediately)",
         "proxy_exited",
@@ -139,6 +142,9 @@ _BARE_STARTING = Line(r"\tstarting$", "proxy_process", "envoy", "info\tstarting"
 _ALL = (*LINES, _BARE_STARTING)
 _ANY = "|".join(f"(?:{line.pattern})" for line in _ALL)
 
+# A hot restart (Istio up to 1.9): the new Envoy takes the listening sockets over from the old one, none is closed.
+_HOT_RESTART = r"Envoy command: .*--restart-epoch [1-9]|\[Envoy \(Epoch [1-9]"
+
 # pilot-agent tells the pod's address first of its proxy's: `ips:[10.36.1.5 …]`, `ips=[…]`, `private IP [10.36.1.5]`.
 _ADDRESS = re.compile(r"(?:\bips[:=] ?\[\"?|\bIPAddresses:\[\]?string\{\"|private IP \[)([0-9a-fA-F.:]+)")
 _VERSION = re.compile(r"[Vv]ersion:? (?:asm-)?(\d+\.\d+\.\d+[\w.+-]*)")
@@ -150,7 +156,7 @@ _UNIT_NS = {"h": 3600e9, "m": 60e9, "s": 1e9, "ms": 1e6, "µs": 1e3, "us": 1e3, 
 # cluster proves that outbound connections were accepted then. Envoy writes it up to 10 s later.
 _ACCESS = r'^\[\d{4}-\d\d-\d\dT[\d:.]+Z\] "'
 _ACCESS_JSON = r'"start_time":\s*"'
-_OUTBOUND = r"outbound\|\d|PassthroughCluster|BlackHoleCluster"
+_OUTBOUND = r"\boutbound\|\d|\bPassthroughCluster|\bBlackHoleCluster"
 _START_TIME = re.compile(r'(?:^\[|"start_time":\s*")(\d{4}-\d\d-\d\dT[\d:.]+Z)')
 
 _IMAGE = re.compile(r"[/\w.-]*proxyv2[\w-]*:(\d+\.\d+[\w.+-]*)")
@@ -205,14 +211,16 @@ def _phrases(rows: pd.DataFrame) -> pd.DataFrame:
     version = kind == "proxy_version"
     value = value.mask(version, text.where(version, "").map(lambda line: _group(_VERSION, line)))
     facts = rows.assign(kind=kind, value=value, time_lower=rows["time"], time_upper=rows["time"])
-    facts = facts[kind.notna() & (~version | value.notna())]
+    again = pd.Series(_matches(text, _HOT_RESTART), rows.index)
+    facts = facts[kind.notna() & (~version | value.notna()) & ~(again & (kind == "proxy_process"))]
     workers = facts["value"] == "workers"
     early = pd.to_timedelta(np.where(workers, WORKERS_SLACK, 0), unit="ns")
     late = np.select([workers, facts["value"] == "agent_ready"], [WORKERS_SLACK, AGENT_SLACK], 0)
     facts = facts.assign(time_lower=facts["time"] - early, time_upper=facts["time"] + pd.to_timedelta(late, unit="ns"))
-    opening = facts[workers]
+    opening = facts[workers & ~again.reindex(facts.index)]
     closed_before = opening.assign(kind="proxy_closed", time_upper=opening["time_lower"])
-    addresses = facts.assign(kind="pod_address", value=told_address)[told_address.reindex(facts.index).notna()]
+    told_address = told_address.reindex(facts.index)
+    addresses = facts.assign(kind="pod_address", value=told_address)[told_address.notna()]
     parts = [facts, closed_before, _process_starts(facts), addresses]
     return schema.conform(pd.concat(parts, ignore_index=True), schema.EVIDENCE)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,17 @@ import pyarrow.compute as pc
 from meshlogs import schema, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
-from meshlogs.evidence.signatures import OTHER_CAUSE, SPECIFICITY, TRIGGER, Destination, destination, ip_of, match
+from meshlogs.evidence.signatures import (
+    OTHER_CAUSE,
+    SENDS,
+    SPECIFICITY,
+    TRIGGER,
+    Destination,
+    address,
+    destination,
+    ip_of,
+    match,
+)
 from meshlogs.later import Later
 
 pd = Later("pandas")
@@ -51,16 +62,19 @@ _PART = re.compile(
 _NAMES_ADDRESS = re.compile(r"dial tcp|host \"")
 _CAUSE = re.compile(r"\s*(?:Caused by:|\[cause\]:|Suppressed:)")
 
-# Envoy's access log: `"UPSTREAM" CLUSTER UPSTREAM_LOCAL DOWNSTREAM_LOCAL DOWNSTREAM_REMOTE`; the downstream's
-# local address is what the application dialled.
+# Envoy's access log: `"UPSTREAM" CLUSTER UPSTREAM_LOCAL DOWNSTREAM_LOCAL DOWNSTREAM_REMOTE`. The cluster names the
+# destination; of one without a name the upstream is what the application dialled, and so is the downstream's local
+# address, which in a gateway is its own.
 _ENVOY = r"delayed[ _]connect[ _]error:[ _](?:111|Connection[ _]refused)"
-_OUTBOUND = r"outbound\|\d|PassthroughCluster"
+_OUTBOUND = r"\boutbound\|\d|\bPassthroughCluster"  # not InboundPassthroughCluster
 _ACCESS = re.compile(
-    r"\" (?:outbound\|(?P<port>\d+)\|[^|\s]*\|(?P<host>[\w.\-]+)|PassthroughCluster) \S+ (?P<dialled>\S+:\d+) \S+:\d+"
+    r"\"(?P<upstream>[^\"\s]*)\" (?:outbound\|(?P<port>\d+)\|[^|\s]*\|(?P<host>[\w.\-]+)|PassthroughCluster) \S+ "
+    r"(?P<dialled>\S+:\d+) \S+:\d+"
 )
 _ACCESS_CLUSTER = re.compile(
     r"\"upstream_cluster\":\s*\"(?:outbound\|(?P<port>\d+)\|[^|\"]*\|(?P<host>[\w.\-]+)|Passthrough)"
 )
+_ACCESS_UPSTREAM = re.compile(r"\"upstream_host\":\s*\"(?P<upstream>[^\"]+:\d+)\"")
 _ACCESS_DIALLED = re.compile(r"\"downstream_local_address\":\s*\"(?P<dialled>[^\"]+:\d+)\"")
 _START_TIME = re.compile(r"(?:^\[|\"start_time\":\s*\")(\d{4}-\d\d-\d\dT[\d:.]+Z)")
 # A request that lasted longer is not dated by its start.
@@ -155,6 +169,8 @@ def _of_line(message: str, text: str, tell: bool) -> _Found | None:
         return None
     if _CAUSE.match(message) and OTHER_CAUSE.search(message):
         return _Found("refused_context", "other_cause")
+    if _SENDS.search(message):
+        return _Found("refused_context", "datagram")
     where = destination(message, len(message)) if _NAMES_ADDRESS.search(message) else Destination()
     part = _PART.match(message)
     if part and where == Destination():
@@ -163,6 +179,7 @@ def _of_line(message: str, text: str, tell: bool) -> _Found | None:
 
 
 _CONTEXT_LINE = re.compile(_CONTEXT)
+_SENDS = re.compile(SENDS)
 
 
 def _port(text: str | None) -> int | None:
@@ -170,16 +187,19 @@ def _port(text: str | None) -> int | None:
 
 
 def _of_access(text: str, stamp: int) -> _Found:
-    """What a line of the proxy's access log says: the destination dialled, and when its request began."""
-    line, cluster, dialled = _ACCESS.search(text), _ACCESS_CLUSTER.search(text), _ACCESS_DIALLED.search(text)
-    cluster, dialled = line or cluster, line or dialled
-    ip, _, port = dialled["dialled"].rpartition(":") if dialled else ("", "", None)
-    ip = ip_of(ip)
-    host, named_port = (cluster["host"], cluster["port"]) if cluster else (None, None)
+    """What a line of the proxy's access log says: the destination, and when its request began."""
+    line = _ACCESS.search(text)
+    cluster = line or _ACCESS_CLUSTER.search(text)
+    if cluster and cluster["host"]:
+        where = Destination(cluster["host"], None, _port(cluster["port"]))
+    else:
+        upstream, dialled = line or _ACCESS_UPSTREAM.search(text), line or _ACCESS_DIALLED.search(text)
+        told = [upstream and address(upstream["upstream"]), dialled and address(dialled["dialled"])]
+        where = next(filter(None, told), Destination())
     began = _START_TIME.search(text)
     lasted = stamp - times.parse_ns(began.group(1)) if began and times.parse_ns(began.group(1)) != times.NAT else 0
     late = lasted / times.SECOND if 0 < lasted < _LONGEST_REQUEST else 0.0
-    return _Found("upstream_refused", "envoy_upstream", Destination(host or ip, ip, _port(port or named_port)), late)
+    return _Found("upstream_refused", "envoy_upstream", where, late)
 
 
 def _evidence(rows: pd.DataFrame, found: list[_Found | None]) -> pd.DataFrame:
@@ -220,11 +240,14 @@ _CONTINUES = re.compile(
     r"|connection refused\W*$|Is the server running on|TCP/IP connections on port",
     re.IGNORECASE,
 )
+_MARKS = re.compile(r"[ \t~^]+$")  # Python's, below the part of a source line that raised
 _TRACEBACK = re.compile(r"Traceback \(most recent")
 _CHAIN = re.compile(r"During handling of|The above exception was")
 _EXCEPTION = re.compile(
     r"(?:Uncaught )?(?P<name>[\w.$:]*(?:Error|Exception|Refused|Failure|Unavailable))(?: \[[^\]]*\])?(?::|\s*$)"
 )
+_RAISED = re.compile(r"\S+:\d+:in [`'][^']+': (?P<told>.*)")  # Ruby's uncaught exception; below it its cause
+_ERRORS = re.compile(r"([ \t]*)\[errors\]: \[$")  # Node's list of the attempts at each address of a name
 _LIBPQ = re.compile(r"(?:connection to server at \"(?P<host>[^\"]*)\"|could not connect to server: Connection refused)")
 _HALF = re.compile(r"dial tcp[46]? \S+:\s*connect:\s*$")
 
@@ -363,12 +386,13 @@ class _Words(NamedTuple):
     exception: str | None  # that stands at its start
     continues: bool
     libpq: bool
+    raised: str | None  # what an uncaught exception of Ruby says
 
 
 @lru_cache(maxsize=10_000)
 def _words(message: str) -> _Words:
     traceback, half = bool(_TRACEBACK.match(message)), bool(_HALF.search(message))
-    named = _EXCEPTION.match(message)
+    named, raised = _EXCEPTION.match(message), _RAISED.match(message)
     return _Words(
         traceback,
         traceback or half or bool(_CHAIN.match(message)),
@@ -376,6 +400,7 @@ def _words(message: str) -> _Words:
         named["name"] if named else None,
         bool(_CONTINUES.match(message)),
         bool(_LIBPQ.match(message)),
+        raised["told"] if raised else None,
     )
 
 
@@ -388,6 +413,8 @@ class _Failure:
         self.names: set[str] = set()  # exceptions that stand at the start of a line
         self.awaits = False  # a traceback began: its exception is still to come
         self.framed = False  # the last line was a frame of a stack
+        self.raised: set[str] = set()  # what Ruby's exception and its causes say
+        self.errors: str | None = None  # how far Node's list of attempts is indented, until it ends
         self.add(line)
 
     def add(self, line: _Line) -> None:
@@ -398,6 +425,12 @@ class _Failure:
             self.names.add(words.exception)
             self.awaits = False
         self.framed = line.kind == "refused_context"
+        if words.raised:
+            self.raised.add(words.raised)
+        if listed := _ERRORS.match(line.message or ""):
+            self.errors = listed[1]
+        elif self.errors is not None and not self.lists(line):
+            self.errors = None
         self.lines.append(line)
         if line.host or line.port:
             self.places.append(line)
@@ -409,6 +442,10 @@ class _Failure:
     @property
     def failed(self) -> bool:
         return any(line.kind != "refused_context" for line in self.lines)
+
+    def lists(self, line: _Line) -> bool:
+        """Whether the line stands in Node's list of attempts, each at another address."""
+        return self.errors is not None and (line.message or "").startswith((self.errors + " ", self.errors + "\t"))
 
     def may_hold(self, line: _Line) -> bool:
         """Whether the line's destination may be this failure's."""
@@ -467,7 +504,11 @@ def _home(line: _Line, near: list[_Failure]) -> _Failure | None:
     if words.traceback:
         # A second traceback belongs to the first only if the line between them says so.
         return next((one for one in near if one.awaits or not one.names), None)
+    if listing := next((one for one in near if one.lists(line)), None):
+        return listing
     near = [one for one in near if one.may_hold(line)]
+    if words.raised:
+        return next((one for one in near if one.raised and words.raised not in one.raised), None)
     if words.libpq:
         return next((one for one in near if _next_attempt(one, line)), None)
     if line.kind == "refused_context" or words.continues:
@@ -490,9 +531,13 @@ def _next_attempt(failure: _Failure, line: _Line) -> bool:
 
 
 def _explained(failure: _Failure) -> bool:
-    """Whether nothing states a refusal and a line names another cause."""
-    stated = any(line.kind in ("refused", "upstream_refused") for line in failure.lines)
-    return not stated and any(line.value == "other_cause" for line in failure.lines)
+    """Whether nothing states a refused connect and a line names another cause, or a traceback ends in sending."""
+    lines = [line for line in failure.lines if not _MARKS.match(line.message or "")]
+    stated = any(line.kind in ("refused", "upstream_refused") for line in lines)
+    if not stated:
+        return any(line.value == "other_cause" for line in lines)
+    before = [earlier.value for earlier, line in pairwise(lines) if line.kind != "refused_context"]
+    return set(before) == {"datagram"}
 
 
 def _merged(rows: pd.DataFrame, failures: list[list[_Line]]) -> pd.DataFrame:

@@ -58,7 +58,7 @@ _STATED = r"""
     connect(?:ion|ing)?\s+(?:attempt\s+)?to\s+[^\s,;]+(?:\s+[^\s,;]+){0,4}?\s+refused\b(?!\s+to\b)
     actively\s+refused
     \bERR_CONNECTION_REFUSED\b
-    refused\s+the\s+(?:network\s+)?connection
+    refused\s+the\s+(?:network\s+)?connection\b(?!\s+(?:invit|offer))
     (?:\b(?:server|host|peer|broker)|:\d{2,5}/?)\s+refused\s+connection\b(?!\s*(?:from|:))
     \bConnection_?Refused(?:Error|Exception)?\b
     \[Errno\s+111\]
@@ -772,10 +772,23 @@ SIGNATURES = (
     ),
 )
 
+# The source line of a traceback that sends on an open socket: what is refused there is a datagram.
+SENDS = r"^[ \t][^\n]*(?:\b|_)sock(?:et)?\.send(?:to|msg)?\("
+
+# After words of success: what was before.
+_PAST = rf"[^\n]{{0,160}}?(?:\(|\bwas\b|\bafter\b|\b(?:last|previous) )[^\n]{{0,80}}?{_STATES}[^\n]*"
+
+# An HTTP status that a server answered with, and the beginning of a body behind it.
+_ANSWERED = (
+    r"\b(?:status(?:[ _]?code)?|HTTP(?:/[\d.]+)?|returned|responded|answered|replied|response|\w*ErrorException[\w$]*)\b"
+    r"[^\n{\"]{0,40}?\b[45]\d\d\b"
+)
+_BODY = r"[^\n{\"]{0,120}\"?\{"
+
 # Cut out of every text before it is read: what they hold is no refused TCP connect of this program.
 VETOES = (
     Veto(
-        r"^[^\n]*?(?:dial unix|unix:/|unix socket|through socket '|on socket \"|ECONNREFUSED /|\.sock\b)[^\n]*",
+        r"^[^\n]*?(?:dial unix|unix:/|unix socket|through socket '|on socket \"|ECONNREFUSED /|[/'\"]\S*\.sock\b)[^\n]*",
         "dial unix /var/run/docker.sock: connect: connection refused",
         "a UNIX socket is never redirected",
         echoes=True,
@@ -785,6 +798,27 @@ VETOES = (
         "dial tcp: lookup redis on 10.96.0.10:53: read udp 10.0.0.1:45728->10.96.0.10:53: read: connection refused",
         "a refused UDP datagram, mostly a DNS question",
         echoes=True,
+    ),
+    Veto(
+        # Only a connect is refused on TCP, and sending or receiving only on UDP.
+        r"\b(?:send|recv)(?:to|from|msg)? ECONNREFUSED[^\n]*|refused - (?:send|recv)(?:to|from|msg)?\(2\)[^\n]*"
+        r"|\bsend of \d+ bytes failed with errno=111[^\n]*|\bError submitting packet: [^\n]*?refused[^\n]*"
+        r"|(?:\berrno: -\d+,\s*)?code: 'ECONNREFUSED',\s*syscall: '(?:send|recv)\w*'[^}]*",
+        "Error: send ECONNREFUSED 10.0.0.5:8125",
+        "a refused UDP datagram, mostly a metric",
+        echoes=True,
+    ),
+    Veto(
+        rf"\budp[46]?\b(?:(?!tcp)[^\n]){{0,80}}?{_STATES}[^\n]*"
+        rf"|(?:\[Errno 111\] )?{_STATES}(?:(?!tcp)[^\n]){{0,60}}?\budp\b[^\n]*",
+        "failed to send metric over udp to 10.0.0.5:8125: Connection refused (os error 111)",
+        "a refused UDP datagram",
+        echoes=True,
+    ),
+    Veto(
+        rf"{SENDS}[^\n]*\n(?:[ \t~^]+\n)?[\w.]*ConnectionRefusedError: [^\n]*",
+        '  File "statsd.py", line 9, in send\n    self.sock.send(msg)\nConnectionRefusedError: [Errno 111] Connection refused',
+        "a refused UDP datagram",
     ),
     Veto(
         r"\b(?:getaddrinfo|query[A-Z]\w*) ECONNREFUSED[^\n]*",
@@ -820,6 +854,41 @@ VETOES = (
         r"(?i:socks5? proxy rejected connection)[^\n]*",
         "Socks5 proxy rejected connection - ConnectionRefused",
         "a SOCKS proxy answered: the connection to it stood",
+    ),
+    Veto(
+        rf"^(?=[^\n{{]*(?:https?://|Http\w+ErrorException))[^\n]*?{_ANSWERED}"
+        rf"(?:{_BODY}|[^\n{{\"]{{0,60}}? from (?:[A-Z]{{3,7}} )?https?://)[^\n]*?{_STATES}[^\n]*",
+        'unexpected status 500 from http://orders:8080/api: {"error":"dial tcp 10.0.0.7:5432: connect: connection refused"}',
+        "another server's answer tells of its own connection",
+        echoes=True,
+    ),
+    Veto(
+        r"\b(?:error forwarding port \d+ to pod|error occurred forwarding \d+ -> \d+|inside namespace \")[^\n]*?refused[^\n]*"
+        r"|\bchannel \d+: open failed: [^\n]*",
+        'error forwarding port 8080 to pod 4f5, uid : failed to connect to localhost:8080 inside namespace "4f5", IPv4: '
+        "dial tcp4 127.0.0.1:8080: connect: connection refused",
+        "refused at the far end of a tunnel (port-forward, ssh)",
+        echoes=True,
+    ),
+    Veto(
+        rf"(?<!be )(?<!not )\breconnected\b{_PAST}|\(was:? [\"'`]?{_STATES}[^\n]*"
+        rf"|\b(?:is|are|now) (?:now )?(?:(?:healthy|reachable|available|alive|online|up) again|back (?:up|online))\b{_PAST}"
+        rf"|(?<!not )(?<!n't )\bconnected (?:to \S+ )?after (?:\d+ |an? )?{_STATES}[^\n]*"
+        rf"|{_STATES}(?: errors?| exceptions?)? (?:have |has )?(?:stopped|ceased|gone|cleared)\b",
+        "Reconnected to redis:6379 after 3 attempts (last error: connect ECONNREFUSED 10.0.0.3:6379)",
+        "over: it tells of success, the refusal was told before",
+        echoes=True,
+    ),
+    Veto(
+        rf"\b(?:opens?|trips?|fires?|triggers?|activates?) (?:up)?on (?:an? )?[\"'`]?{_STATES}",
+        "Circuit breaker opens on connection refused, timeouts and 5xx",
+        "a rule",
+    ),
+    Veto(
+        rf"\b(?:user|customer)(?:'s)? (?:comment|message|feedback|question|report)s?\b[\"']?\s*[:=][^\n]*?{_STATES}[^\n]*",
+        "user comment: 'my app says ECONNREFUSED 10.0.0.1:80, please help'",
+        "somebody's words",
+        echoes=True,
     ),
     Veto(
         rf"\b(?:no|not|without|zero|never|any|0)\s+(?:an?\s+|a\s+single\s+|more\s+|further\s+|new\s+)?[\"'`]?{_STATES}",
@@ -934,6 +1003,15 @@ WEAK_VETOES = (
 # Nothing in such a text is the program's own failed connect.
 _NEVER = re.compile(r"(?:Readiness|Liveness|Startup) probe (?:failed|errored)|Envoy proxy is NOT ready", re.IGNORECASE)
 
+# Behind these a refusal may be a server's, of which its answer tells, or what this program made of its own: a gRPC
+# status in other words than those of a client that could not connect, an HTTP status with a body.
+_RELAYED = re.compile(
+    r"\b(?:code = \w+ desc = |details = \")"
+    r"(?!(?:(?!rpc error)[^\n])*?(?:connection error: |transport: |failed to connect to ))[^\n]*?refused"
+    rf"|{_ANSWERED}{_BODY}[^\n]*?{_STATES}",
+    re.IGNORECASE,
+)
+
 # Said of a failed connect, these are its cause: then it was not refused.
 OTHER_CAUSE = re.compile(
     r"time(?:d|s)?[ -]?out|TIMEDOUT|UnknownHost|(?<!<)Unresolved|no such host|not known|ENOTFOUND|EAI_|getaddrinfo"
@@ -943,10 +1021,12 @@ OTHER_CAUSE = re.compile(
     re.IGNORECASE,
 )
 
-# How long a client tried before it wrote the line, where it says so.
+# How long a client tried before it wrote the line, where it says so; as Go writes it (`1m0s`), too.
+_LATE_WORDS = ("after ", "Timeout: ", "ied for ", "ying for ", "lapsed", "xhausted")
 _LATE = re.compile(
-    r"(?:Timeout: |[Tt]imed out after |(?:failed|gave up|giving up|port \d+|connect) after )(\d+(?:\.\d+)?) ?"
-    r"(ms|milliseconds|s|secs?|seconds)\b"
+    r"(?:Timeout: |[Tt]imed out after |(?:failed|gave up|giving up|port \d+|connect) after |[Rr]etr(?:ied|ying) for "
+    r"|\b[Ee]lapsed[=:] ?|[Ee]xhausted (?:after |\()|\bafter (?=[\d.]+ ?\w+ of (?:re)?tr))(?=\d)"
+    r"(?:(\d+) ?m(?:in(?:ute)?s?)?(?![a-z]) ?)?(?:(\d+(?:\.\d+)?) ?(ms|milliseconds|s|secs?|seconds?)\b)?"
 )
 _LATEST_S = 3600.0
 
@@ -959,6 +1039,7 @@ _USER = r"(?:[a-z][\w+.\-]*://)?(?:[^\s/@\"']{0,200}@)?"
 DESTINATIONS = (
     rf"dial tcp[46]?\s+(?:[^\s>]{{1,90}}->)?(?P<addr>{_A})",
     rf"ECONNREFUSED\s+(?P<addr>{_A})",
+    rf"tcp connect error\", (?P<addr>{_A})",
     rf"[Cc]onnection to (?P<addr>{_A}) failed",
     # Dart prints the port of its own end of the socket.
     r"OS Error: [^\n]{0,80}address = (?P<host>[^,\s]+), port = \d+",
@@ -1023,6 +1104,11 @@ _DOCUMENTATION = re.compile(
 )
 # Of a proxied request nginx names the client, the server and the Host header, too; only the upstream was dialled.
 _NGINX = re.compile(r"\b(?:client|server|request|host|referrer): (?:\"[^\"\n]*\"|[^,\s]+)")
+# A request that this program served: the host is the one that the request named, mostly this program itself.
+_IS = r"(?:=|\": ?)\"?"  # as logfmt and JSON write it
+_REQUEST = re.compile(rf"\b(?:method{_IS}[A-Z]{{3,7}}\b|(?:uri|path|url){_IS}/|status(?:_code)?{_IS}[1-5]\d\d\b)")
+_SIGNS = tuple(key + sign for key in ("method", "uri", "path", "url", "status", "_code") for sign in ("=", '":'))
+_OF_REQUEST = re.compile(rf"\b(?:(?:host|hostname|server){_IS}[^\",\s]+:\d+|url{_IS}[a-z]+://[^\",\s]+)", re.IGNORECASE)
 
 _AUTHORITY = re.compile(r"(?:[^/?#]*@)?(\[[^\]]*\](?::\d+)?|[^/?#)\]}]*)")
 _FILE = re.compile(
@@ -1087,7 +1173,8 @@ def _matched(text: str) -> Refusal | None:
         if where == Destination() and (echoed or any(veto.search(text) for _, veto, _ in _WEAK.of(text))):
             return None
         row = next(row for _, pattern, row in _REFUSED.of(kept) if pattern.search(kept))
-        return _refusal(row, where, text)
+        found = _refusal(row, where, text)
+        return found._replace(suspected=True) if _relayed(kept) else found
     for _, pattern, row in _SUSPECTED.of(kept):
         found = pattern.search(kept)
         if found and not OTHER_CAUSE.search(text):
@@ -1096,6 +1183,11 @@ def _matched(text: str) -> Refusal | None:
 
 
 _remembered = lru_cache(maxsize=4096)(_matched)
+
+
+def _relayed(text: str) -> bool:
+    # Most texts hold none of these.
+    return any(sign in text for sign in ("desc = ", "details = ", "{")) and bool(_RELAYED.search(text))
 
 
 def _triggers(text: str) -> bool:
@@ -1122,12 +1214,12 @@ def _refusal(row: Signature, where: Destination, text: str) -> Refusal:
 
 def _late(text: str, usual: float) -> float:
     """Seconds that the client tried before it wrote the text, where it says so."""
-    found = _LATE.search(text)
+    found = any(word in text for word in _LATE_WORDS) and _LATE.search(text)
     if not found:
         return usual
-    number, unit = found.groups()
-    seconds = float(number) / 1000 if unit.startswith("m") else float(number)
-    return seconds if seconds <= _LATEST_S else usual
+    minutes, number, unit = found.groups("0")
+    seconds = 60 * float(minutes) + float(number) / (1000 if unit.startswith("m") else 1)
+    return seconds if 0 < seconds <= _LATEST_S else usual
 
 
 def destination(text: str, start: int = 0, end: int | None = None) -> Destination:
@@ -1139,6 +1231,8 @@ def destination(text: str, start: int = 0, end: int | None = None) -> Destinatio
     end = start if end is None else end
     if "upstream" in text:
         text = _NGINX.sub(lambda found: " " * len(found.group()), text)
+    if any(sign in text for sign in _SIGNS) and _REQUEST.search(text):
+        text = _OF_REQUEST.sub(lambda found: " " * len(found.group()), text)
     text = _DOCUMENTATION.sub(lambda found: " " * len(found.group()), text)
     for _, pattern, _ in _NAMING.of(text):
         for found in pattern.finditer(text):
@@ -1315,7 +1409,16 @@ def _decoded(text: str) -> Any:
 
 _LINK = re.compile(r"\s*[a-z][a-z0-9+.\-]*://\S+\s*$", re.IGNORECASE)
 _FIRST = ("message", "msg", "error", "err", "exception", "reason", "cause")
-_SETTINGS = re.compile(r"retry.?on|retryable|^help$|usage|documentation|description", re.IGNORECASE)
+_SETTINGS = re.compile(
+    r"retry.?on|retryable|^help$|usage|documentation|description|^(?:re(?:q(?:uest)?|s(?:ponse)?)_?)?headers$"
+    r"|^res(?:ponse)?_?body$",
+    re.IGNORECASE,
+)
+# Calls that TCP does not refuse, as Node names them.
+_DATAGRAM = ("send", "recvmsg")
+_VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# What an object says of a served request: its host, or its own address.
+_OF_SERVED = ("host", "hostname", "server", "url")
 _PLACES = ("address", "host", "hostname", "addr", "endpoint", "target", "broker", "server", "upstream", "url", "uri")
 
 
@@ -1330,7 +1433,7 @@ def _strings(value: Any, depth: int = 0) -> Iterator[str]:
     elif isinstance(value, list) and depth < 20:
         for item in value:
             yield from _strings(item, depth + 1)
-    elif isinstance(value, dict) and depth < 20:
+    elif isinstance(value, dict) and depth < 20 and value.get("syscall") not in _DATAGRAM:
         keys = sorted(value, key=lambda key: (key.lower() not in _FIRST, key.lower() in _PLACES))
         for key in keys:
             if not _SETTINGS.search(key) and key.lower() not in _PLACES:
@@ -1340,6 +1443,8 @@ def _strings(value: Any, depth: int = 0) -> Iterator[str]:
 
 def _places(value: dict, depth: int) -> Iterator[str]:
     port = next((value[key] for key in value if key.lower() == "port" and isinstance(value[key], int | str)), None)
+    if _served(value):
+        value = {key: told for key, told in value.items() if key.lower() not in _OF_SERVED}
     for key in sorted(value, key=lambda key: _PLACES.index(key.lower()) if key.lower() in _PLACES else 99):
         if key.lower() not in _PLACES:
             return
@@ -1352,3 +1457,11 @@ def _places(value: dict, depth: int) -> Iterator[str]:
     code = value.get("errno")
     if isinstance(code, int):
         yield f"errno: {code}"
+
+
+def _served(value: dict) -> bool:
+    """Whether an object tells of an HTTP request: then its host is the one that the request named."""
+    told = {key.lower(): value[key] for key in value}
+    path = any(isinstance(told.get(key), str) and told[key].startswith("/") for key in ("uri", "path", "url"))
+    status = str(told.get("status", told.get("status_code")))
+    return path or str(told.get("method")).upper() in _VERBS or bool(re.fullmatch(r"[1-5]\d\d", status))

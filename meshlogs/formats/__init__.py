@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
 
-from meshlogs import storage
+from meshlogs import storage, written
 from meshlogs.errors import InputError
 from meshlogs.formats import archives, log_entries, streams, warehouse
 from meshlogs.formats.shapes import keys_of
@@ -208,11 +208,20 @@ def files(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
 
     `source` is the path relative to the folder that was given, with `/`; where two would be the same, the
     name of the folder stands in front. Hidden files of a folder, and links that lead out of it, are left
-    out. Raises InputError for a missing path, and for a folder without a file.
+    out, and so is what meshlogs wrote there itself (`written`). Raises InputError for a missing path, and for a folder
+    without a file.
     """
+    return listed(paths)[0]
+
+
+def listed(paths: Iterable[str | Path]) -> tuple[list[tuple[Path, str]], list[str]]:
+    """The `files`, and what was left out because meshlogs wrote it, in words."""
+    left_out: list[str] = []
     found: dict[Path, tuple[Path, Path, str]] = {}  # the file itself -> path, root, source
     for root in map(storage.place, paths):
-        for path in _inside(root):
+        inside, own = _inside(root)
+        left_out += own
+        for path in inside:
             source = path.name if path == root else path.relative_to(root).as_posix()
             found.setdefault(path.resolve(), (path, root if path != root else root.parent, source))
     shared = Counter(source for _, _, source in found.values())
@@ -221,7 +230,7 @@ def files(paths: Iterable[str | Path]) -> list[tuple[Path, str]]:
         for path, root, source in found.values()
     ]
     named.sort(key=lambda item: (item[1], str(item[0])))
-    return _told_apart(named)
+    return _told_apart(named), left_out
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -269,10 +278,10 @@ def _glimpse(path: Path) -> str:
         return ""
 
 
-def _inside(root: Path) -> list[Path]:
-    """The file itself, or the visible files of a folder that are really in it."""
+def _inside(root: Path) -> tuple[list[Path], list[str]]:
+    """The file itself, or the visible files of a folder that are really in it; what of it meshlogs wrote."""
     if root.is_file():
-        return [root]
+        return [root], []
     if not root.is_dir():
         kind = "neither a file nor a folder" if root.exists() else "no such file or folder"
         raise InputError(str(root), kind, "Check the path.")
@@ -282,7 +291,10 @@ def _inside(root: Path) -> list[Path]:
         found = [path for path in found if path.is_file() and path.resolve().is_relative_to(home)]
     if not found:
         raise InputError(str(root), "a folder without any file", "Give the folder the export was written to.")
-    return found
+    others, own = written.apart(root, found)
+    if not others:
+        raise InputError(own[0], "there is no export besides", "Give the folder the export was written to.")
+    return others, own
 
 
 def _told_apart(named: list[tuple[Path, str]]) -> list[tuple[Path, str]]:

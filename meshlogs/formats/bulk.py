@@ -60,7 +60,7 @@ class Reader:
         return self._shard(self._tables.taken("log_entries"))
 
     def shard(self) -> Shard:
-        """The rows to the end of the file, with the parts of split entries joined."""
+        """The rows to the end of the file, parts of split entries that are not whole among them."""
         return self._shard(self._tables.shard("log_entries"))
 
     def _shard(self, rest: Shard) -> Shard:

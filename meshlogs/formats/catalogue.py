@@ -12,9 +12,10 @@ is written by `meshlogs formats --markdown`.
 
 Any of them may be compressed (gzip, zstd, bzip2, xz), in UTF-16 (a redirection in PowerShell), or inside `.zip`,
 `.tar`, `.tar.gz` and other archives, which are read without unpacking them to disk. Names of files may be those of a
-copy to Windows (`09_00_00_09_59_59_S0.json`). What cannot be read is counted and kept in `rejects`; values that may be
-secrets (environment variables, Secrets) are not kept, not even there, and of a file of no known form only the names
-before its first values are.
+copy to Windows (`09_00_00_09_59_59_S0.json`). The parts of a log entry that was split because it was too long are one
+entry again, in whichever files they are. What cannot be read is counted and kept in `rejects`, by `convert` of
+every line, by `report` of those that it parses, which may matter; values that may be secrets (environment variables,
+Secrets) are not kept, not even there, and of a file of no known form only the names before its first values are.
 """
 
 # One fleet in each form that Kubernetes gives: form, (are the verdicts those of lists with logs of Cloud Logging, what

@@ -109,7 +109,10 @@ _HEX_NAME = re.compile(r".+\.[0-9a-f]{15,16}")
 _REASON = re.compile(r"[A-Z][A-Za-z]+")
 _WAREHOUSE = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))? ?(?:UTC|\+00(?::?00)?|(?<=000)Z)")
 _MICRO = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)\.(\d{1,6})Z?")
-_NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE]\+?\d+)?")
+_NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE]\+?\d+)?", re.ASCII)
+# By its size a number is seconds, milliseconds, microseconds or nanoseconds: (least, limit, power of ten that makes it
+# nanoseconds). What lies between was before 2001 or will be after 5138, as 9999-12-31, which stands for no time.
+_UNITS = ((0, 10**11, 9), (10**12, 10**14, 6), (10**15, 10**17, 3), (10**18, 10**20, 0))
 _TIMES = ("timestamp", "receiveTimestamp")
 _DEEPEST = 32
 
@@ -414,13 +417,14 @@ def time_text(value) -> Any:
     ('2020-03-31T10:41:15.552100Z', '2020-03-31T10:41:15.552128Z', '2020-03-31T10:41:15.552128Z')
     >>> time_text("2020-03-31 10:41:15 UTC"), time_text(1585651275500000)
     ('2020-03-31T10:41:15Z', '2020-03-31T10:41:15.500Z')
-    >>> time_text("2020-09-07T14:36:48.03093257Z"), time_text(1585651275)
-    ('2020-09-07T14:36:48.03093257Z', '2020-03-31T10:41:15Z')
+    >>> time_text("2020-09-07T14:36:48.03093257Z"), time_text(1585651275), time_text(253402300799999999)
+    ('2020-09-07T14:36:48.03093257Z', '2020-03-31T10:41:15Z', '253402300799999999')
     """
     if isinstance(value, dict):  # as client libraries print one
         if "seconds" in value:
             second, nanos = integer(value["seconds"]), integer(value.get("nanos")) or 0
-            return value if second is None else time_text(second * times.SECOND + nanos)
+            fits = second is not None and abs(second) < _UNITS[0][1]
+            return _since_epoch(second * times.SECOND + nanos, 9) if fits else value
         value = value.get("value")
     if isinstance(value, bool):
         return value
@@ -440,15 +444,16 @@ def _epoch(text: str) -> str:
         number = Decimal(text)
     except InvalidOperation:
         return text
-    whole = "." not in text and "e" not in text.lower()
-    digits = 0 if whole else 6
-    for limit, power in ((10**11, 9), (10**14, 6), (10**17, 3), (10**20, 0)):
-        if abs(number) < limit:
-            ns = int(number.scaleb(power))
-            break
-        digits = {9: 3, 6: 6, 3: 9}.get(power, 9)
-    else:
+    power = next((power for least, limit, power in _UNITS if least <= abs(number) < limit), None)
+    if power is None:
         return text
+    whole = "." not in text and "e" not in text.lower()
+    digits = 9 - power if power < 9 or whole else 6
+    return _since_epoch(int(number.scaleb(power)), digits)
+
+
+def _since_epoch(ns: int, digits: int) -> str:
+    """RFC 3339 of nanoseconds since the epoch, of whose decimals so many were known."""
     second, fraction = divmod(ns, times.SECOND)
     stamp = times.text(second * times.SECOND)[:19]
     return f"{stamp}{_decimals(f'{fraction:09d}'[:digits])}Z"

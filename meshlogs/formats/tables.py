@@ -13,6 +13,7 @@ import pyarrow as pa
 from meshlogs import schema, times
 from meshlogs.columnar import arrow
 from meshlogs.formats.shapes import excerpt
+from meshlogs.formats.splits import Splits
 from meshlogs.later import Later
 
 pd = Later("pandas")
@@ -25,7 +26,7 @@ _SCALE = [10 ** (9 - digits) for digits in range(10)]
 GRANULARITY = ["s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns"]
 
 
-TABLES = ("log_entries", "events", "pods", "rejects")
+TABLES = ("log_entries", "events", "pods", "rejects", "splits")
 
 
 class Shard(NamedTuple):
@@ -34,7 +35,7 @@ class Shard(NamedTuple):
     They are dataframes; of a scan, Arrow tables.
 
     `records` counts log entries, events, pods, ignored objects and rejects; the parts of a split
-    entry count each.
+    entry count each. `splits` are those of which others may stand in other files.
     """
 
     form: str
@@ -42,6 +43,7 @@ class Shard(NamedTuple):
     events: pd.DataFrame
     pods: pd.DataFrame
     rejects: pd.DataFrame
+    splits: pd.DataFrame
     records: int
     source: str = ""
 
@@ -72,14 +74,14 @@ def joined(shards: Iterable[Shard]) -> Shard:
 class Tables:
     """Rows of one file so far. `entry` takes a tuple in the order of `ENTRY`, the others dictionaries.
 
-    Parts of a split entry wait until all are there (`split.totalSplits`) or the file ends.
+    Parts of a split entry wait until all are there (`split.totalSplits`); at the end they are set aside.
     """
 
     ENTRY = tuple(name for name in schema.LOG_ENTRIES.names if name != "source")
 
     def __init__(self, source: str):
         self.source = source
-        self._parts: dict[str, list[tuple[int, int, str, tuple]]] = {}  # split.uid -> index, number, text, row
+        self._splits = Splits()
         self._clear()
 
     def _clear(self) -> None:
@@ -106,11 +108,10 @@ class Tables:
 
     def part(self, uid: str, index: int, total: int | None, text: str, values: tuple) -> None:
         """Add one part of a split log entry, of which there are so many in total if that is known."""
-        parts = self._parts.setdefault(uid, [])
-        parts.append((index, len(parts), text, values))
+        whole = self._splits.add(uid, index, total, (*values[:_MESSAGE], text, *values[_MESSAGE + 1 :]))
         self._weight += ROW + len(text)
-        if total is not None and len({index for index, *_ in parts}) >= total:
-            self._join(self._parts.pop(uid))
+        if whole:
+            self._entries.append(whole)
 
     def event(self, row: dict) -> None:
         """Add a row of `schema.EVENTS`."""
@@ -129,7 +130,7 @@ class Tables:
 
     def entries_taken(self) -> pa.Table:
         """The log entries so far (`schema.LOG_ENTRIES`), which are not held any longer; all else stays."""
-        rows, self._entries = self._arrow(), []
+        rows, self._entries = self._arrow(self._entries), []
         return rows
 
     def taken(self, form: str) -> Shard:
@@ -137,22 +138,21 @@ class Tables:
         return self._taken(form, schema.conform)
 
     def shard(self, form: str) -> Shard:
-        """The tables to the end of the file, with the parts of split entries joined."""
-        self._join_all()
-        return self.taken(form)
+        """The tables to the end of the file, parts of split entries that are not whole among them."""
+        return self._taken(form, schema.conform, self._splits.aside())
 
     def arrow(self, form: str) -> Shard:
         """What `shard` gives, as Arrow tables."""
-        self._join_all()
-        return self._taken(form, _arrow_of)
+        return self._taken(form, _arrow_of, self._splits.aside())
 
-    def _taken(self, form: str, table_of: Callable) -> Shard:
+    def _taken(self, form: str, table_of: Callable, aside: list[tuple] = ()) -> Shard:
         shard = Shard(
             form,
-            table_of(self._arrow() if self._entries else [], schema.LOG_ENTRIES, "log_entries"),
+            table_of(self._arrow(self._entries) if self._entries else [], schema.LOG_ENTRIES, "log_entries"),
             table_of(self._events, schema.EVENTS, "events"),
             table_of(self._pods, schema.PODS, "pods"),
             table_of(self._rejects, schema.REJECTS, "rejects"),
+            table_of(self._arrow_aside(aside) if aside else [], schema.SPLITS, "splits"),
             self.records,
             self.source,
         )
@@ -166,26 +166,21 @@ class Tables:
                 yield self.taken(form)
         yield self.shard(form)
 
-    def _arrow(self) -> pa.Table:
-        columns = list(zip(*self._entries, strict=True)) or [()] * len(self.ENTRY)
+    def _arrow(self, entries: list[tuple]) -> pa.Table:
+        columns = list(zip(*entries, strict=True)) or [()] * len(self.ENTRY)
         arrays = {
             name: pa.array(values, schema.LOG_ENTRIES.field(name).type)
             for name, values in zip(self.ENTRY, columns, strict=True)
         }
-        arrays["source"] = pa.array([self.source] * len(self._entries), pa.string())
+        arrays["source"] = pa.array([self.source] * len(entries), pa.string())
         return pa.table(arrays)
 
-    def _join_all(self) -> None:
-        for parts in self._parts.values():
-            self._join(parts)
-        self._parts = {}
-
-    def _join(self, parts: list[tuple[int, int, str, tuple]]) -> None:
-        """A split entry becomes its first part, with the text of all parts in the order of their index."""
-        parts.sort(key=lambda part: part[:2])
-        text = without_newline("".join(text for _, _, text, _ in parts))
-        first = parts[0][3]
-        self._entries.append((*first[:_MESSAGE], text, *first[_MESSAGE + 1 :]))
+    def _arrow_aside(self, rows: list[tuple]) -> pa.Table:
+        *told, parts = zip(*rows, strict=True)
+        table = self._arrow([part or (None,) * len(self.ENTRY) for part in parts])
+        for name, values in zip(schema.SPLITS.names, told, strict=False):
+            table = table.append_column(name, pa.array(values, schema.SPLITS.field(name).type))
+        return table
 
 
 _MESSAGE, _PAYLOAD = Tables.ENTRY.index("message"), Tables.ENTRY.index("payload")
@@ -230,9 +225,9 @@ def stamp(text: Any) -> int:
 
 @lru_cache(maxsize=4096)
 def _second(text: str) -> int | None:
-    # The last nanosecond of the second must fit, too: near the ends of int64 the slow road decides.
+    # The last nanosecond of the second must fit, too: `parse_ns` keeps a day away from the ends of int64.
     start = times.parse_ns(text + "Z")
-    return start if len(text) == 19 and times.NAT < start < INT64 - times.SECOND else None
+    return start if len(text) == 19 and start != times.NAT else None
 
 
 def moment(text: Any) -> int | None:
@@ -247,8 +242,7 @@ def whole_second(text: Any) -> tuple[int | None, int | None]:
     if ns is None:
         return None, None
     ns -= ns % times.SECOND
-    # Near the end of int64 there is no next second.
-    return ns, min(ns + times.SECOND - 1, INT64 - 1)
+    return ns, ns + times.SECOND - 1
 
 
 def get(value: Any, *path: str) -> Any:

@@ -29,6 +29,7 @@ _LAYOUTS = {
     "events": schema.EVENTS,
     "pods": schema.PODS,
     "rejects": schema.REJECTS,
+    "splits": schema.SPLITS,
     "counts": schema.COVERAGE,
     "evidence": schema.EVIDENCE,
 }
@@ -97,7 +98,7 @@ class Part(NamedTuple):
     files: dict[str, tuple[str, int, int]]  # source -> form, records, rejects; an archive's files each
     parsed: int  # entries
     lines: int  # of a stretch of a file of lines; 0 else
-    tables: dict[str, pd.DataFrame]  # log_entries, events, pods, rejects, counts, evidence (coded, if it is much)
+    tables: dict[str, pd.DataFrame]  # those of `_LAYOUTS`; evidence is coded, if it is much
     rows: pa.Table = arrow.empty(bulk.LAYOUT)  # log entries, if the task asks for them
     held: Held | None = None  # evidence besides that of `tables`
 
@@ -133,7 +134,7 @@ def tasks(
     enough = min(sum(sizes) // _TASKS, TOGETHER)
     lengths = {"lines": length} if whole else {"lines": length, "rows": length, "table": scan.TABLE_STRETCH}
     found: list[Task] = []
-    room = 0  # for further small files in the last task
+    room = -1  # for further small files in the last task; it may be that of empty ones
     for (path, source), size in zip(files, sizes, strict=True):
         pieces = [Stretch(path, source)]
         wrapping = _wrapping(path) if size > min(lengths.values()) else None
@@ -149,7 +150,7 @@ def tasks(
             room -= size
         else:
             found += made
-            room = enough - size if small else 0
+            room = enough - size if small else -1
     return found
 
 
@@ -243,6 +244,22 @@ def moved(table: pd.DataFrame, lines: int) -> pd.DataFrame:
     return table.assign(line=table["line"] + lines) if lines and "line" in table else table
 
 
+def within(task: Task, rows, column: str):
+    """The rows, a dataframe or an Arrow table, whose time is in the task's or unknown."""
+    if task.since is None and task.until is None:
+        return rows
+    is_arrow = isinstance(rows, pa.Table)
+    time = rows[column].to_pandas() if is_arrow else rows[column]
+    since, until = (times.column([limit if limit is not None else 0])[0] for limit in (task.since, task.until))
+    keep = pd.Series(True, index=time.index)
+    if task.since is not None:
+        keep &= time >= since
+    if task.until is not None:
+        keep &= time < until
+    keep |= time.isna()
+    return rows.filter(pa.array(keep)) if is_arrow else rows[keep]
+
+
 def is_coded(facts: pd.DataFrame) -> bool:
     """Whether a table of evidence has its shared texts as categories."""
     return joins.is_coded(facts["kind"])
@@ -280,12 +297,13 @@ def _collected(task: Task, pieces: Iterable[_Piece]) -> Part:
         parsed += len(shard.log_entries)
         tables["pods"] += _framed(shard.pods, schema.PODS)
         tables["rejects"] += _framed(shard.rejects, schema.REJECTS)
-        tables["events"] += _framed(_within(task, shard.events, "time_upper"), schema.EVENTS)
+        tables["splits"] += _framed(shard.splits, schema.SPLITS)
+        tables["events"] += _framed(within(task, shard.events, "time_upper"), schema.EVENTS)
         told += [found] if found else []
         if task.rows or found:
-            rows.append(_within(task, bulk.packed(shard.log_entries), "time"))
+            rows.append(within(task, bulk.packed(shard.log_entries), "time"))
         else:
-            tables["log_entries"].append(_within(task, bulk.unpacked(shard.log_entries), "time"))
+            tables["log_entries"].append(within(task, bulk.unpacked(shard.log_entries), "time"))
         if not task.rows:
             rows = _extract(tables, rows, BATCH)
     if not task.rows:
@@ -322,19 +340,3 @@ def _framed(rows: pd.DataFrame | pa.Table, layout: pa.Schema) -> list[pd.DataFra
 
 def _stacked(rows: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(rows).unify_dictionaries()
-
-
-def _within(task: Task, rows, column: str):
-    """The rows, a dataframe or an Arrow table, whose time is in the task's or unknown."""
-    if task.since is None and task.until is None:
-        return rows
-    is_arrow = isinstance(rows, pa.Table)
-    time = rows[column].to_pandas() if is_arrow else rows[column]
-    since, until = (times.column([limit if limit is not None else 0])[0] for limit in (task.since, task.until))
-    keep = pd.Series(True, index=time.index)
-    if task.since is not None:
-        keep &= time >= since
-    if task.until is not None:
-        keep &= time < until
-    keep |= time.isna()
-    return rows.filter(pa.array(keep)) if is_arrow else rows[keep]

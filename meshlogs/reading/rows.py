@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 from meshlogs import schema
 from meshlogs.columnar import joins
+from meshlogs.formats import bulk
+from meshlogs.formats.splits import Splits
 from meshlogs.later import Later
 from meshlogs.progress import progress
 from meshlogs.reading import parts
@@ -52,8 +54,11 @@ class Rows:
         self.forms: set[str] = set()
 
     def entries(self) -> Iterator[pa.Table]:
-        """Log entries in the order of the files (`bulk.LAYOUT`), those delivered again left out."""
-        seen, before, source, count = Seen(), 0, None, 0
+        """Log entries in the order of the files (`bulk.LAYOUT`), those delivered again left out.
+
+        An entry that was split comes after its last part.
+        """
+        seen, splits, before, source, count = Seen(), Splits(), 0, None, 0
         with progress(sum(task.size for task in self._tasks), "reading") as done:
             for task, part in zip(self._tasks, self._engine.load(self._tasks), strict=True):
                 first, source = (before if task.source == source else 0), task.source
@@ -63,12 +68,15 @@ class Rows:
                     kept.append(tables[name])
                 self.forms |= {form for form, _, _ in part.files.values()}
                 rows = part.rows
-                again = seen.again(rows)
                 if first:
                     rows = rows.set_column(rows.column_names.index("line"), "line", pc.add(rows["line"], first))
-                yield rows.filter(pa.array(~again)) if again.any() else rows
-                count += len(again)
+                rows = _with(rows, parts.within(task, splits.joined(tables["splits"]), "time"))
+                yield _new(rows, seen)
+                count += len(rows)
                 done(task.size, f"{count:,} entries, {sum(map(len, self._tables['rejects'])):,} rejects")
+        rest = splits.rest()
+        if len(rest):
+            yield _new(bulk.packed(parts.within(self._tasks[-1], rest, "time")), seen)
 
     def rest(self) -> dict[str, pd.DataFrame]:
         """Events, pods and rejects, once the entries have been read."""
@@ -77,3 +85,13 @@ class Rows:
             "pods": pods_once(self._tables["pods"]),
             "rejects": rejects_in_order(self._tables["rejects"]),
         }
+
+
+def _with(rows: pa.Table, others: pd.DataFrame) -> pa.Table:
+    return pa.concat_tables([rows, bulk.packed(others)]).unify_dictionaries() if len(others) else rows
+
+
+def _new(rows: pa.Table, seen: Seen) -> pa.Table:
+    """The rows that were not seen before."""
+    again = seen.again(rows)
+    return rows.filter(pa.array(~again)) if again.any() else rows

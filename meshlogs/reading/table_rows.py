@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meshlogs import storage
+from meshlogs import storage, times
 from meshlogs.columnar.joins import numbered
 from meshlogs.formats import columns, warehouse
 from meshlogs.formats.arrays import Odd
@@ -27,6 +27,7 @@ pq = Later("pyarrow.parquet")
 
 BATCH = 10_000  # rows at a time
 _HEAD = 1 << 16
+_A_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # in each unit
 _TIME, _RESOURCE, _SPLIT = ("timestamp",), ("resource",), ("split",)
 # Columns in which no message is looked for.
 _OTHERS = {"resource", "labels", "insertId", "logName", "logId", "timestamp", "receiveTimestamp", "severity"}
@@ -92,7 +93,7 @@ class Rows:
         self.ends = np.arange(len(table))
         self._columns = {columns.path_of(name): table[name].combine_chunks() for name in table.column_names}
         time, resource = self._columns[_TIME], self._columns[_RESOURCE]
-        self.usual = np.flatnonzero(pc.and_(time.is_valid(), resource.is_valid()))
+        self.usual = np.flatnonzero(pc.and_(pc.fill_null(_fits(time), False), resource.is_valid()))
         self.times = time.take(self.usual).cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy()
         leaves = [leaf.take(self.usual).to_pandas() for _, leaf in _leaves("", resource) if leaf is not None]
         which = numbered(leaves) if leaves else np.zeros(len(self.usual), np.int64)
@@ -127,6 +128,12 @@ class Rows:
                         texts.append((name, leaf))
         wanted[rows_holding(texts, places)] = True
         return np.flatnonzero(wanted)
+
+
+def _fits(time: pa.TimestampArray) -> pa.BooleanArray:
+    """Whether nanoseconds can hold each time (`times.parse_ns`)."""
+    number, limit = time.cast(pa.int64()), times.FARTHEST_S * _A_SECOND[time.type.unit]
+    return pc.and_(pc.greater(number, -limit), pc.less(number, limit))
 
 
 def rows_holding(texts: list[tuple[str, pa.Array]], places: Callable[[memoryview], list[int]]) -> np.ndarray:

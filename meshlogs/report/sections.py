@@ -394,6 +394,10 @@ def _hours(fleet, _by) -> Section:
     return Section("hours", "When", picture + table(totals, columns, "starts"))
 
 
+# A scan does not parse what holds nothing suspect: it would take many times as long.
+_PARSED = "A report parses the lines that may matter and counts the others"
+
+
 def _coverage(fleet, _by) -> Section:
     rows = fleet.coverage
     missing = rows[rows["missing"].notna()]
@@ -421,6 +425,10 @@ def _coverage(fleet, _by) -> Section:
         }
         told += table(unknown, columns, "starts")
     hours = rows[rows["missing"].isna()]
+    told += (
+        f"<p>{_PARSED}: entries are as they were delivered, duplicates those among them that gave evidence and came "
+        "again. <code>meshlogs convert</code> tells all apart.</p>"
+    )
     columns = {"kind": ("source", text), "cluster": ("cluster", text), "hour": ("hour (UTC)", stamp), "entries": ("entries", number),
                "duplicates": ("duplicates", number), "first": ("first (UTC)", stamp), "last": ("last (UTC)", stamp)}  # fmt: skip
     return Section("coverage", "What the export lacks", told + table(hours, columns, "coverage"))
@@ -428,15 +436,16 @@ def _coverage(fleet, _by) -> Section:
 
 def _rejects(fleet, _by) -> Section:
     rows = fleet.rejects
+    convert = f"{_PARSED}; <code>meshlogs convert</code> parses all and keeps every broken one."
     if rows.empty:
-        return Section("rejects", "What could not be read", "<p>Everything in these files was read.</p>")
+        return Section("rejects", "What could not be read", f"<p>Nothing that was parsed. {convert}</p>")
     columns = {
         "source": ("file", text),
         "line": ("line", plain),
         "reason": ("reason", text),
         "excerpt": ("excerpt", words),
     }
-    told = f"<p>{len(rows):,} records could not be read; none of them is counted anywhere else.</p>"
+    told = f"<p>{len(rows):,} records could not be read; none of them is counted anywhere else. {convert}</p>"
     return Section("rejects", "What could not be read", told + table(rows, columns, "rejects"))
 
 

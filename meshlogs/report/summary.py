@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from meshlogs.incidence import total
+from meshlogs.incidence import BY, total
 from meshlogs.markup import percent
 from meshlogs.remedies.workloads import PLACE
 
@@ -161,28 +161,34 @@ def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def terminal_table(fleet, most: int = 12) -> str:
-    """The finding and a short table by workload, as plain text; control characters are made visible."""
+def terminal_table(fleet, by=BY, most: int = 12) -> str:
+    """The finding and a short table by these columns of starts, as plain text; control characters are made visible."""
     from meshlogs.text import clean
 
     counts = summary(fleet)
-    table = fleet.incidence(["namespace", "workload"])
+    table = fleet.incidence(by := list(by))
     lines = [clean(counts["finding"], 1_000), ""]
-    header = ("namespace", "workload", "starts", "at risk", "harmed", "exposed", "safe", "undet.", "errors")
+    counted = ("starts", "at risk", "harmed", "exposed", "safe", "undet.", "errors")
+    header = (*(name.replace("_", " ") for name in by), *counted)
     rows = [header]
     for row in table.head(most).itertuples():
+        names = (clean(getattr(row, name), 24 if name == "namespace" else 40) for name in by)
         numbers = (row.starts, row.at_risk, row.harmed, row.exposed, row.safe, row.undetermined, row.errors)
-        rows.append((clean(row.namespace, 24), clean(row.workload, 40), *(f"{number:,}" for number in numbers)))
+        rows.append((*names, *(f"{number:,}" for number in numbers)))
     widths = [max(len(row[at]) for row in rows) for at in range(len(header))]
     for row in rows:
-        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
-        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        left, right = row[: len(by)], row[len(by) :]
+        left = [cell.ljust(width) for cell, width in zip(left, widths[: len(by)], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(right, widths[len(by) :], strict=True)]
         lines.append("  ".join([*left, *right]).rstrip())
     if len(table) > most:
-        lines.append(f"… and {len(table) - most} more workloads, in tables/incidence.parquet")
+        what = " workloads" if by == list(BY) else ""
+        lines.append(f"… and {len(table) - most} more{what}, in tables/incidence.parquet")
     told = [f"{name} {count:,}" for name, count in counts["errors"].items() if count]
     lines += ["", f"refused connections: {', '.join(told) or 'none'}; suspected among them: {counts['suspected']:,}"]
     lines += (
-        [f"could not be read: {counts['rejects']:,} records, see tables/rejects.parquet"] if counts["rejects"] else []
+        [f"could not be read: {counts['rejects']:,} records of those that were parsed, see tables/rejects.parquet"]
+        if counts["rejects"]
+        else []
     )
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meshlogs import times
+from meshlogs import times, written
 from meshlogs.simulate.entries import Ids, Writer
 from meshlogs.simulate.export import HOUR, write_list, write_shards
 from meshlogs.simulate.kubernetes import event_entries, event_objects, exporter_marker, pod_object
@@ -51,6 +51,8 @@ def simulate_fleet(
 ) -> Path:
     """Write a fleet of pod starts to `out` (export/ and truth/), which comes back; the same seed, the same bytes.
 
+    A fleet that was written there before goes.
+
     `mix` weighs the stories (`MIX`), of which `native` is the share of native sidecars; `without` leaves sources out
     (of `SOURCES`), `lost_events` and `duplicates` are shares, `legacy` takes the resources of before 2019, `kubelet`
     is the version whose event texts are used, `shards` the number of files each hour of a log is spread over.
@@ -66,6 +68,7 @@ def simulate_fleet(
     now = max(pod.ends for pod in fleet)
     _forget(known, 0 if retention_s is None else now - ns(retention_s))
     out = Path(out)
+    written.clear(out, written.FLEET)
     write_shards(out / "export", known.entries, shards=shards, duplicates=duplicates, compress=gzip, rng=at_export)
     if "pod_specs" not in without:
         write_list(out / "export" / "pods.json", [pod_object(pod) for pod in fleet if pod.stopped is None])

@@ -1,6 +1,7 @@
 """A Dask cluster gives the tables of one machine, whatever becomes of its workers."""
 
 import gc
+import json
 import os
 import signal
 import warnings
@@ -48,6 +49,21 @@ def gathered(export, engine):
 
 def test_the_tables_are_those_of_one_machine(export, client):
     same(gathered(export, cluster.Dask(client)), gathered(export, local.Local(1)))
+
+
+def test_parts_of_a_split_entry_that_different_workers_read(client, tmp_path):
+    resource = {"labels": {"container_name": "app", "pod_name": "web-1"}, "type": "k8s_container"}
+    entry = {"insertId": "s", "logName": "projects/p/logs/stderr", "timestamp": "2026-03-02T09:00:10.5Z"}
+    entry |= {"resource": resource}
+    for index, text in enumerate(["dial tcp 10.0.0.9:6379: connect: connection ref", "used"]):
+        one = entry | {"textPayload": text, "split": {"uid": "u", "index": index, "totalSplits": 2}}
+        (tmp_path / f"S{index}.json").write_text(json.dumps(one))
+    tasks = [one for task in ml.read(tmp_path).tasks() for one in task.files]
+    assert len(tasks) == 2
+    found = gather.gather(tasks, cluster.Dask(client))
+    same(found, gather.gather(tasks, local.Local(1)))
+    refused = found.evidence[found.evidence["kind"] == "refused"]
+    assert refused["message"].tolist() == ["dial tcp 10.0.0.9:6379: connect: connection refused"]
 
 
 def test_a_fleet_read_on_a_cluster(export, client):

@@ -46,6 +46,39 @@ def test_readiness_succeeded_dates_the_process():
     assert found.loc["proxy_process", "time_lower"] == pd.Timestamp(T - 1_250_000_000, tz="UTC")
 
 
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (
+            'Get "http://127.0.0.1:15000/stats?usedonly": dial tcp 127.0.0.1:15000: connect: connection refused',
+            "closed",
+        ),
+        (
+            'Get "http://127.0.0.1:15000/stats?usedonly": context deadline exceeded (Client.Timeout exceeded)',
+            "not_ready",
+        ),
+    ],
+)
+def test_only_a_refused_admin_port_proves_a_closed_proxy(cause, kind):
+    found = facts(f"2026-03-02T09:00:10.5Z\twarn\tEnvoy proxy is NOT ready: failed to get readiness stats: {cause}")
+    assert found["kind"].tolist() == [f"proxy_{kind}"]
+
+
+def test_a_hot_restart_closes_nothing():
+    again = facts(
+        "2020-05-27T13:27:53.1Z\tinfo\tReceived new config, creating new Envoy epoch 1",
+        "2020-05-27T13:27:53.2Z\tinfo\tEpoch 1 starting",
+        "2020-05-27T13:27:53.3Z\tinfo\tEnvoy command: [-c /etc/istio/proxy/envoy-rev1.json --restart-epoch 1]",
+        "2020-05-27T13:28:53.3Z\tinfo\tEpoch 0 exited normally",
+    )
+    assert again.empty
+    first = facts("info\tEnvoy command: [-c /etc/istio/proxy/envoy-rev0.json --restart-epoch 0 --drain-time-s 45]")
+    assert first["kind"].tolist() == ["proxy_process"]
+    started = "[2020-05-27 13:27:53.4][21][info][main] all dependencies initialized. starting workers"
+    assert facts(f"[Envoy (Epoch 0)] {started}")["kind"].tolist() == ["proxy_open", "proxy_closed"]
+    assert facts(f"[Envoy (Epoch 1)] {started}")["kind"].tolist() == ["proxy_open"]
+
+
 def test_a_version_line_tells_the_version():
     found = facts("2026-03-02T09:00:10.5Z\tinfo\tVersion 1.19.10-asm.6-abc-Clean")
     assert found["value"].tolist() == ["1.19.10-asm.6-abc-Clean"]
@@ -61,6 +94,7 @@ def test_outbound_access_proves_an_open_proxy_at_its_start_time():
     found = facts(
         ACCESS.format("03.250", 5000, "outbound|6379||redis.shop.svc.cluster.local"),
         ACCESS.format("02.000", 5000, "inbound|8080||"),
+        ACCESS.format("02.000", 5000, "InboundPassthroughClusterIpv4"),
         ACCESS.format("05.000", 10, "PassthroughCluster"),
         ACCESS.format("04.000", 10, "PassthroughCluster"),
     )

@@ -152,7 +152,8 @@ def test_the_proxys_access_log_tells_who_refused_it(cause):
     found = refused.extract(written(ACCESS.format(cause, cause, OUTBOUND), container="istio-proxy"))
     row = found.iloc[0]
     assert (row["kind"], row["container"], row["suspected"]) == ("upstream_refused", "istio-proxy", False)
-    assert (row["host"], row["ip"], row["port"]) == ("dead.shop.svc.cluster.local", "10.96.10.5", 8081)
+    assert (row["host"], row["port"]) == ("dead.shop.svc.cluster.local", 8081)
+    assert pd.isna(row["ip"])  # the upstream's is not the one that was dialled
     # written four seconds after the request began
     assert row["time_lower"] == pd.Timestamp(T - 4 * times.SECOND, tz="UTC")
 
@@ -170,14 +171,33 @@ def test_access_log_in_json():
     assert found["late_s"].tolist() == [1.0]
 
 
+def test_a_gateways_own_address_is_no_destination():
+    line = ACCESS.format("delayed_connect_error:_111", "-", OUTBOUND.replace("8081", "80"))
+    found = refused.extract(written(line.replace("10.96.10.5:8081", "10.8.1.5:8080"), container="istio-proxy"))
+    assert places(found) == [("dead.shop.svc.cluster.local", 80)]
+    assert found["ip"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("upstream", "where"), [("10.1.2.3:8081", ("10.1.2.3", 8081)), ("-", ("10.96.10.5", 8081))], ids=["told", "untold"]
+)
+def test_without_a_name_the_upstream_is_what_was_dialled(upstream, where):
+    line = ACCESS.format("delayed_connect_error:_111", "-", "PassthroughCluster").replace("10.1.2.3:8081", upstream)
+    found = refused.extract(written(line, container="istio-proxy"))
+    assert places(found) == [where]
+    assert found["ip"].tolist() == [where[0]]
+
+
 @pytest.mark.parametrize(
     "line",
     [
         ACCESS.format("delayed_connect_error:_111", "-", "inbound|8080||"),
+        ACCESS.format("delayed_connect_error:_111", "-", "InboundPassthroughClusterIpv4"),
+        json.dumps({"upstream_cluster": "InboundPassthroughCluster", "details": "delayed_connect_error:_111"}),
         ACCESS.format("delayed_connect_error:_113", "-", OUTBOUND),
         "2026-03-02T09:00:00Z\tinfo\tEnvoy proxy is NOT ready: dial tcp 127.0.0.1:15000: connect: connection refused",
     ],
-    ids=["inbound", "no route", "probe"],
+    ids=["inbound", "inbound passthrough", "inbound in JSON", "no route", "probe"],
 )
 def test_other_lines_of_the_proxy_are_read_elsewhere(line):
     assert refused.extract(written(line, container="istio-proxy")).empty
@@ -417,6 +437,78 @@ def test_both_families_of_one_name_are_one_failure():
     )
     assert places(found) == [("::1", 6379)]
     assert found["entries"].tolist() == [12]
+
+
+@pytest.mark.parametrize("addresses", [("10.0.0.10", "10.0.0.11"), ("fd00:1::10", "10.0.0.10")])
+def test_all_addresses_of_a_name_are_one_failure(addresses):
+    def attempt(ip):
+        return [
+            f"    Error: connect ECONNREFUSED {ip}:5432",
+            "        at createConnectionError (node:net:1652:14)",
+            "      errno: -111,",
+            "      code: 'ECONNREFUSED',",
+            "      syscall: 'connect',",
+            f"      address: '{ip}',",
+            "      port: 5432",
+        ]
+
+    first, last = addresses
+    lines = [
+        "AggregateError [ECONNREFUSED]: ",
+        "    at internalConnectMultiple (node:net:1122:18)",
+        "  code: 'ECONNREFUSED',",
+        "  [errors]: [",
+        *attempt(first),
+        "    },",
+        *attempt(last),
+        "    }",
+        "  ]",
+        "}",
+    ]
+    found = failures(*lines, *lines, "Error: connect ECONNREFUSED 10.0.0.12:6379", step=MS)
+    assert places(found) == [(first, 5432), (first, 5432), ("10.0.0.12", 6379)]
+    assert found["entries"].tolist() == [len(lines), len(lines), 1]
+
+
+RUBY = [
+    "/lib/net/http.rb:987:in `initialize': Failed to open TCP connection to web:8080 (Connection refused - connect(2) "
+    'for "web" port 8080) (Errno::ECONNREFUSED)',
+    "\tfrom /lib/net/http.rb:987:in `open'",
+    '/lib/net/http.rb:987:in `initialize\': Connection refused - connect(2) for "web" port 8080 (Errno::ECONNREFUSED)',
+    "\tfrom /lib/net/http.rb:987:in `open'",
+]
+
+
+def test_rubys_exception_and_its_cause_are_one_failure():
+    found = failures(*RUBY, *RUBY, step=MS)
+    assert places(found) == [("web", 8080)] * 2
+    assert found["entries"].tolist() == [4, 4]
+
+
+SENDING = [
+    "Traceback (most recent call last):",
+    '  File "/site-packages/gunicorn/instrument/statsd.py", line 131, in _sock_send',
+    "    self.sock.send(msg)",
+    "ConnectionRefusedError: [Errno 111] Connection refused",
+]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        SENDING,
+        [*SENDING[:3], "    ~~~~~~~~~~~~~~^^^^^", SENDING[3]],
+        ["Error sending a metric: [Errno 111] Connection refused", *SENDING],
+    ],
+)
+def test_a_refused_datagram_is_no_failure(lines):
+    assert failures(*lines).empty
+
+
+def test_a_refused_connect_in_a_function_that_sends_is_one():
+    connecting = [*SENDING[:3], '  File "/app/pool.py", line 3, in get', "    sock.connect(address)", SENDING[3]]
+    assert failures(*connecting)["kind"].tolist() == ["refused"]
+    assert failures(*SENDING[:3], SENDING[3], *connecting)["entries"].tolist() == [6]
 
 
 def test_fetch_failed_with_its_cause_is_refused():

@@ -93,6 +93,15 @@ def test_what_logging_libraries_put_around_a_line_changes_nothing(frame):
         ),
         ("curl: (7) Failed to connect to web port 80 after 250 ms: Couldn't connect to server", 0.25),
         ("dial tcp 10.0.0.1:80: connect: connection refused", 0),
+        ("could not connect to db after 30 s of retry: connection refused 10.0.0.1:5432", 30),
+        ("retried for 45s, last error: dial tcp 10.0.0.1:80: connect: connection refused", 45),
+        ("gave up after 1m0s: dial tcp 10.0.0.1:80: connect: connection refused", 60),
+        ("giving up after 2 minutes: connection refused", 120),
+        ("dial tcp 10.0.0.1:80: connect: connection refused (attempts=10, elapsed=31.2s)", 31.2),
+        ("Command timed out after 10 second(s); nested exception: Connection refused: /10.0.0.1:80", 10),
+        ("retry budget exhausted (60s): connection refused to 10.0.0.1:80", 60),
+        ("gave up after 3 attempts: dial tcp 10.0.0.1:80: connect: connection refused", 0),
+        ("gave up after 48h0m0s: dial tcp 10.0.0.1:80: connect: connection refused", 0),
     ],
 )
 def test_clients_that_report_late_say_by_how_much(text, seconds):

@@ -35,7 +35,7 @@ def same(blocks):
     found, (expected, lines) = reader.shard(), one_by_one(blocks)
     assert found.log_entries.schema == bulk.LAYOUT
     assert_frame_equal(bulk.unpacked(found.log_entries), expected.log_entries)
-    for name in ("events", "pods", "rejects"):
+    for name in ("events", "pods", "rejects", "splits"):
         assert_frame_equal(getattr(found, name), getattr(expected, name))
     assert (found.records, reader.lines) == (expected.records, lines)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from meshlogs import formats
 from meshlogs.formats import splitter, tables
 
-TABLES = ("log_entries", "events", "pods", "rejects")
+TABLES = ("log_entries", "events", "pods", "rejects", "splits")
 
 
 def entry(number, **more):

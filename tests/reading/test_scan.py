@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import meshlogs as ml
-from meshlogs import gather
+from meshlogs import conversion, gather
 from meshlogs.columnar import joins
 from meshlogs.engines import groups, local
 from meshlogs.evidence import connected, proxy, refused, signatures, suspects
@@ -128,6 +128,18 @@ def test_a_scan_finds_what_parsing_every_line_finds(name, tmp_path):
         assert (found.evidence["kind"] == "refused").any()
 
 
+def test_times_that_are_none_or_not_in_utc(tmp_path):
+    stamps = [
+        *("1677-09-21T00:12:43.145224194Z", "2262-04-11T23:47:16.854775807Z", "9999-12-31T23:59:59Z", "yesterday"),
+        *("2026-03-02T09:00:04+25:00", "٢٠٢٦-03-02T09:00:04Z", "2026-03-02T11:00:04+02", "2026-03-02T09:00:60Z"),
+    ]
+    lines = [entry(f"t{number}", "fine", timestamp=stamp) for number, stamp in enumerate(stamps)]
+    (tmp_path / "export.json").write_text(lines_of(*CHATTER, *lines, entry("x", REFUSED), ensure_ascii=False))
+    found = gathered(tmp_path)
+    assert found.rejects["line"].tolist() == [301, 302, 303, 304, 305, 306]
+    same(found, gathered(tmp_path, whole=True))
+
+
 @pytest.mark.parametrize("broken", [b"\xff\xfe", b"\xed\xa0\x80"], ids=["no letters", "half a letter"])
 def test_bytes_that_are_no_text_are_read_as_when_every_line_is_parsed(broken, tmp_path):
     lines = [entry(f"b{n}", "fine", pod=f"web-{n}", labels={"a": "BROKEN"}) for n in range(3)]
@@ -135,6 +147,19 @@ def test_bytes_that_are_no_text_are_read_as_when_every_line_is_parsed(broken, tm
     text = lines_of(*lines, *CHATTER, entry("x", REFUSED)).encode()
     (tmp_path / "export.json").write_bytes(text.replace(b"BROKEN", broken))
     same(gathered(tmp_path), gathered(tmp_path, whole=True))
+
+
+def test_what_is_counted_of_lines_that_are_not_parsed(tmp_path):
+    """As docs/VERDICTS.md says: they are entries however often they come, and if they are broken in their middle."""
+    broken = lines_of(entry("b", "fine", second=15)).replace('"fine"', '"fine" oops')
+    text = lines_of(*CHATTER, entry("x", REFUSED, second=20.5))
+    (tmp_path / "export.json").write_text(text * 3 + broken)
+    export = ml.read(tmp_path)
+    found = export.coverage[export.coverage["missing"].isna()]
+    assert (found["entries"].sum(), found["duplicates"].sum(), len(export.rejects)) == (904, 2, 0)
+    (tmp_path / "out").mkdir()
+    told = conversion.write_export(ml.read(tmp_path), tmp_path / "out")
+    assert (told["log_entries"], told["rejects"]) == (301, 1)
 
 
 WITHOUT_PANDAS = """

@@ -210,7 +210,8 @@ def test_what_matters_is_found_wherever_a_table_holds_it(name, shape, tmp_path):
     entries = [{"receiveTimestamp": one["timestamp"]} | one for one in [*CHATTER, first, second]]
     table_of(entries, shape, tmp_path / "rows.parquet")
     part = parts.load(ml.read(tmp_path).tasks()[0])
-    assert part.tables["log_entries"]["insert_id"].eq("ix").sum() == 1
+    kept = part.tables["splits" if name == "split" else "log_entries"]
+    assert kept["insert_id"].eq("ix").sum() == 1
     same(scanned(tmp_path / "rows.parquet"), gathered(tmp_path, whole=True))
 
 
@@ -231,6 +232,17 @@ def test_rows_without_a_time_or_a_resource(table, tmp_path):
         table = changed(table, name, pa.array(table[name].to_pylist(), table[name].type, mask=~keep.to_numpy(False)))
     pq.write_table(table, tmp_path / "rows.parquet", row_group_size=50)
     same(scanned(tmp_path / "rows.parquet"), gathered(tmp_path, whole=True))
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_that_nanoseconds_cannot_hold_are_rejects(unit, table, tmp_path):
+    stamps = table["timestamp"].cast(pa.timestamp(unit, "UTC"), safe=False)
+    last = 2**63 - 1 if unit == "ns" else 253_402_300_799 * {"s": 1, "ms": 10**3, "us": 10**6}[unit]  # 9999-12-31
+    ends = pa.chunked_array([pa.array([last, -last], stamps.type), *stamps.slice(2).chunks])
+    pq.write_table(changed(table, "timestamp", ends), tmp_path / "rows.parquet")
+    found = scanned(tmp_path / "rows.parquet")
+    assert found.rejects["line"].tolist() == [1, 2]
+    same(found, gathered(tmp_path, whole=True))
 
 
 @pytest.mark.parametrize("how", ["nanoseconds", "repeated texts as numbers", "long texts", "compressed"])

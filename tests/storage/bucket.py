@@ -99,6 +99,11 @@ def _handler(bucket):
                 bucket.objects[name] = b""
                 self.answer(200, {}, Location=f"{bucket.address}/upload/{name}?upload_id={name}")
 
+        def do_DELETE(self):
+            bucket.requests.append(self.path)
+            gone = bucket.objects.pop(unquote(urlsplit(self.path).path.partition("/b/b/o/")[2]), None)
+            self.answer(404 if gone is None else 204)
+
         def do_PUT(self):
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             name = unquote(parse_qs(urlsplit(self.path).query)["upload_id"][0])

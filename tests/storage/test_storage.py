@@ -83,6 +83,11 @@ def test_a_report_goes_into_a_bucket(bucket, export):
     starts = pq.read_table(io.BytesIO(bucket.objects["reports/one/tables/starts.parquet"]))
     assert starts.num_rows == len(ml.analyse(export / "export").starts)
     assert b"<html" in bucket.objects["reports/one/report.html"]
+    stale, mine = "reports/one/patches/shop_web/hold_application/patch.yaml", "reports/one/notes.md"
+    bucket.objects |= {stale: b"x", mine: b"x"}
+    before = {name for name in bucket.objects if name.startswith("reports/")}
+    assert CliRunner().invoke(cli.main, words).exit_code == 0
+    assert {name for name in bucket.objects if name.startswith("reports/")} == before - {stale}
 
 
 @pytest.mark.usefixtures("bucket")
