@@ -127,8 +127,28 @@ def _is_point_at(point: np.ndarray, left: np.ndarray, first: np.ndarray, lower: 
     return (point[index] & (left[index] == lower)).astype(int)
 
 
+def quantile_bounds(lower, upper, q: float) -> tuple[float, float]:
+    """The least and the most that the q-quantile of these values can be: those of the lower and of the upper ends.
+
+    Each value lies within its interval, which is all that is known; nothing is estimated, and both ends can be
+    attained. Arrays of shape (n,); (nan, nan) of nothing. The q-quantile is the least value that q of them do not
+    exceed. (A quantile grows with every value: C. F. Manski, Partial Identification of Probability Distributions
+    (2003), ch. 1.)
+
+    >>> quantile_bounds([1.0, 1.9, 0.0], [2.0, 4.0, 1.95], 0.5)
+    (1.0, 2.0)
+    """
+    lower, upper = np.sort(np.asarray(lower, dtype=float)), np.sort(np.asarray(upper, dtype=float))
+    if not len(lower):
+        return float("nan"), float("nan")
+    at = max(int(np.ceil(q * len(lower) - 1e-9)), 1) - 1
+    return float(lower[at]), float(upper[at])
+
+
 def quantile(table: pd.DataFrame, q: float) -> tuple[float, float]:
-    """Bounds of the q-quantile of a `turnbull` table; (nan, nan) if it is empty, upper `inf` if censored.
+    """The interval in which a `turnbull` table has its q-quantile; (nan, nan) if it is empty, upper `inf` if censored.
+
+    It is an estimate, and no bounds: the values' own quantile may lie outside, see `quantile_bounds`.
 
     >>> quantile(turnbull([0.0, 1.0, 4.0], [2.0, 3.0, np.inf]), 0.5)
     (1.0, 2.0)

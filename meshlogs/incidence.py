@@ -1,8 +1,8 @@
 """How often pod starts raced: counts, shares with what the export leaves open, and window quantiles.
 
 `tally` counts one shard's starts, `merge` adds counts, `finish` divides once. An incidence proportion
-is harmed starts ÷ starts at risk. Undetermined starts count as none (`share_lower`) and as all
-(`share_upper`) harmed; the confidence interval (Wilson, 95 %) runs from the lower end for the one to the
+is harmed starts ÷ starts at risk. Undetermined starts at risk (`undetermined_at_risk`) count as none (`share_lower`)
+and as all (`share_upper`) harmed; the confidence interval (Wilson, 95 %) runs from the lower end for the one to the
 upper end for the other.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from meshlogs import schema
-from meshlogs.censoring import quantile, turnbull, wilson
+from meshlogs.censoring import quantile, quantile_bounds, turnbull, wilson
 
 BY = ("namespace", "workload")
 # In which the application started, UTC; at the latest, where it is known to an interval (`app_started_upper`).
@@ -25,9 +25,10 @@ _ADDED = [
     "safe",
     "init_stalled",
     "undetermined",
-    "open",
+    "undetermined_at_risk",
     "errors",
 ]
+_QUANTILES = {"p50": 0.5, "p90": 0.9, "max": 1.0}
 
 
 def incidence_by(starts: pd.DataFrame, by=BY) -> pd.DataFrame:
@@ -65,7 +66,7 @@ def total(starts: pd.DataFrame) -> dict:
 
 
 def tally(starts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Counts of these starts by the grouping columns; `open` are the undetermined starts at risk."""
+    """Counts of these starts by the grouping columns."""
     at_risk, outcome = starts["at_risk"].astype(bool), starts["outcome"]
     counts = pd.DataFrame(
         {
@@ -76,7 +77,7 @@ def tally(starts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
                 word: (outcome == word).astype(int)
                 for word in ("harmed", "exposed", "safe", "init_stalled", "undetermined")
             },
-            "open": (at_risk & (outcome == "undetermined")).astype(int),
+            "undetermined_at_risk": (at_risk & (outcome == "undetermined")).astype(int),
             "errors": starts["refused"].fillna(0).astype(int),
         },
         index=starts.index,
@@ -93,7 +94,7 @@ def merge(tallies: list[pd.DataFrame], by: list[str]) -> pd.DataFrame:
 def finish(counts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Shares and confidence intervals of merged counts."""
     harmed, at_risk = counts["harmed"], counts["at_risk"]
-    most = harmed + counts["open"]
+    most = harmed + counts["undetermined_at_risk"]
     total = at_risk.where(at_risk > 0)
     lower = [wilson(int(x), int(n))[0] for x, n in zip(harmed, at_risk, strict=True)]
     upper = [wilson(int(x), int(n))[1] for x, n in zip(most, at_risk, strict=True)]
@@ -113,23 +114,21 @@ def _key(starts: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _windows(starts: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Quantiles of the race windows of each group, with bounds.
+    """Quantiles of the race windows of each group: an estimate, and the bounds that the windows leave possible.
 
-    The quantile itself is given as its lower bound: "at least".
+    The estimate is where Turnbull's distribution may first reach the quantile. It is never outside the bounds: that
+    distribution is the average of one part for each start, which lies within the start's own window.
     """
     known = starts[starts["at_risk"].astype(bool) & starts["window_lower_s"].notna()]
     rows = []
     for key, group in known.groupby(_keys(known, by), sort=True):
         lower, upper = group["window_lower_s"].to_numpy(float), group["window_upper_s"].to_numpy(float)
         estimate = turnbull(lower, upper)
-        bounds = {
-            "p50": quantile(estimate, 0.5),
-            "p90": quantile(estimate, 0.9),
-            "max": (lower.max(), upper.max()),
-        }
         row = dict(zip(by, key, strict=True))
-        for name, (low, high) in bounds.items():
-            row |= {f"window_{name}_s": low, f"window_{name}_lower_s": low, f"window_{name}_upper_s": high}
+        for name, q in _QUANTILES.items():
+            low, high = quantile_bounds(lower, upper, q)
+            likely = min(max(quantile(estimate, q)[0], low), high)  # it is between them but for rounding
+            row |= {f"window_{name}_s": likely, f"window_{name}_lower_s": low, f"window_{name}_upper_s": high}
         rows.append(row)
     columns = [*by, *[name for name, _ in schema.QUANTILES]]
     table = pd.DataFrame(rows, columns=columns)

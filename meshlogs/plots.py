@@ -102,7 +102,7 @@ def plot_pod(fleet, pod: str, ax=None):
     ax.set_yticks([2, 1], [_short(_program(start, errors), 24), "istio-proxy"])
     ax.set_ylim(0.4, 2.7)
     ax.set_xlim(min(0, *ticks) if ticks else 0, last * 1.02 if last else 1)
-    ax.set_xlabel(f"time since {epoch.floor('ms'):%Y-%m-%d %H:%M:%S} UTC [s]")
+    ax.set_xlabel(f"time since {epoch:%Y-%m-%d %H:%M:%S} UTC [s]")
     ax.set_title(_finding(start, errors), loc="left", fontsize=10)
     if ax.get_legend_handles_labels()[0]:  # of a pod whose containers are not in the export nothing is drawn
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, fontsize=8, frameon=False)
@@ -117,7 +117,7 @@ def _program(start: pd.Series, errors: pd.DataFrame) -> str:
 
 
 def _span(start: pd.Series, evidence: pd.DataFrame, errors: pd.DataFrame):
-    """First and last time to show: what happened around the start, not a pod's whole life."""
+    """First and last time to show, the first a whole second: what happened around the start, not a pod's whole life."""
     known = [
         start[f"{name}_{end}"] for name in ("proxy_started", "app_started", "proxy_ready") for end in ("lower", "upper")
     ]
@@ -126,7 +126,7 @@ def _span(start: pd.Series, evidence: pd.DataFrame, errors: pd.DataFrame):
     epoch, end = min(known), max(known)
     probes = evidence.loc[evidence["kind"].eq("probe_failed"), "time_upper"].dropna()
     end = max([end, *probes[probes < end + pd.Timedelta(120, "s")]])
-    return epoch, end + max((end - epoch) * 0.12, pd.Timedelta(1, "s"))
+    return epoch.floor("s"), end + max((end - epoch) * 0.12, pd.Timedelta(1, "s"))
 
 
 def _life(ax, row: float, lower, upper, last: float, height: float, color: str, label: str) -> None:
@@ -298,12 +298,16 @@ def plot_incidence(incidence: pd.DataFrame, ax=None, *, most: int = 25):
 
 def harmed_of(incidence: pd.DataFrame) -> str:
     """How many starts of an incidence table were harmed, of how many at risk, and how many cannot be told."""
-    unknown = round(((incidence["share_upper"] - incidence["share_lower"]) * incidence["at_risk"]).sum())
+    unknown = int(incidence["undetermined_at_risk"].sum())
     return _harmed(int(incidence["harmed"].sum()), int(incidence["at_risk"].sum()), unknown)
 
 
 def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int = 25):
-    """A heat map of a finished table: rows are workloads, columns hours, values counts of `what`."""
+    """A heat map of a finished table: rows are workloads, columns hours, values counts of `what`.
+
+    Columns that are times stand side by side; a dotted line between two stands for time that has no column. The
+    year stands with each of them where they differ, else below.
+    """
     shown = counts.head(most)
     ax = _axes(ax, 8, 1.4 + 0.26 * max(len(shown), 1))
     values = shown.to_numpy(float)
@@ -311,10 +315,13 @@ def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int
     blank = np.where(values > 0, values, np.nan)
     image = ax.imshow(blank, aspect="auto", interpolation="none", cmap="cividis_r", vmin=0, vmax=max(top, 1))
     ax.set_yticks(range(len(shown)), [_short(str(name), 60) for name in shown.index], fontsize=8)
-    hours = [f"{hour:%m-%d %H:%M}" if hasattr(hour, "hour") else str(hour) for hour in shown.columns]
+    hours, below, breaks = _hours(shown.columns)
     every = max(1, -(-len(hours) // 24))
     ax.set_xticks(range(0, len(hours), every), hours[::every], rotation=90 if len(hours) > 6 else 0, fontsize=7)
-    ax.set_xlabel("time (UTC), from")
+    ax.set_xlabel(below)
+    for after in breaks:
+        ax.axvline(after - 0.5, color=_paper(), linewidth=4)
+        ax.axvline(after - 0.5, color=_ink(), linewidth=1, linestyle=":")
     if len(hours) <= 24:
         for row, column in np.argwhere(values > 0):
             ink = "white" if values[row, column] > top * 0.5 else "black"
@@ -326,6 +333,22 @@ def plot_hours(counts: pd.DataFrame, ax=None, *, what: str = "starts", most: int
     left = f"; {len(counts) - len(shown):,} more rows" if len(counts) > len(shown) else ""
     ax.set_title(f"{int(counts.to_numpy(float).sum()):,} {what}{left}", loc="left", fontsize=10)
     return ax
+
+
+def _hours(columns: pd.Index) -> tuple[list[str], str, list[int]]:
+    """The columns' labels, what stands below them, and which columns follow on time that has none."""
+    if not len(columns) or not all(isinstance(name, pd.Timestamp) for name in columns):
+        return [str(name) for name in columns], "time (UTC), from", []
+    times = pd.DatetimeIndex(columns).as_unit("ns")
+    one_year = times.year.min() == times.year.max()
+    below = f"time in {times.year.min()} (UTC), from" if one_year else "time (UTC), from"
+    width = np.gcd.reduce(np.append(times.asi8, _DAY))  # hours are multiples of an hour
+    breaks = (np.flatnonzero(np.diff(times.asi8) > width) + 1).tolist()
+    labels = times.strftime("%m-%d %H:%M" if one_year else "%Y-%m-%d %H:%M").tolist()
+    return labels, below + ("; a dotted line: time left out" if breaks else ""), breaks
+
+
+_DAY = pd.Timedelta(1, "D").value
 
 
 def plot_compare(compare: pd.DataFrame, ax=None, *, most: int = 25):

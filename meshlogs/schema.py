@@ -202,12 +202,14 @@ COUNTS = [
     ("ci_upper", SECONDS),
     ("errors", INT),
 ]
+# An estimate, and what it lies between: the same quantile of the windows' lower ends, and of their upper ends.
 QUANTILES = [(f"window_{q}{end}_s", SECONDS) for q in ("p50", "p90", "max") for end in ("", "_lower", "_upper")]
+OPEN = [("undetermined_at_risk", INT)]  # share_upper is (harmed + these) / at_risk; `undetermined` has others, too
 
 
 def incidence(by: list[str]) -> pa.Schema:
     """Schema of an incidence table grouped by these columns."""
-    return pa.schema([(name, TEXT) for name in by] + COUNTS + QUANTILES)
+    return pa.schema([(name, TEXT) for name in by] + COUNTS + QUANTILES + OPEN)
 
 
 REMEDIES = pa.schema(

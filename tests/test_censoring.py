@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 
-from meshlogs.censoring import _ordered, precedes, quantile, turnbull, wilson
+from meshlogs.censoring import _ordered, precedes, quantile, quantile_bounds, turnbull, wilson
 
 
 def test_precedes_says_when_it_cannot_tell():
@@ -37,6 +37,37 @@ def test_quantile_of_a_censored_tail_is_unbounded():
     table = turnbull([0.0, 4.0], [1.0, np.inf])
     assert quantile(table, 0.5) == (0.0, 1.0)
     assert quantile(table, 0.9) == (4.0, np.inf)
+
+
+windows = st.lists(
+    st.tuples(st.integers(0, 20), st.one_of(st.integers(0, 8), st.just(np.inf)), st.floats(0, 1)),
+    min_size=1,
+    max_size=9,
+)
+
+
+@given(windows, st.sampled_from([0.1, 0.5, 0.9, 1.0]))
+def test_the_quantile_of_any_values_inside_their_intervals_is_within_its_bounds(told, q):
+    lower = np.array([low for low, _, _ in told], float)
+    upper = lower + np.array([width for _, width, _ in told], float)
+    inside = lower + np.array([at for _, _, at in told]) * np.where(np.isinf(upper), 50, upper - lower)
+    low, high = quantile_bounds(lower, upper, q)
+    # The q-quantile as it is defined: the least value such that q of all do not exceed it.
+    true = next(value for value in sorted(inside) if (inside <= value).mean() >= q - 1e-9)
+    assert low <= true <= high
+    # No narrower bounds hold, for all may lie at one end; and where the likeliest distribution has it is between.
+    assert (low, high) == (quantile_bounds(lower, lower, q)[0], quantile_bounds(upper, upper, q)[1])
+    first, last = quantile(turnbull(lower, upper, tolerance=1e-12), q)
+    assert low <= first <= last <= high
+
+
+def test_quantile_bounds_by_hand():
+    assert quantile_bounds([1.0, 1.9, 0.0], [2.0, 4.0, 1.95], 0.5) == (1.0, 2.0)
+    assert quantile(turnbull([1.0, 1.9, 0.0], [2.0, 4.0, 1.95]), 0.5) == (1.9, 1.95)  # likeliest, not all there is
+    tenths = np.arange(1.0, 11.0)
+    assert [quantile_bounds(tenths, tenths, q)[0] for q in (0.5, 0.9, 1.0)] == [5.0, 9.0, 10.0]
+    assert quantile_bounds([0.0, 4.0], [1.0, np.inf], 0.9) == (4.0, np.inf)
+    assert np.isnan(quantile_bounds([], [], 0.5)).all()
 
 
 @pytest.mark.parametrize("lower, upper", [([2.0], [1.0]), ([1.0], [1.0, 2.0]), ([np.nan], [1.0])])

@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
@@ -144,11 +145,57 @@ def test_a_dump_of_kubectl_joins_the_logs_of_its_cluster(fleet):
     assert fleet.starts["has_pod_spec"].sum() == 39  # the pods of pods.json; two were deleted before it was made
 
 
+def made(*windows, **columns):
+    rows = [{"start_id": f"s{at}", "workload": "web", "meshed": True, "at_risk": True, "outcome": "exposed",
+             "window_lower_s": low, "window_upper_s": high} for at, (low, high) in enumerate(windows)]  # fmt: skip
+    return schema.conform(rows, schema.STARTS).assign(**columns)
+
+
+def test_windows_have_bounds_and_an_estimate_between_them():
+    """The middle one of the windows (1, 2], (1.9, 4], (0, 1.95] may be anything from 1 to 2; likeliest is 1.9 to 1.95.
+
+    Of 3 windows nine tenths are reached by the longest: 1.9 at least, 4 at most.
+    """
+    (row,) = incidence_by(made((1.0, 2.0), (1.9, 4.0), (0.0, 1.95)), ["workload"]).to_dict("records")
+    told = {q: [row[f"window_{q}{end}_s"] for end in ("_lower", "", "_upper")] for q in ("p50", "p90", "max")}
+    assert told == {"p50": [1.0, 1.9, 2.0], "p90": [1.9, 1.9, 4.0], "max": [1.9, 1.9, 4.0]}
+
+
+def test_the_true_median_window_of_labelled_fleets_is_within_its_bounds(tmp_path):
+    ml.simulate_fleet(tmp_path, pods=120, seed=11)
+    _, known, found = compare(tmp_path / "export", tmp_path / "truth")
+    known = known[known["at_risk"].eq(True).fillna(False).astype(bool) & known["app_start_ns"].notna()]
+    true = ((known["proxy_ready_ns"] - known["app_start_ns"]) / 1e9).clip(lower=0).fillna(np.inf)
+    checked = 0
+    for row in found.incidence(["cluster", "namespace", "workload"]).itertuples():
+        mine = known[["cluster", "namespace", "workload"]].eq([row.cluster, row.namespace, row.workload]).all(axis=1)
+        if mine.sum() != row.at_risk or not row.at_risk:
+            continue
+        values = np.sort(true[mine])
+        middle, most = values[-(-len(values) // 2) - 1], values[-1]
+        assert row.window_p50_lower_s - 1e-6 <= middle <= row.window_p50_upper_s + 1e-6
+        assert row.window_max_lower_s - 1e-6 <= most <= row.window_max_upper_s + 1e-6
+        checked += 1
+    assert checked > 20
+
+
+def test_the_upper_share_is_made_of_published_columns(fleet):
+    """Of three undetermined starts one is not at risk: (1 harmed + 2) of 4."""
+    rows = made(*[(0.0, 1.0)] * 5).assign(outcome=["harmed", "safe", *["undetermined"] * 3],
+                                          at_risk=[True, True, True, True, False])  # fmt: skip
+    (row,) = incidence_by(rows, ["workload"]).to_dict("records")
+    assert (row["undetermined"], row["undetermined_at_risk"], row["at_risk"]) == (3, 2, 4)
+    assert (row["share_lower"], row["share_upper"]) == (1 / 4, 3 / 4)
+    table = fleet.incidence(["namespace"])
+    risk = table[table["at_risk"] > 0]
+    made_up = (risk["harmed"] + risk["undetermined_at_risk"]) / risk["at_risk"]
+    assert made_up.tolist() == pytest.approx(risk["share_upper"].tolist())
+
+
 def test_the_total_is_the_incidence_of_one_group_of_all(fleet):
     (row,) = incidence_by(fleet.starts.assign(all="all"), ["all"]).to_dict("records")
     counted = total(fleet.starts)
-    shared = [name for name in counted if name != "open"]  # which only counts on the way to shares
-    assert [counted[name] for name in shared] == [row[name] for name in shared]
+    assert counted == {name: row[name] for name in counted}
     assert total(fleet.starts.head(0)) == {}
 
 

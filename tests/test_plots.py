@@ -1,5 +1,7 @@
 """Figures: the drawn bars end where the table's columns say."""
 
+import re
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -42,6 +44,37 @@ def test_the_pods_window_is_shaded_from_app_start_to_last_closed(guide):
 def test_windows_count_what_was_never_seen_ready(guide):
     ax = ml.plot_windows(guide.starts)
     assert "1 never seen ready" in ax.get_title(loc="left")
+
+
+def test_the_axis_of_a_pod_counts_from_the_second_that_it_names(fleet):
+    """A harmed start's refusals, drawn at seconds since the label's own time, are at their own times."""
+    start = fleet.starts[fleet.starts["outcome"] == "harmed"].iloc[0]
+    ax = ml.plot_pod(fleet, start["start_id"])
+    named = pd.Timestamp(re.search(r"time since (.+) UTC", ax.get_xlabel())[1], tz="UTC")
+    (drawn,) = (line for line in ax.lines if line.get_label() == "refused: startup_race")
+    told = fleet.errors[(fleet.errors["start_id"] == start["start_id"]) & (fleet.errors["verdict"] == "startup_race")]
+    true = (told["time"] - named) / pd.Timedelta(1, "s")
+    assert sorted(drawn.get_xdata()) == pytest.approx(sorted(true), abs=1e-6)
+
+
+def hours(*stamps):
+    return ml.plot_hours(pd.DataFrame(1, index=["web"], columns=pd.to_datetime(list(stamps), utc=True)))
+
+
+def test_hours_of_one_year_say_it_once_and_those_of_two_each():
+    one = hours("2026-03-02T09", "2026-03-02T10")
+    assert [text.get_text() for text in one.get_xticklabels()] == ["03-02 09:00", "03-02 10:00"]
+    assert one.get_xlabel() == "time in 2026 (UTC), from"
+    two = hours("2025-12-31T23", "2026-01-01T00")
+    assert [text.get_text() for text in two.get_xticklabels()] == ["2025-12-31 23:00", "2026-01-01 00:00"]
+    assert not two.lines
+
+
+def test_hours_mark_time_that_is_left_out():
+    """Hours 9, 10, then 9 of another day, then 9 two days on: a line before the third column and the fourth."""
+    ax = hours("2026-03-02T09", "2026-03-02T10", "2026-03-20T09", "2026-03-22T09")
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"] == [1.5, 2.5]
+    assert "dotted line: time left out" in ax.get_xlabel()
 
 
 def test_hours_prints_the_counts(fleet):

@@ -7,7 +7,7 @@
 | `no_effect` | neither, and it is settled at 5 % that less than half of the harm was removed |
 | `too_few` | none of these can be said; `more_starts` and `more_units` say what would be needed |
 
-The error rates hold where the units (`comparison.units`) are independent; docs/COMPARE.md shows them measured.
+The error rates hold where rollouts (`comparison.units`) are independent; docs/COMPARE.md shows them measured.
 """
 
 import json
@@ -25,7 +25,6 @@ from meshlogs.incidence import grouping
 
 BY = ("namespace", "workload")
 WORTH = 0.5  # a remedy worth having removes half of the harm
-LEVELS = ("rollout", "burst")
 
 
 @dataclass(frozen=True)
@@ -81,17 +80,18 @@ def compare(before, after, *, by=BY) -> Comparison:
 def judge(rows: pd.DataFrame) -> dict:
     """The verdict, its reason and its numbers."""
     shared = rows[rows["shared"]]
-    level = _level(shared)
-    every = units.tally(shared, level)
-    known = units.tally(shared[~shared["open"]], level)
+    every = units.tally(shared)
+    known = units.tally(shared[~shared["open"]])
     found, around = inference.shares(known), inference.spread(known)
     p, exact = inference.p_value(known) if not np.isnan(found.before) else (float("nan"), True)
-    part, part_lower, part_upper = inference.removed(found, around)
+    part = inference.removed(found, around)
     effect = inference.design_effect(known, found, around)
     side = {name: _side(shared[shared["after"] == flag], effect) for name, flag in (("before", False), ("after", True))}
-    if found.after == 0 and part == 1:  # none left: how many there may be, the jackknife cannot tell
-        part_lower = min(part_lower, 1 - side["after"]["ci_upper"] / found.before)
-    verdict, reason = _verdict(side, found, around, p, _extremes(every))
+    if around and part.part == 1:  # none left: how many there may be, the jackknife cannot tell
+        least = 1 - side["after"]["ci_upper"] / found.before
+        part = part._replace(lower=min(part.lower, least) if around.before else least)
+    enough = inference.ways(known) >= inference.ENOUGH
+    verdict, reason = _verdict(side, found, part, p if enough else None, _extremes(every))
     need = _needed(side, found, effect, known) if verdict == "too_few" else {"more_starts": 0, "more_units": 0}
     return {
         "verdict": verdict,
@@ -99,43 +99,47 @@ def judge(rows: pd.DataFrame) -> dict:
         "alpha": inference.ALPHA,
         "p_value": p,
         "exact": exact,
-        "unit": level,
+        "unit": "rollout",
         "units": {name: int((known["after"] == flag).sum()) for name, flag in (("before", False), ("after", True))},
         "design_effect": effect,
         **side,
         "share_before": float(found.before),
         "share_after": float(found.after),
-        "removed": float(part),
-        "removed_lower": part_lower,
-        "removed_upper": part_upper,
+        "removed": float(part.part),
+        "removed_lower": float(part.lower),
+        "removed_upper": float(part.upper),
+        "removed_at_most": float(part.at_most),
         **need,
     }
 
 
-def _level(rows: pd.DataFrame) -> str:
-    """Rollouts as units, unless there are too few of them for any difference to be seen and bursts are more."""
-    for level in LEVELS:
-        if inference.ways(units.tally(rows[~rows["open"]], level)) >= inference.ENOUGH:
-            return level
-    return LEVELS[-1]
+def _verdict(
+    side: dict,
+    found: inference.Shares,
+    part: inference.Removed,
+    p: float | None,
+    extremes: tuple[float, float],
+) -> tuple[str, str]:
+    """(verdict, reason); `p` is None where there are too few rollouts for any p to be small.
 
-
-def _verdict(side: dict, found: inference.Shares, around, p: float, extremes: tuple[float, float]) -> tuple[str, str]:
-    """(verdict, reason); `extremes`: the least and the greatest change that undetermined starts leave possible."""
+    `extremes`: the least and the greatest change that undetermined starts leave possible.
+    """
     if not side["before"]["at_risk"] or not side["after"]["at_risk"]:
         return "too_few", "no_starts"
     if np.isnan(found.before):
         return "too_few", "all_undetermined"
-    if p < inference.ALPHA:
+    if p is not None and p < inference.ALPHA:
         better = found.after < found.before
         if (better and extremes[1] >= 0) or (not better and extremes[0] <= 0):
             return "too_few", "undetermined"
         return ("worked", "fewer_harmed") if better else ("worse", "more_harmed")
     if not found.before:
         return "too_few", "no_harm_before"
-    if inference.removes_less_than(found, around, WORTH):
+    if p is None:
+        return "too_few", "units"
+    if part.at_most < WORTH:
         return "no_effect", "less_than_half_removed"
-    return "too_few", "units" if around is None else "starts"
+    return "too_few", "units" if np.isnan(part.upper) else "starts"
 
 
 def _extremes(every: pd.DataFrame) -> tuple[float, float]:

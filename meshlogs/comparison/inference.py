@@ -21,7 +21,7 @@ POWER = 0.8
 EXACT = 20_000  # so many ways are enumerated
 DRAWS = 9_999
 SEED = 20_260_302
-ENOUGH = 2 / ALPHA  # with fewer ways no two-sided p can be as small as ALPHA
+ENOUGH = 2 / ALPHA  # with fewer ways the most extreme one and its mirror are more than ALPHA of them
 
 
 class Shares(NamedTuple):
@@ -147,39 +147,50 @@ def spread(units: pd.DataFrame) -> Spread | None:
     return Spread(matrix[0, 0], matrix[1, 1], matrix[0, 1], len(found) - 1)
 
 
-def removes_less_than(found: Shares, around: Spread | None, part: float) -> bool:
-    """Whether it is settled, at `ALPHA`, that less than this part of the harm was removed."""
-    if around is None:
-        return False
-    excess, error = _contrast(found, around, part)
-    return bool(error > 0 and excess / error > _t(1 - ALPHA, around.freedom))
+class Removed(NamedTuple):
+    """The part of the harm that was removed: 1 all, 0 none, below 0 there is more; NaN where unknown.
+
+    `lower` and `upper` are its 95 % interval, `at_most` the end of a one-sided one: what is beyond it is ruled out at
+    `ALPHA`. `lower` is -inf where the harm may have grown any number of times.
+    """
+
+    part: float
+    lower: float
+    upper: float
+    at_most: float
 
 
-def removed(found: Shares, around: Spread | None) -> tuple[float, float, float]:
-    """The part of the harm that was removed, and its 95 % interval within [-1, 1]; NaN where unknown.
+def removed(found: Shares, around: Spread | None) -> Removed:
+    """The part of the harm that was removed, with the parts that a t test of `after = (1 - part) × before` leaves.
 
-    The interval holds every part that a t test of `after = (1 - part) × before` does not reject
-    (E. C. Fieller, J. R. Statist. Soc. B 16 (1954) 175-185).
+    (E. C. Fieller, J. R. Statist. Soc. B 16 (1954) 175-185.) Where all units are alike the jackknife sees no variance,
+    which is no proof that there is none: then nothing is ruled out.
     """
     unknown = float("nan")
     if not found.before > 0:
-        return unknown, unknown, unknown
+        return Removed(unknown, unknown, unknown, unknown)
     part = 1 - found.after / found.before
     if around is None:
-        return part, unknown, unknown
-    limit = _t(1 - ALPHA / 2, around.freedom)
-    kept = []
-    for candidate in np.linspace(-1, 1, 201):
-        excess, error = _contrast(found, around, candidate)
-        if abs(excess) <= limit * error + 1e-12:
-            kept.append(candidate)
-    return (part, float(min(kept)), float(max(kept))) if kept else (part, part, part)
+        return Removed(part, unknown, unknown, unknown)
+    if not (around.before > 0 or around.after > 0):
+        return Removed(part, float("-inf"), 1.0, 1.0)
+    least, most = _kept(found, around, _t(1 - ALPHA / 2, around.freedom))
+    one_sided, _ = _kept(found, around, _t(1 - ALPHA, around.freedom))
+    return Removed(part, 1 - most, 1 - least, 1 - one_sided)
 
 
-def _contrast(found: Shares, around: Spread, part: float) -> tuple[float, float]:
-    kept = 1 - part
-    variance = around.after - 2 * kept * around.both + kept**2 * around.before
-    return found.after - kept * found.before, float(np.sqrt(max(variance, 0.0)))
+def _kept(found: Shares, around: Spread, limit: float) -> tuple[float, float]:
+    """The least and the greatest ratio after / before, 0 to inf, that is no more than `limit` standard errors off.
+
+    These are the k with (after - k before)² <= limit² (V_after - 2 k C + k² V_before), as a quadratic: square k² -
+    2 half k + rest <= 0. The ratio found is one of them. They have no greatest where `before` may be 0.
+    """
+    square = found.before**2 - limit**2 * around.before
+    half = found.before * found.after - limit**2 * around.both
+    rest = found.after**2 - limit**2 * around.after
+    root = np.sqrt(max(half**2 - square * rest, 0.0))
+    least = rest / (half + root) if rest > 0 else 0.0
+    return float(least), float((half + root) / square) if square > 0 else float("inf")
 
 
 def design_effect(units: pd.DataFrame, found: Shares, around: Spread | None) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from meshlogs.censoring import quantile, turnbull
+from meshlogs.censoring import quantile_bounds
 
 RESAMPLES = 999
 SEED = 20_260_302
@@ -13,7 +13,7 @@ _SECOND = pd.Timedelta(1, "s")
 def startup_cost(rows: pd.DataFrame) -> dict:
     """Medians before and after and their change, in seconds, each (at least, at most); None where unknown.
 
-    The bounds hold what the times' own intervals leave open. `change_lower` and `change_upper` add, by resampling
+    The bounds are what the times' own intervals leave open. `change_lower` and `change_upper` add, by resampling
     bursts (B. Efron, Ann. Stat. 7 (1979) 1-26), what chance leaves open at 95 %.
     """
     lower = (rows["app_started_lower"] - rows["scheduled_upper"]) / _SECOND
@@ -32,7 +32,7 @@ def startup_cost(rows: pd.DataFrame) -> dict:
 def _median(rows: pd.DataFrame) -> tuple[float | None, float | None]:
     if rows.empty:
         return None, None
-    return quantile(turnbull(rows["lower"], rows["upper"]), 0.5)
+    return quantile_bounds(rows["lower"], rows["upper"], 0.5)
 
 
 def _change(sides: dict[str, pd.DataFrame]) -> tuple[float | None, float | None]:

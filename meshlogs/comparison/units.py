@@ -1,8 +1,8 @@
-"""Starts at risk before and after, and the units that may be taken for independent: rollouts, else bursts of starts.
+"""Starts at risk before and after, and the units that may be taken for independent: rollouts.
 
 Pods of one rollout share image, configuration, nodes and the state of the control plane: they race together or not at
-all. A unit is all starts of one workload's revision (a rollout) or, where there are too few of those to say anything,
-those that followed each other within a minute (a burst).
+all. A unit is all starts of one workload's revision (a rollout), however far apart they are. Those that followed each
+other within a minute (a burst) share less: what a remedy costs in start-up time is resampled by them, no more.
 """
 
 import pandas as pd
@@ -49,8 +49,8 @@ def _bursts(rows: pd.DataFrame) -> pd.Series:
     return rows["rollout"] + "\x1f" + number.reindex(rows.index)
 
 
-def tally(rows: pd.DataFrame, level: str) -> pd.DataFrame:
-    """One row per unit: `stratum, after, starts, harmed, open`, sorted."""
-    counts = rows.assign(starts=1).groupby(["stratum", "after", level], sort=True)[["starts", "harm", "open"]].sum()
+def tally(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per rollout: `stratum, after, starts, harmed, open`, sorted."""
+    counts = rows.assign(starts=1).groupby(["stratum", "after", "rollout"], sort=True)[["starts", "harm", "open"]].sum()
     counts = counts.rename(columns={"harm": "harmed"}).reset_index()
     return counts[["stratum", "after", "starts", "harmed", "open"]].astype({"harmed": int, "open": int})

@@ -77,10 +77,6 @@ def remarks(rows: pd.DataFrame, facts: dict, effect: pd.DataFrame) -> tuple[str,
         side = facts[name]
         if side["undetermined"] * 5 > side["at_risk"]:
             found.append(f"{side['undetermined']:,} of {side['at_risk']:,} starts {name} are undetermined.")
-    if facts["unit"] == "burst" and facts["verdict"] != "too_few":
-        found.append(
-            "There were too few rollouts to compare them: bursts of starts (a minute apart) are taken for independent."
-        )
     if facts["in_both"]:
         found.append(f"{facts['in_both']:,} starts are in both exports; they count before only.")
     return tuple(found)
@@ -122,7 +118,8 @@ def _removed(facts: dict) -> str:
         return ""
     between = "" if math.isnan(low) else f" (95 %: {max(low, 0):.0%} to {max(high, 0):.0%})"
     if facts["verdict"] == "no_effect":
-        return f"It removed less than half of the harm{between}."
+        at_most = math.floor(max(facts["removed_at_most"], 0) * 100) + 1
+        return f"It removed less than half of the harm (95 %: less than {at_most}%)."
     if facts["after"]["harmed"] == 0:
         return f"No start is harmed any more{between}."
     return f"It worked in part: {part:.0%} of the harm was removed{between}."

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from meshlogs.censoring import quantile, turnbull
+from meshlogs.censoring import quantile_bounds
 from meshlogs.markup import ends
 from meshlogs.remedies.workloads import Workload
 
@@ -40,6 +40,8 @@ class Effect(NamedTuple):
     def text(self) -> str:
         """One sentence."""
         saved = f"would have prevented {count(*self.errors, 'refused connection')} in {count(*self.starts, 'start')}"
+        if not self.errors[1] and self.starts[1]:
+            saved = f"would have let {count(*self.starts, 'start')} out of Init"
         if None in self.delay_p50 or None in self.delay_p90:
             return saved
         if self.delay_p90 == (0, 0):
@@ -50,26 +52,31 @@ class Effect(NamedTuple):
         return f"{later} in the median, by {_seconds(*self.delay_p90)} in nine of ten starts"
 
 
-def of_gate(workload: Workload, *, limit_s: float = np.inf, step_s: float, moves_proxy: bool) -> Effect:
+def of_gate(
+    workload: Workload, *, limit_s: float = np.inf, step_s: float, moves_proxy: bool, also: tuple[str, ...] = ()
+) -> Effect:
     """The effect of letting the application start only behind an open proxy.
 
     `limit_s`: how long the gate holds at most; `step_s`: how far apart it looks, which adds to the delay;
     `moves_proxy`: the proxy starts before the application instead of after it, so that what remains to wait for
-    is the proxy's own start-up (at least), and no longer than the whole window (at most).
+    is the proxy's own start-up (at least), and no longer than the whole window (at most); `also`: other verdicts whose
+    causes the remedy removes altogether.
     """
     refused, at = workload.refused
     need_low, need_high = _waits(workload.starts, moves_proxy)
     known = at >= 0
     sure = known & (need_high[at] <= limit_s)
-    possible = ~known | (need_low[at] < limit_s)
+    possible = ~known | ~(need_low[at] > limit_s)
+    other, harmed, silent = _ended(workload, workload.errors["verdict"].isin(also), stalled="init_race" in also)
+    name = np.where(known, workload.starts["start_id"].to_numpy(object)[at], at)
     delayed = workload.ungated & ~np.isnan(need_low) & ~np.isnan(need_high)
     low, high = need_low[delayed], need_high[delayed] + step_s
-    estimate = turnbull(low.clip(max=limit_s), high.clip(max=limit_s + step_s))
+    delays = low.clip(max=limit_s), high.clip(max=limit_s + step_s)
     return Effect(
-        (int(refused[sure].sum()), int(refused[possible].sum())),
-        (int(sure.sum()), int(possible.sum())),
-        _known(quantile(estimate, 0.5)),
-        _known(quantile(estimate, 0.9)),
+        (int(refused[sure].sum()) + other, int(refused[possible].sum()) + other),
+        (len({*name[sure], *harmed}), len({*name[possible], *harmed, *silent})),
+        _known(quantile_bounds(*delays, 0.5)),
+        _known(quantile_bounds(*delays, 0.9)),
     )
 
 
@@ -79,9 +86,26 @@ def of_verdict(workload: Workload, verdict: str, keep: pd.Series | None = None) 
     `keep`: which of the workload's errors, a boolean column; where it is False the remedy changes nothing.
     """
     mine = workload.errors["verdict"] == verdict
-    mine = mine if keep is None else mine & keep
-    errors, starts = int(mine.sum()), workload.errors.loc[mine, "start_id"].nunique()
-    return Effect((errors, errors), (starts, starts), (0.0, 0.0), (0.0, 0.0))
+    return of_errors(workload, mine if keep is None else mine & keep, stalled=verdict == "init_race")
+
+
+def of_errors(workload: Workload, sure: pd.Series, maybe: pd.Series | None = None, *, stalled: bool = False) -> Effect:
+    """The effect of preventing these of the workload's errors, and perhaps those, without delay: boolean columns.
+
+    A start counts once, however many errors and verdicts it has. `stalled`: starts that hang in Init though no refused
+    connection of theirs is in the export may be let through, too (at most).
+    """
+    least, harmed, silent = _ended(workload, sure, stalled=stalled)
+    most, perhaps, _ = _ended(workload, sure if maybe is None else sure | maybe, stalled=False)
+    return Effect((least, most), (len(harmed), len(perhaps | silent)), (0.0, 0.0), (0.0, 0.0))
+
+
+def _ended(workload: Workload, mine: pd.Series, *, stalled: bool) -> tuple[int, set, set]:
+    """How many errors these are, their starts, and those stalled in Init without an error (none unless `stalled`)."""
+    starts = workload.starts
+    silent = set(starts.loc[starts["outcome"] == "init_stalled", "start_id"]) if stalled else set()
+    told = set(workload.errors.loc[workload.errors["verdict"] == "init_race", "start_id"]) if silent else set()
+    return int(mine.sum()), set(workload.errors.loc[mine, "start_id"]), silent - told
 
 
 def _waits(starts: pd.DataFrame, moves_proxy: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,8 @@ def advise(workload: Workload) -> Advice | None:
     ranges = _ranges(addresses)
     blocked = blocked_by(workload, ranges, "address")
     files = {} if blocked else exclusion(workload, REMEDY, ANNOTATION, SETTING, VALUE, ranges)
-    keep = workload.errors["destination_ip"].isin(mine["destination_ip"].dropna())
+    to_metadata = workload.errors["verdict"] == "upstream"  # also where only its name is known
+    keep = workload.errors["destination_ip"].isin(mine["destination_ip"].dropna()) | to_metadata
     effect = removed(workload, keep)
     return Advice(why(workload), blocked, effect, traps(workload, SETTING), files)
 
@@ -83,18 +84,17 @@ def why(workload: Workload) -> str:
 
 
 def removed(workload: Workload, keep) -> effects.Effect:
-    """The refusals of the excluded destinations: an init container's, and those of the metadata server."""
-    init = effects.of_verdict(workload, "init_race", keep)
-    to_metadata = keep & (workload.errors["destination_ip"] == METADATA_SERVER)
-    metadata = effects.of_verdict(workload, "startup_race", to_metadata)
-    told = workload.errors.loc[workload.errors["verdict"] == "init_race", "start_id"].nunique()
-    silent = workload.harmed_starts["init_race"] - told  # stalled without a word
-    starts = init.starts[0] + metadata.starts[0]
+    """The refusals of the excluded destinations (`keep`): an init container's, and those of the metadata server.
+
+    Starts that stall without a word may be let through, too, unless others say that they need something else.
+    """
+    verdict, address = workload.errors["verdict"], workload.errors["destination_ip"]
+    init = keep & (verdict == "init_race")
+    metadata = keep & (verdict == "startup_race") & (address == METADATA_SERVER)
     # Slow by itself on new pods: past the proxy it may refuse all the same.
-    maybe = effects.of_verdict(workload, "upstream")
-    errors = init.errors[0] + metadata.errors[0]
-    more = maybe.starts[1] + (silent if init.starts[0] else 0)
-    return init._replace(errors=(errors, errors + maybe.errors[1]), starts=(starts, starts + more))
+    maybe = keep & (verdict == "upstream")
+    stalled = bool(init.any()) or not (verdict == "init_race").any()
+    return effects.of_errors(workload, init | metadata, maybe, stalled=stalled)
 
 
 def traps(workload: Workload, setting: str) -> tuple[str, ...]:

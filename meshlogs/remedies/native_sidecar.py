@@ -37,7 +37,7 @@ PROBE_S = 1.0  # period of its startup probe (istio/istio injection-template.yam
 def advise(workload: Workload) -> Advice:
     """Whether a native sidecar helps this workload, for every harm it ends, and the patch."""
     blocked = _blocked(workload)
-    effect = _effect(workload)
+    effect = effects.of_gate(workload, step_s=PROBE_S, moves_proxy=True, also=TREATS[1:])
     return Advice(_why(workload), blocked, effect, _traps(workload), {} if blocked else _files(workload))
 
 
@@ -68,15 +68,6 @@ def _blocked(workload: Workload) -> str | None:
             f"this proxy is {version_of(workload)}"
         )
     return None
-
-
-def _effect(workload: Workload) -> effects.Effect:
-    gate = effects.of_gate(workload, step_s=PROBE_S, moves_proxy=True)
-    others = [effects.of_verdict(workload, verdict) for verdict in TREATS[1:]]
-    return gate._replace(
-        errors=tuple(gate.errors[end] + sum(other.errors[end] for other in others) for end in (0, 1)),
-        starts=tuple(gate.starts[end] + sum(other.starts[end] for other in others) for end in (0, 1)),
-    )
 
 
 def _why(workload: Workload) -> str:

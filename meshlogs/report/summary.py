@@ -19,9 +19,9 @@ def summary(fleet) -> dict:
     """
     starts, errors = fleet.starts, fleet.judged
     row = total(starts)
-    names = ("starts", "meshed", "at_risk", "harmed", "exposed", "safe", "init_stalled", "undetermined")
+    names = ("starts", "meshed", "at_risk", "harmed", "exposed", "safe", "init_stalled", "undetermined",
+             "undetermined_at_risk")  # fmt: skip
     counts: dict = {name: int(row[name]) if len(row) else 0 for name in names}
-    counts["undetermined_at_risk"] = int(row["open"]) if len(row) else 0
     counts["not_meshed"] = int((starts["outcome"] == "not_meshed").sum())
     by_verdict = errors["verdict"].value_counts()
     counts["errors"] = {name: int(by_verdict.get(name, 0)) for name in _VERDICTS}

@@ -11,8 +11,10 @@ EPOCH = times.parse_ns("2026-03-02T09:00:00Z")
 RACE, HELD = 0.55, 0.0
 
 
-def fleet(rng, share, *, workloads=8, rollouts=3, pods=6, noise=0.0, day=0, open_share=0.0, names=None, **columns):
-    """A judged fleet: `rollouts` revisions of each workload, `pods` starts in each, within seconds of each other.
+def fleet(
+    rng, share, *, workloads=8, rollouts=3, pods=6, noise=0.0, day=0, open_share=0.0, names=None, apart=0, **columns
+):
+    """A judged fleet: `rollouts` revisions of each workload, `pods` starts in each, so many seconds `apart`.
 
     `noise` is the variance of a rollout's own share, as a part of the greatest there can be (0: starts independent).
     """
@@ -24,7 +26,7 @@ def fleet(rng, share, *, workloads=8, rollouts=3, pods=6, noise=0.0, day=0, open
             )
             began = EPOCH + times.SECOND * (86_400 * day + 3_600 * rollout + 60 * workload)
             for number in range(pods):
-                scheduled = began + round(rng.uniform(0, 10) * times.SECOND)
+                scheduled = began + round((apart * number + rng.uniform(0, 10)) * times.SECOND)
                 outcome = "harmed" if rng.random() < own else "safe"
                 outcome = "undetermined" if rng.random() < open_share else outcome
                 name = f"w{workload}" if names is None else names[workload]

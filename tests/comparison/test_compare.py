@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,9 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from scipy.stats import fisher_exact
+from scipy.stats import t as student
 
 import meshlogs as ml
 from meshlogs import comparison, schema, times
@@ -93,6 +96,19 @@ def test_worse_is_said():
     assert ml.compare(before, after).verdict == "worse"
 
 
+@pytest.mark.parametrize(("kept", "noise"), [(1.0, 0.0), (1.0, 0.2), (0.8, 0.05)])
+def test_what_no_effect_rules_out_is_what_it_prints(kept, noise):
+    told = 0
+    for seed in range(4):
+        found = ml.compare(*remedied(generator([seed, 11]), 0.5, kept, workloads=5, rollouts=4, noise=noise))
+        if found.verdict == "no_effect":
+            told += 1
+            most = int(re.search(r"less than half of the harm \(95 %: less than (\d+)%\)", found.sentence)[1]) / 100
+            assert found.facts["removed_at_most"] < 0.5
+            assert max(found.facts["removed_at_most"], 0) < most <= 0.5
+    assert told
+
+
 def test_no_effect_says_that_nothing_was_deployed():
     before, after = remedied(generator(4), 0.6, 1.0)
     found = ml.compare(before, after)
@@ -111,6 +127,25 @@ def test_one_rollout_on_each_side_is_two_units_however_many_pods():
     # 2 units can be labelled in 2 ways; with 1 before, 39 after are needed for 40 ways: p = 2 / 40 at best.
     assert found.facts["more_units"] == 38
     assert "38 more rollouts" in found.sentence
+
+
+def test_starts_of_one_rollout_are_one_unit_however_far_apart():
+    """5 harmed of 5, then 0 of 5, two minutes apart: for single starts Fisher's p is 0.008, for rollouts 1."""
+    before, after = remedied(generator(5), 1.0, 0.0, workloads=1, rollouts=1, pods=5, apart=120)
+    found = ml.compare(before, after)
+    assert (found.verdict, found.facts["reason"]) == ("too_few", "units")
+    assert (found.facts["units"], found.facts["p_value"]) == ({"before": 1, "after": 1}, 1.0)
+    assert fisher_exact([[5, 0], [0, 5]]).pvalue == pytest.approx(0.0079, abs=1e-4)
+
+
+@pytest.mark.parametrize(("workloads", "rollouts"), [(1, 1), (2, 1), (1, 3), (5, 1)])
+def test_with_few_rollouts_nothing_is_said_whatever_the_starts_look_like(workloads, rollouts):
+    """Nothing changed, the starts of a rollout go together (as units they would be said to have got better or worse).
+
+    Labels can lie in 2, 4, 20 and 32 ways: two of these, the extreme one and its mirror, are more than 5 %.
+    """
+    options = {"workloads": workloads, "rollouts": rollouts, "pods": 8, "noise": 0.5, "apart": 120}
+    assert verdicts(1.0, 8, **options).to_dict() == {"too_few": 1.0}
 
 
 def test_too_few_starts_says_how_many_more():
@@ -337,6 +372,49 @@ def test_the_interval_of_the_removed_part_holds_the_truth():
     assert held >= 52  # 95 % of 60 is 57; fewer than 52 come less than 1 time in 100
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_interval_ends_where_a_t_test_begins_to_reject(seed):
+    """Each end against a root search, on from the estimate, of the t statistic of `after = (1 - part) before`."""
+    rng = generator([seed, 12])
+    rows = [(f"w{at % 3}", bool(at % 2), 9, int(rng.binomial(9, 0.7 - 0.1 * (seed % 5) * (at % 2))), 0)
+            for at in range(24)]  # fmt: skip
+    found, around = inference.shares(tally(*rows)), inference.spread(tally(*rows))
+    part = inference.removed(found, around)
+
+    def far(candidate, limit):
+        kept = 1 - candidate
+        variance = around.after - 2 * kept * around.both + kept**2 * around.before
+        return abs(found.after - kept * found.before) / variance**0.5 - limit
+
+    two, one = student.ppf(0.975, around.freedom), student.ppf(0.95, around.freedom)
+    assert part.lower == pytest.approx(brentq(far, part.part - 5, part.part, args=(two,)))
+    assert part.upper == pytest.approx(brentq(far, part.part, 1, args=(two,)))
+    assert part.at_most == pytest.approx(brentq(far, part.part, 1, args=(one,)))
+    assert part.lower < part.part < part.at_most < part.upper < 1
+
+
+def test_more_harm_than_twice_is_within_the_interval():
+    """From 10 % to 50 %: as much again four times over, -4, far below -1."""
+    rows = [(f"w{at % 4}", bool(at // 4 % 2), 10, (1, 5)[at // 4 % 2] + at // 8 % 2, 0) for at in range(32)]
+    found, around = inference.shares(tally(*rows)), inference.spread(tally(*rows))
+    part = inference.removed(found, around)
+    assert part.part == pytest.approx(1 - 5.5 / 1.5)
+    assert part.lower < -2.7 < part.at_most < -1
+
+
+def test_what_may_not_have_been_there_may_have_grown_any_number_of_times():
+    """One harmed start before: its share may be 0, and no factor is ruled out; nor is a remedy that removes all."""
+    rows = [(f"w{at % 4}", bool(at // 4 % 2), 10, int(at in (0, 4)), 0) for at in range(16)]
+    part = inference.removed(inference.shares(tally(*rows)), inference.spread(tally(*rows)))
+    assert part == (0.0, float("-inf"), 1.0, 1.0)
+
+
+def test_units_that_are_all_alike_rule_nothing_out():
+    rows = [(f"w{at % 4}", bool(at // 4 % 2), 10, 10, 0) for at in range(16)]
+    part = inference.removed(inference.shares(tally(*rows)), inference.spread(tally(*rows)))
+    assert part == (0.0, float("-inf"), 1.0, 1.0)
+
+
 def test_bursts_are_a_minute_apart():
     stamps = [0, 30, 80, 200, 230]  # gaps of 30, 50, 120 and 30 s
     rows = fleet(generator(25), 0.5, workloads=1, rollouts=1, pods=5).starts
@@ -406,7 +484,7 @@ def test_wrong_calls_say_what_is_wrong(folders, tmp_path):
     for arguments, word in (
         ([folders[0], str(tmp_path)], "no tables/starts.parquet"),
         ([folders[0], str(tmp_path / "absent")], "no tables/starts.parquet"),
-        ([*folders, "--by", "nonsense"], "no column 'nonsense'"),
+        ([*folders, "--by", "nonsense"], "cannot be grouped by 'nonsense'"),
     ):
         result = CliRunner().invoke(main, ["compare", *arguments])
         assert result.exit_code == 2

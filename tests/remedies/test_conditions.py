@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from meshlogs.remedies import REMEDIES, hold_application
+from meshlogs.remedies import REMEDIES, hold_application, wait_for_proxy
 from meshlogs.remedies.workloads import HARMS
 
 _spec = importlib.util.spec_from_file_location("cases", Path(__file__).with_name("cases.py"))
@@ -368,6 +368,53 @@ def test_an_unseen_end_is_no_number():
     held = found.loc["hold_application"]
     assert (held["errors_removed_lower"], held["errors_removed_upper"]) == (0, 1)
     assert held["delay_p90_upper_s"] <= hold_application.HOOK_LIMIT_S + hold_application.POLL_S
+
+
+def removed(row, what="starts"):
+    return row[f"{what}_removed_lower"], row[f"{what}_removed_upper"]
+
+
+def test_a_start_with_two_verdicts_counts_once():
+    """Start 1 raced and was refused again as it stopped; start 2 raced behind an unseen end; start 3 only stopped."""
+    starts = [start(), start(number=2, window=(42.0, float("inf"))), start("safe", 3, (0.0, 0.0))]
+    errors = [error(), error(), error("shutdown_race", 1, 90.0), error(number=2), error("shutdown_race", 3, 90.0)]
+    found = advice(starts, errors, [pod()])
+    assert removed(found.loc["native_sidecar"]) == (3, 3)
+    assert "5 refused connections in 3 starts" in found.loc["native_sidecar", "expected_effect"]
+    assert removed(found.loc["hold_application"]) == (1, 2)  # it gives up after 60 s
+    assert removed(found.loc["drain"]) == (2, 2)
+
+
+def test_a_start_refused_by_vault_and_by_the_metadata_server_counts_once():
+    stalled, logins = vault()
+    metadata = {"ip": "169.254.169.254", "port": 80}
+    likely = error("upstream", number=2, reason="metadata_server", **metadata)
+    both = [*logins, error("startup_race", **metadata), likely, error("init_race", 2, ip="10.96.10.4", port=8200)]
+    found = advice([stalled, start("init_stalled", 2)], both, [pod(init=("istio-init", "vault-agent-init"))])
+    assert removed(found.loc["exclude_outbound"]) == (2, 2)
+    assert removed(found.loc["exclude_outbound"], "errors") == (4, 5)
+    assert removed(found.loc["exclude_ports"], "errors") == (3, 3)  # port 80 stays behind the redirection
+
+
+def test_starts_that_stall_without_a_word_are_let_through_at_most():
+    silent = [vault(number)[0] for number in (1, 2)]
+    found = advice(silent, [], [pod(init=("istio-init", "vault-agent-init"))])
+    for remedy in ("agent_init_first", "native_sidecar", "exclude_outbound"):
+        assert removed(found.loc[remedy]) == (0, 2)
+        assert "would have let 0 to 2 starts out of Init" in found.loc[remedy, "expected_effect"]
+    some = advice([vault(3)[0], *silent], vault(3)[1], [pod(init=("istio-init", "vault-agent-init"))])
+    for remedy in ("agent_init_first", "native_sidecar", "exclude_outbound", "exclude_ports"):
+        assert removed(some.loc[remedy]) == (1, 3)
+
+
+def test_delays_are_bounds_whatever_the_windows_inside_their_intervals_were():
+    """Of the windows (1, 2], (1.9, 4], (0, 1.95] the middle one is 1 at least, 2 at most, here looked at every 1 s."""
+    windows = [(1.0, 2.0), (1.9, 4.0), (0.0, 1.95)]
+    found = advice([start(number=at, window=window) for at, window in enumerate(windows)], [error(number=0)], [pod()])
+    waiting = found.loc["wait_for_proxy"]
+    step = wait_for_proxy.POLL_S
+    assert (waiting["delay_p50_lower_s"], waiting["delay_p50_upper_s"]) == (1.0, 2.0 + step)
+    assert (waiting["delay_p90_lower_s"], waiting["delay_p90_upper_s"]) == (1.9, 4.0 + step)
 
 
 def test_held_starts_are_not_delayed_again():
