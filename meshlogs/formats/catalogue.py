@@ -14,6 +14,13 @@ Any of them may be compressed (gzip, zstd, bzip2, xz), in UTF-16 (a redirection 
 `.tar`, `.tar.gz` and other archives, which are read without unpacking them to disk. Names of files may be those of a
 copy to Windows (`09_00_00_09_59_59_S0.json`). What cannot be read is counted and kept in `rejects`; values that may be
 secrets (environment variables, Secrets) are not kept, not even there.
+
+Damage costs as little as it can. Of a compressed file that is cut off or damaged what stands before that is read (of
+zstd and bzip2 whole blocks), and one reject says so. Log entries in JSON may follow other lines, as
+`gcloud … > file 2>&1` leaves them, or the rest of an entry whose beginning was cut off: each such line is one reject,
+and so is the rest of an array's element. They may be the fields that were asked for, `--format="json(timestamp,
+resource,textPayload)"`, stand behind record separators (RFC 7464), and, one a line, be mixed with messages of Pub/Sub.
+A line of more than 64 MB is one reject. Indented JSON behind lines is not put together: each of its lines is a reject.
 """
 
 # One fleet in each form that Kubernetes gives: form, (are the verdicts those of lists with logs of Cloud Logging, what
