@@ -34,9 +34,10 @@ def write_export(export: Export, out: Path) -> dict[str, int]:
         for piece in rows.entries():
             writer.write_table(piece)
             counts["log_entries"] += len(piece)
-    for name, table in rows.rest().items():
+    rest = rows.rest()
+    for name, table in rest.items():
         pq.write_table(schema.to_arrow(table, LAYOUTS[name]), out / f"{name}.parquet")
         counts[name] = len(table)
     if rows.forms <= {*NOTHING}:
-        raise export.nothing()
+        raise export.nothing(rest["rejects"])
     return counts

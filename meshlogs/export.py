@@ -44,14 +44,15 @@ class Export:
     def _shards(self) -> list[formats.Shard]:
         shards = [_read(path, source, strict=path in self._named) for path, source in self._files]
         if all(shard.form in formats.NOTHING for shard in shards):
-            raise self.nothing()
+            raise self.nothing(pd.concat([shard.rejects for shard in shards]))
         return shards
 
-    def nothing(self) -> InputError:
-        """The error to raise for an export in which there is nothing to read."""
+    def nothing(self, rejects: pd.DataFrame) -> InputError:
+        """The error to raise for an export in which there is nothing to read; why, the first of these rejects tells."""
+        why = "".join(f" ({one.source}: {one.reason.partition(' (tried')[0]})" for one in rejects[:1].itertuples())
         return InputError(
             ", ".join(sorted({source for _, source in self._files})[:3]),
-            "no log entry, event or pod found in any file",
+            f"no log entry, event or pod found in any file{why}",
             "Give a folder of exports, for example of a Cloud Storage sink; 'meshlogs report --help' lists forms.",
         )
 
@@ -59,7 +60,7 @@ class Export:
     def _gathered(self) -> gather.Gathered:
         found = gather.gather(self.tasks(), self.engine)
         if found.files["form"].isin(formats.NOTHING).all():
-            raise self.nothing()
+            raise self.nothing(found.rejects)
         return found
 
     @property

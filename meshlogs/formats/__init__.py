@@ -15,6 +15,7 @@ from typing import BinaryIO
 from meshlogs import storage, written
 from meshlogs.errors import InputError
 from meshlogs.formats import archives, log_entries, streams, warehouse
+from meshlogs.formats.lines import HEAD
 from meshlogs.formats.shapes import keys_of
 from meshlogs.formats.tables import Shard, Tables, joined
 
@@ -60,7 +61,6 @@ _TABLE = re.compile(
     rb"\s*(?:(?:NAMESPACE +)?NAME +[A-Z-]+ "
     rb"|(?:[\w.-]+ +)?(?:\d+[smhdy]){1,3} +(?:\(x\d+ over \S+ +)?(?:Normal|Warning) )"
 )
-HEAD = 1 << 16  # bytes looked at to find the form
 
 # Files of `istioctl bug-report` that hold no logs, events or pods. (istio tools/bug-report/pkg)
 _OTHER = re.compile(
@@ -111,9 +111,9 @@ def wrapping(path: str | Path) -> str | None:
         return warehouse.wrapping(head)
     if form != "log_entries":
         return None
-    if head.lstrip()[:1] == b"[":
-        return "array"
-    return None if log_entries.is_document(head.splitlines(keepends=True)) else "lines"
+    if log_entries.is_document(head):
+        return "array" if head.lstrip()[:1] == b"[" else None
+    return "lines"
 
 
 def read_any(path: str | Path, source: str | None = None) -> Shard:

@@ -16,6 +16,7 @@ from meshlogs import schema
 from meshlogs.columnar import arrow
 from meshlogs.formats import entry, log_entries
 from meshlogs.formats.arrays import Odd
+from meshlogs.formats.lines import Overlong
 from meshlogs.formats.tables import CHUNK, Shard, Tables
 from meshlogs.later import Later
 
@@ -49,6 +50,11 @@ class Reader:
             self._tables.records += len(rows)
             self._rows.append(self._with(rows, odd) if odd else rows)
             self.lines += lines
+
+    def refuse(self, line: Overlong) -> None:
+        """Add a line that is too long to be read."""
+        self.lines += 1
+        log_entries.refuse(self._tables, self.lines, line.reason, line)
 
     @property
     def full(self) -> bool:

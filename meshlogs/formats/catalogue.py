@@ -16,6 +16,13 @@ copy to Windows (`09_00_00_09_59_59_S0.json`). The parts of a log entry that was
 entry again, in whichever files they are. What cannot be read is counted and kept in `rejects`, by `convert` of
 every line, by `report` of those that it parses, which may matter; values that may be secrets (environment variables,
 Secrets) are not kept, not even there, and of a file of no known form only the names before its first values are.
+
+Damage costs as little as it can. Of a compressed file that is cut off or damaged what stands before that is read (of
+zstd and bzip2 whole blocks), and one reject says so. Log entries in JSON may follow other lines, as
+`gcloud … > file 2>&1` leaves them, or the rest of an entry whose beginning was cut off: each such line is one reject,
+and so is the rest of an array's element. They may be the fields that were asked for, `--format="json(timestamp,
+resource,textPayload)"`, stand behind record separators (RFC 7464), and, one a line, be mixed with messages of Pub/Sub.
+A line of more than 64 MB is one reject. Indented JSON behind lines is not put together: each of its lines is a reject.
 """
 
 # One fleet in each form that Kubernetes gives: form, (are the verdicts those of lists with logs of Cloud Logging, what

@@ -43,6 +43,7 @@ _ITEM = re.compile(rf"({_PIECE.format(stop=';')})(;|\Z)")
 _NEXT_LABEL = re.compile(r";(?=[\w./@-]+=)")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _NOT_CSV = (b"{", b"[", b"<")
+_JSON = re.compile(r'"\s*:\s*["{\[\d]')  # of an object whose beginning was cut off
 
 
 class Header:
@@ -170,6 +171,8 @@ def _text(data: bytes) -> str:
 
 def _header(text: str) -> Header | None:
     """The header that a row is, None if it is none: of the separators, the one that finds the most columns."""
+    if _JSON.search(text):
+        return None
     best = None
     for separator in SEPARATORS:
         if separator not in text:

@@ -126,6 +126,13 @@ def decode(data: bytes) -> Entry:
     return _entry.decode(data)
 
 
+def is_entry(value: dict) -> bool:
+    """Whether a decoded object is a log entry, all of it or the fields that were asked for."""
+    return not value.keys().isdisjoint(("logName", "insertId")) or (
+        "timestamp" in value and not value.keys().isdisjoint(("textPayload", "jsonPayload", "protoPayload", "resource"))
+    )
+
+
 def origin(resource: bytes, log_name: str | None, severity: str | None) -> tuple | None:
     """The values of `ORIGIN` in an entry's row, then its resource's node and its log's stream; None if unusual."""
     try:
@@ -165,6 +172,8 @@ def add(tables: Tables, entry: Entry, line: int | None, raw: str | bytes) -> Non
         place = place._replace(**{name: getattr(place, name) or text for name, text in labels.legacy.items()})
     extras = []
     if body is not None:
+        if log_id is None and place.resource_type and not place.container and is_event(body):
+            log_id = "events"  # its name was not asked for
         if log_id == "events" and is_event(body):
             place, node = _add_event(tables, entry, body, place, node, line, extras)
         elif entry.protoPayload and (row := _audited_pod(body, labels.text)):

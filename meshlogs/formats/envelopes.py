@@ -14,10 +14,10 @@ import msgspec
 # Keys of a top-level object that hold records: pages of entries.list, lists of kubectl and the API.
 WRAPPERS = ("entries", "items")
 
-_BLANK = re.compile(r"[\s,]*", re.ASCII)
+_BLANK = re.compile(r"[\s,\x1e]*", re.ASCII)  # a record separator, too (RFC 7464)
 _KIND = re.compile(r'[{,]\s*"kind"\s*:\s*"(\w*List)"')
 _REST = re.compile(r'\s*(?:,\s*"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|\{[^{}]*\}|[\w.+-]+)\s*)*\}')
-_NEXT_VALUE = re.compile(r"\n(?=[{\[])")
+_NEXT_VALUE = re.compile(r"[\n\x1e](?=[{\[])")
 _WRAPPER = re.compile(r'"(?:entries|items)"\s*:\s*\[')
 _ENTRY = re.compile(r'[,\n]\s*\{\s*"insertId"\s*:')
 _FIRST_KEY = re.compile(r'\{\s*"(?:[^"\\]|\\.)*"')
@@ -70,14 +70,23 @@ def records(data: bytes) -> Iterator[Record | Damage]:
 
 
 def values(text: str) -> Iterator[tuple[str, str | None]]:
-    """JSON texts of the values that stand one after another in a text: (text, None), or (rest, reason)."""
+    """JSON texts of the values that stand one after another in a text: (text, None), or (rest, reason).
+
+    Numbers and texts that damage follows are a part of it: the rest of an object whose beginning was cut off.
+    """
     at = _BLANK.match(text).end()
+    scalars: list[tuple[int, int]] = []
     while at < len(text):
         end, reason = _value_end(text, at)
-        yield (text[at:end], None) if reason is None else (text[at:], reason)
         if reason is not None:
+            yield text[scalars[0][0] if scalars else at :], reason
             return
+        scalars.append((at, end))
+        if text[at] in "{[":
+            yield from ((text[begin:end], None) for begin, end in scalars)
+            scalars = []
         at = _BLANK.match(text, end).end()
+    yield from ((text[begin:end], None) for begin, end in scalars)
 
 
 def _quickly(data: bytes) -> tuple[list, str | None] | None:

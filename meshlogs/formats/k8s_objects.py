@@ -104,7 +104,7 @@ def add(tables: Tables, value, line: int | None, kind: str | None = None) -> Non
         tables.event(event_row(value) | {"line": line})
     elif is_pod(value) and isinstance(get(value, "metadata", "name"), str):
         tables.pod(pod_row(value) | {"line": line})
-    elif isinstance(value, dict) and ("logName" in value or "insertId" in value):
+    elif isinstance(value, dict) and entry.is_entry(value):
         entry.add(tables, entry.loosely(value), line, compact(value))
     elif not isinstance(value, dict) or value.get("kind") in ("Event", "Pod"):
         tables.reject(line, "not a Kubernetes object with what its kind needs", _shown(value))

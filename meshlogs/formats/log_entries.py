@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from functools import partial
 from typing import BinaryIO
 
-from meshlogs.formats import entry, envelopes, splitter
+from meshlogs.formats import entry, envelopes, lines, splitter
 from meshlogs.formats.tables import Shard, Tables, joined
 
 TITLE = (
@@ -18,20 +18,37 @@ EXAMPLE = (
     'connect: connection refused","timestamp":"2020-03-31T10:41:15.552128897Z"}'
 )
 
-_BEGIN = re.compile(rb"\s*[\[{]")
 _EMPTY = re.compile(rb"\s*\[\s*\]\s*")
 # An object of Kubernetes begins with other keys than an entry, of which an event's payload also has some.
-_KUBERNETES = re.compile(rb'\s*\{\s*"(?:apiVersion|kind|items|metadata|spec|status|involvedObject|regarding)"\s*:')
+_KUBERNETES = re.compile(
+    rb'[\s\x1e]*\{\s*"(?:apiVersion|kind|items|metadata|spec|status|involvedObject|regarding)"\s*:'
+)
 _OURS = re.compile(rb'(?<!\\)"(?:logName|insertId|receiveTimestamp|entries|nextPageToken)"\s*:')
+# What `gcloud logging read --format="json(…)"` leaves of entries: a time, and a payload or a resource.
+_TIME = re.compile(rb'(?<!\\)"timestamp"\s*:\s*"\d{4}-\d\d-\d\dT')
+_CONTENT = re.compile(
+    rb'(?<!\\)"(?:(?:text|json|proto)Payload"\s*:'
+    rb'|resource"\s*:\s*\{\s*"(?:labels"\s*:\s*\{|type"\s*:\s*"(?:k8s_|gke_|gce_|container")))'
+)
+_PAYLOAD_FIRST = re.compile(rb'[\s\[\x1e]*\{\s*"(?:text|json|proto)Payload"\s*:')
+# Texts, too, have lines that begin as objects do.
+_SURELY_OURS = re.compile(rb'(?<!\\)"logName"\s*:\s*"[^"]*/logs/')
+# A message of Pub/Sub among entries.
+_MESSAGE = re.compile(rb'"data"\s*:\s*"')
 _PAGE = re.compile(rb'\s*\{\s*"(?:entries|nextPageToken)"\s*:')
-_LOOK = 64  # lines that tell lines from documents
 
 
 def sniff(head: bytes, _name: str) -> bool:
     """Whether these first bytes look like LogEntry JSON in any wrapping."""
     if _EMPTY.fullmatch(head):
         return True
-    return bool(_BEGIN.match(head) and not _KUBERNETES.match(head) and _OURS.search(head))
+    noise = lines.noise_in(head)
+    if noise is None or _KUBERNETES.match(head):
+        return False
+    head = head[len(noise) :]
+    if (_SURELY_OURS if noise else _OURS).search(head) or _PAYLOAD_FIRST.match(head):
+        return True
+    return bool(_TIME.search(head) and _CONTENT.search(head))
 
 
 def read(file: BinaryIO, source: str) -> Shard:
@@ -42,34 +59,39 @@ def read(file: BinaryIO, source: str) -> Shard:
 def chunks(file: BinaryIO, source: str) -> Iterator[Shard]:
     """The rows of `read` in the same order, as shards of a bounded size."""
     tables = Tables(source)
-    first = list(islice(file, _LOOK))
-    steps = _read_document(tables, b"".join(first), file) if is_document(first) else _read_lines(tables, first, file)
-    return tables.chunks("log_entries", steps)
+    head = lines.head_of(file)
+    steps = _read_document if is_document(head) else _read_lines
+    return tables.chunks("log_entries", steps(tables, head, file))
 
 
-def is_document(lines: list[bytes]) -> bool:
-    """Whether values span these first lines: an array, or indented objects, of which no line is a value by itself."""
-    lines = lines[:_LOOK]
-    filled = [line.rstrip() for line in lines if line.strip()]
-    if not filled or filled[0].lstrip()[:1] == b"[":
-        return bool(filled)
-    if filled[0][-1:] not in (b"{", b"[", b","):
+def is_document(head: bytes) -> bool:
+    """Whether values span these first lines: an array, or indented objects, of which no line is a value by itself.
+
+    What stands before the first value does not matter, unless it is an array's.
+    """
+    noise = lines.noise_in(head) or b""
+    if lines.is_cut_array(noise):
+        return True
+    found = head[len(noise) :].strip(b"\x1e \t\r\n").split(b"\n", lines.LOOK)[: lines.LOOK]
+    if found[0][:1] == b"[":
+        return True
+    if len(found) == 1 or found[0].rstrip()[-1:] not in (b"{", b"[", b","):
         return False
-    return not any(line[:1] == b"{" and line[-1:] == b"}" for line in filled)
+    return not any(line[:1] == b"{" and line.rstrip()[-1:] == b"}" for line in found)
 
 
-def _read_lines(tables: Tables, first: list[bytes], file: BinaryIO) -> Iterator[None]:
-    number = 0
-    for lines in (first, file):
-        for data in lines:
-            number += 1
-            if not data.isspace():
-                add_text(tables, data, number)
-                yield
+def _read_lines(tables: Tables, head: bytes, file: BinaryIO) -> Iterator[None]:
+    for number, data in enumerate(lines.lines_of(head, file), 1):
+        if isinstance(data, lines.Overlong):
+            refuse(tables, number, data.reason, data)
+        elif not data.isspace():
+            add_text(tables, data, number)
+        yield
 
 
-def _read_document(tables: Tables, first: bytes, file: BinaryIO) -> Iterator[None]:
-    for found in splitter.records_of(first, file):
+def _read_document(tables: Tables, head: bytes, file: BinaryIO) -> Iterator[None]:
+    head = lines.without_noise(head, partial(refuse, tables))
+    for found in splitter.records_of(head, file):
         _add_found(tables, found, 1)
         yield
 
@@ -83,21 +105,29 @@ def _add_page(tables: Tables, data: bytes, begins: int) -> None:
 def _add_found(tables: Tables, found: envelopes.Record | envelopes.Damage, begins: int) -> None:
     line = begins + found.line - 1
     if isinstance(found, envelopes.Damage):
-        tables.records += 1
-        tables.reject(line, found.reason, found.data)
+        refuse(tables, line, found.reason, found.data)
     elif _PAGE.match(found.data):
-        tables.records += 1
-        tables.reject(line, "a page of entries inside another", found.data)
+        refuse(tables, line, "a page of entries inside another", found.data)
     else:
         add_text(tables, found.data, line)
 
 
+def refuse(tables: Tables, line: int | None, reason: str, data: str | bytes) -> None:
+    """Add a record that cannot be read."""
+    tables.records += 1
+    tables.reject(line, reason, data)
+
+
 def add_text(tables: Tables, data: bytes, line: int | None) -> entry.Entry | None:
-    """Add what a text holds: an entry, which is given back, or a page of entries, several of them, or rejects."""
-    data = data.rstrip(b"\r\n")
+    """Add what a text holds: an entry, which is given back, or a page of entries, several of them, or rejects.
+
+    What Pub/Sub wraps entries in, and the sign that may stand before each (RFC 7464), are taken off.
+    """
+    data = data.rstrip(b"\r\n").lstrip(b"\x1e")
     try:
         found = entry.decode(data)
-        if not found.entries and not found.nextPageToken:
+        is_message = found.timestamp is None and _MESSAGE.search(data)
+        if not found.entries and not found.nextPageToken and not is_message:
             entry.add(tables, found, line, data)
             tables.records += 1
             return found
@@ -108,8 +138,7 @@ def add_text(tables: Tables, data: bytes, line: int | None) -> entry.Entry | Non
         return None
     for text, reason in envelopes.values(data.decode("utf-8", "replace")):
         if reason is not None:
-            tables.records += 1
-            tables.reject(line, reason, text)
+            refuse(tables, line, reason, text)
             continue
         for item in _entries_in(envelopes.parse(text)):
             add_value(tables, item, line, text)
@@ -134,7 +163,12 @@ def entry_in(data: bytes) -> entry.Entry | None:
 
 
 def add_value(tables: Tables, value, line: int | None, text: str) -> None:
-    """Add a decoded entry, or a reject with `text` as its excerpt."""
+    """Add a decoded entry, or one in a message of Pub/Sub, or a reject with `text` as its excerpt."""
+    from meshlogs.formats import pubsub  # which reads its entries here
+
+    if pubsub.is_message(value):
+        pubsub.add_message(tables, value, line)
+        return
     tables.records += 1
     if not isinstance(value, dict):
         tables.reject(line, "not a log entry: not an object", text)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, BinaryIO
 
-from meshlogs.formats import envelopes, log_entries, splitter, streams
+from meshlogs.formats import entry, envelopes, log_entries, splitter, streams
 from meshlogs.formats.tables import Shard, Tables, get, joined
 
 TITLE = "Pub/Sub messages of a sink: `gcloud pubsub subscriptions pull --format=json`, push bodies, one a line"
@@ -91,12 +91,22 @@ def _read_bare(tables: Tables, first: bytes, file: BinaryIO) -> Iterator[None]:
             yield
 
 
+def is_message(value: Any) -> bool:
+    """Whether a decoded value is a message, and no log entry."""
+    if not isinstance(value, dict) or entry.is_entry(value):
+        return False
+    return any(isinstance(get(value, *path), str) for path in DATA)
+
+
 def _add(tables: Tables, data: bytes, line: int) -> None:
     """Add the entry in a message, or a reject."""
     try:
         message = json.loads(data, strict=False)
     except (ValueError, RecursionError):
         _refuse(tables, line, "not JSON")
+        return
+    if isinstance(message, dict) and entry.is_entry(message):  # one among messages
+        log_entries.add_text(tables, data, line)
         return
     add_message(tables, message, line)
 
@@ -111,11 +121,11 @@ def add_message(tables: Tables, message: Any, line: int) -> None:
     if held is None:
         _refuse(tables, line, "a message without data")
         return
-    entry = _inflated(held) if isinstance(held, bytes) else _decoded(held)
-    if entry is None or not entry.lstrip().startswith(b"{"):
-        _refuse(tables, line, "data is not base64" if entry is None else "data is no log entry")
+    text = _inflated(held) if isinstance(held, bytes) else _decoded(held)
+    if text is None or not text.lstrip().startswith(b"{"):
+        _refuse(tables, line, "data is not base64" if text is None else "data is no log entry")
         return
-    log_entries.add_text(tables, entry, line)
+    log_entries.add_text(tables, text, line)
 
 
 def _refuse(tables: Tables, line: int, reason: str) -> None:

@@ -16,7 +16,7 @@ BLOCK = 1 << 22
 LARGEST = 1 << 27  # bytes of one record; what is larger is damage
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{}]', re.DOTALL)
-_BLANK = re.compile(rb"[\s,]*")
+_BLANK = re.compile(rb"[\s,\x1e]*")
 _SCALAR = re.compile(rb'(?:"[^"\\]*(?:\\.[^"\\]*)*"|[^\s,\]}\[{"])+', re.DOTALL)
 _WRAPPER = re.compile(
     rb'\{\s*(?:"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|\{[^{}]*\}|[\w.+-]+)\s*,\s*)*"(?:entries|items)"\s*:\s*\['

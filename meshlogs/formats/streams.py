@@ -11,9 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-# The same as zlib, twice as fast.
 from zlib_ng import zlib_ng
 
 from meshlogs import storage
@@ -36,6 +35,13 @@ BROKEN = (
     tarfile.TarError,
     zipfile.BadZipFile,
     NotImplementedError,
+)
+
+# A decompressor for each member of a stream, by what it begins with. zlib_ng's is the same as zlib's, twice as fast.
+_PACKED = (
+    (GZIP, "gzip stream", lambda: zlib_ng.decompressobj(wbits=31)),
+    (BZIP2, "bzip2 stream", bz2.BZ2Decompressor),
+    (XZ, "xz stream", lzma.LZMADecompressor),
 )
 
 
@@ -83,12 +89,16 @@ class Inflated(io.RawIOBase):
         return data
 
 
-class Gunzip:
-    """`read` for a gzip stream of several members, padded with zeros perhaps; raises EOFError where cut off."""
+class Members:
+    """`read` for a compressed stream of several members, padded with zeros perhaps; raises EOFError where cut off.
 
-    def __init__(self, raw: BinaryIO):
-        self._raw, self._text, self._input, self.packed = raw, b"", b"", 0
-        self._member = zlib_ng.decompressobj(wbits=31)
+    `begin` gives a decompressor for each.
+    """
+
+    def __init__(self, raw: BinaryIO, begin: Callable[[], Any]):
+        self._raw, self._begin, self._member = raw, begin, begin()
+        self._text, self._input, self.packed = b"", b"", 0
+        self._error: Exception | None = None
 
     def read(self, size: int) -> bytes:
         """Some bytes of text, none at the end."""
@@ -99,22 +109,64 @@ class Gunzip:
 
     def _more(self) -> bool:
         """Read on; whether there is more to come."""
+        if self._error:
+            raise self._error
         if self._member.eof:  # the next member, zeros that pad the end, or junk
             rest = self._member.unused_data.lstrip(b"\0") or self._next().lstrip(b"\0")
             if not rest:
                 return False
-            self._member, self._input = zlib_ng.decompressobj(wbits=31), rest
-        data = self._member.unconsumed_tail or self._input or self._next()
+            self._member, self._input = self._begin(), rest
+        data = getattr(self._member, "unconsumed_tail", b"") or self._input
+        if not data and getattr(self._member, "needs_input", True):
+            data = self._next()
+            if not data:
+                raise EOFError
         self._input = b""
-        if not data:
-            raise EOFError
-        self._text = self._member.decompress(data, CHUNK)
+        # A decompressor that fails gives nothing of what it had decoded; not all can be copied.
+        before = self._member.copy() if hasattr(self._member, "copy") else None
+        try:
+            self._text = self._member.decompress(data, CHUNK)
+        except BROKEN as error:
+            self._error = error
+            self._text = _bytewise(before, data) if before else b""
         return True
 
     def _next(self) -> bytes:
         data = self._raw.read(CHUNK)
         self.packed += len(data)
         return data
+
+
+def _bytewise(member: Any, data: bytes) -> bytes:
+    """What can be decoded of a piece before its damage."""
+    found = []
+    try:
+        for at in range(len(data)):
+            found.append(member.decompress(data[at : at + 1]))
+    except BROKEN:
+        pass  # it is told already
+    return b"".join(found)
+
+
+class Unzstd:
+    """`read` for a zstd stream; raises OSError where it is cut off or damaged."""
+
+    def __init__(self, raw: BinaryIO):
+        import pyarrow as pa
+
+        self._stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
+        self._error: OSError | None = None
+
+    def read(self, size: int) -> bytes | memoryview:
+        """Some bytes of text, none at the end."""
+        if self._error:
+            raise self._error
+        buffer = bytearray(size)
+        try:
+            return memoryview(buffer)[: self._stream.readinto(buffer)]
+        except OSError as error:  # it does not tell how much it had read; texts do not end with zeros
+            self._error = error
+            return bytes(buffer.rstrip(b"\0")) or self.read(size)
 
 
 class _Ahead:
@@ -237,20 +289,13 @@ def text_in(raw: BinaryIO, name: str) -> BinaryIO:
 def inflated(raw: BinaryIO, name: str) -> BinaryIO:
     """What a file holds, decompressed if its first bytes say that it is compressed."""
     head = raw.peek(6)[:6]
-    if head.startswith(GZIP):
-        gunzip = Gunzip(raw)
-        return _Named(Inflated(gunzip.read, raw, "gzip stream", lambda: gunzip.packed), name)
     if head.startswith(ZSTD):
-        import pyarrow as pa
-
-        stream, what = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"), "zstd stream"
-    elif head.startswith(BZIP2):
-        stream, what = bz2.BZ2File(raw), "bzip2 stream"
-    elif head.startswith(XZ):
-        stream, what = lzma.LZMAFile(raw), "xz stream"
-    else:
+        return _Named(Inflated(Unzstd(raw).read, raw, "zstd stream", raw.tell), name)
+    what, begin = next((kind for magic, *kind in _PACKED if head.startswith(magic)), ("", None))
+    if begin is None:
         return raw
-    return _Named(Inflated(stream.read, raw, what, raw.tell), name)
+    members = Members(raw, begin)
+    return _Named(Inflated(members.read, raw, what, lambda: members.packed), name)
 
 
 def damage_of(file: BinaryIO) -> str | None:

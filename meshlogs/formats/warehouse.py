@@ -12,14 +12,14 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
-from itertools import chain, islice
+from functools import partial
 from typing import Any, BinaryIO
 
 import msgspec
 
 from meshlogs import schema
 from meshlogs.errors import SchemaError
-from meshlogs.formats import columns, csv_entries, envelopes, log_entries, pubsub, splitter
+from meshlogs.formats import columns, csv_entries, envelopes, lines, log_entries, pubsub, splitter
 from meshlogs.formats.columns import COLUMNS as COLUMNS
 from meshlogs.formats.columns import EVENT_KEYS as EVENT_KEYS
 from meshlogs.formats.columns import LABELS as LABELS
@@ -54,7 +54,6 @@ _RENAMED = re.compile(
     r"|jsonpayload_\w+|(?:resource|json_?payload|labels)[._]\w.*)",
     re.IGNORECASE,
 )
-_BEGIN = re.compile(rb"\s*[\[{]")
 _KEY = re.compile(rb'[{,]\s*"([\w.]+)"\s*:')
 _SPACED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _LOOK = 64  # rows that tell the form
@@ -76,17 +75,19 @@ def sniff(head: bytes, _name: str) -> bool:
     """Whether this is Parquet or Avro, or JSON whose first rows have a warehouse's names, times or nested texts."""
     if head.startswith((PARQUET, AVRO)):
         return True
-    return bool(_BEGIN.match(head)) and any(_is_row(row) for row in _first_rows(head))
+    noise = lines.noise_in(head)
+    return noise is not None and any(_is_row(row) for row in _first_rows(head[len(noise) :]))
 
 
 def wrapping(head: bytes) -> str | None:
     """How these first bytes hold rows: as a "table" in Parquet, as JSON in "rows", one a line, or in a "row_array"."""
     if head.startswith(PARQUET):
         return "table"
-    if head.lstrip()[:1] == b"[":
-        return "row_array"
-    is_lines = head.lstrip()[:1] == b"{" and not log_entries.is_document(head.splitlines(keepends=True))
-    return "rows" if is_lines else None
+    if head.startswith(AVRO):
+        return None
+    if log_entries.is_document(head):
+        return "row_array" if head.lstrip()[:1] == b"[" else None
+    return "rows"
 
 
 def _first_rows(head: bytes) -> Iterator[dict]:
@@ -163,24 +164,27 @@ def add_typed(tables: Tables, row: dict, line: int) -> None:
 
 
 def _read_json(tables: Tables, file: BinaryIO) -> Iterator[None]:
-    first = list(islice(file, _LOOK))
-    if log_entries.is_document(first):
-        for found in splitter.records_of(b"".join(first), file):
+    head = lines.head_of(file)
+    if log_entries.is_document(head):
+        head = lines.without_noise(head, partial(_refuse, tables))
+        for found in splitter.records_of(head, file):
             if isinstance(found, envelopes.Damage):
                 _refuse(tables, found.line, found.reason, found.data)
             else:
                 add_text(tables, found.data, found.line)
             yield
         return
-    for line, data in enumerate(chain(first, file), 1):
-        if data.strip():
+    for line, data in enumerate(lines.lines_of(head, file), 1):
+        if isinstance(data, lines.Overlong):
+            _refuse(tables, line, data.reason, data)
+        elif data.strip():
             add_text(tables, data, line)
             yield
 
 
 def add_text(tables: Tables, data: bytes, line: int) -> None:
     """Add the row that a text is, or a reject."""
-    data = data.rstrip(b"\r\n")
+    data = data.rstrip(b"\r\n").lstrip(b"\x1e")
     try:
         row = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -31,6 +31,12 @@ timestamp: '2020-03-31T10:41:15.552128897Z'
 LARGEST, DEEPEST = 2_000_000, 200
 
 _OBJECT = re.compile(rb"^(?:apiVersion|insertId|logName|involvedObject|regarding): *\S", re.MULTILINE)
+# What `gcloud logging read --format="yaml(…)"` leaves of entries: a time, and a payload or a resource.
+_TIME = re.compile(rb"^timestamp: *['\"]?\d{4}-\d\d-\d\dT", re.MULTILINE)
+_CONTENT = re.compile(
+    rb"^(?:(?:text|json|proto)Payload:|resource: *\r?\n +(?:labels: *\r?\n|type: *(?:k8s_|gke_|gce_|container\b)))",
+    re.MULTILINE,
+)
 _LIST = re.compile(rb"^(?:items|metadata|involvedObject|regarding):", re.MULTILINE)
 _KEY = re.compile(rb"(?:\s*(?:#[^\n]*|---[^\n]*|%[^\n]*)?\n)*[A-Za-z@$'\"][\w@$'\"]*:(?: |\r?\n|$)")
 # The last may be cut off.
@@ -59,7 +65,11 @@ for _tag, _pattern, _first in (
 
 def sniff(head: bytes, _name: str) -> bool:
     """Whether these first bytes look like YAML of log entries or Kubernetes objects."""
-    return bool(_KEY.match(head) and _OBJECT.search(head) and (_LIST.search(head) or b"logName:" in head))
+    if not _KEY.match(head):
+        return False
+    if _OBJECT.search(head) and (_LIST.search(head) or b"logName:" in head):
+        return True
+    return bool(_TIME.search(head) and _CONTENT.search(head))
 
 
 def read(file: BinaryIO, source: str) -> Shard:

@@ -12,6 +12,9 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from meshlogs.formats import lines
+from meshlogs.formats.lines import Overlong
+
 try:
     from meshlogs.reading import _lines
 except ImportError:  # no compiler was there when it was installed
@@ -34,28 +37,32 @@ class Stretch(NamedTuple):
         return self.begin == 0 and self.end is None
 
 
-def blocks(file: BinaryIO, stretch: Stretch) -> Iterator[np.ndarray]:
-    """Whole lines, about `BLOCK` bytes at a time (uint8); a longer line is a block of its own.
+def blocks(file: BinaryIO, stretch: Stretch) -> Iterator[np.ndarray | Overlong]:
+    """Whole lines, about `BLOCK` bytes at a time (uint8); a longer line is a block of its own, or too long to be read.
 
     They lie in one buffer, which the next block overwrites.
     """
     at = stretch.begin  # of the buffer in the file
     if at:
         file.seek(at - 1)
-        at += len(file.readline()) - 1
-    if stretch.end is not None and at >= stretch.end:
-        return
+        # A line that ends no sooner than the stretch is an earlier one's.
+        at += lines.pass_line(file, None if stretch.end is None else stretch.end - at + 1) - 1
     buffer, filled = bytearray(BLOCK), 0
-    while True:
+    while stretch.end is None or at < stretch.end:
         if filled == len(buffer):  # a line that is longer
+            if filled >= lines.LARGEST:
+                size = filled + lines.pass_line(file)
+                yield Overlong.of(buffer, size)
+                at, filled = at + size, 0
+                continue
             buffer = buffer + bytearray(len(buffer))
         got = file.readinto(memoryview(buffer)[filled:])
         before, filled = filled, filled + got
+        last = 0
         if stretch.end is not None and at + filled >= stretch.end:
             # The last line is the one that begins before the end.
-            cut = last = buffer.find(b"\n", max(stretch.end - 1 - at, 0), filled) + 1
-        else:
-            cut, last = buffer.rfind(b"\n", before, filled) + 1, 0
+            last = buffer.find(b"\n", max(stretch.end - 1 - at, 0), filled) + 1
+        cut = last or buffer.rfind(b"\n", before, filled) + 1
         if not got:
             cut = last = filled
         if cut:

@@ -291,8 +291,8 @@ def _collected(task: Task, pieces: Iterable[_Piece]) -> Part:
     told: list[scan.Found] = []
     for shard, lines, found in pieces:
         _, records, rejects = files.get(shard.source, ("", 0, 0))
-        # Blank lines were counted, too, where not every line is parsed.
-        records = max(records + shard.records, lines if found else 0)
+        # Where not every line is parsed, all were counted, blank ones too; damage to the file is on none.
+        records = max(records + shard.records, lines + shard.rejects["line"].null_count if found else 0)
         files[shard.source] = (shard.form, records, rejects + len(shard.rejects))
         parsed += len(shard.log_entries)
         tables["pods"] += _framed(shard.pods, schema.PODS)

@@ -32,6 +32,7 @@ from meshlogs.evidence.proxy import PROXY
 from meshlogs.evidence.suspects import ROW_SUSPECTS, SUSPECTS
 from meshlogs.formats import Shard, bulk, columns, entry, log_entries, streams, warehouse
 from meshlogs.formats.arrays import Array, Odd
+from meshlogs.formats.lines import Overlong
 from meshlogs.formats.tables import TABLES, Tables, stamp, text_of, tidy
 from meshlogs.reading import converted_rows, table_rows
 from meshlogs.reading.blocks import Lines, Numbers, Stretch, blocks
@@ -91,7 +92,10 @@ def scan(stretch: Stretch, wrapping: str = "lines") -> Found:
 def _scanned(stretch: Stretch, look: "_Look") -> Found:
     with streams.open_text(stretch.path) as file:
         for block in look.blocks(file, stretch):
-            look.at(block)
+            if isinstance(block, Overlong):
+                look.refuse(block)
+            else:
+                look.at(block)
         damage = streams.damage_of(file)
     shard, logged = look.shard()
     if damage is not None:
@@ -129,7 +133,10 @@ def rows(stretch: Stretch, *, array: bool = False) -> Iterator[tuple[Shard, int]
     whole, reader = Array(), bulk.Reader(stretch.source, strict=array)
     with streams.open_text(stretch.path) as file:
         for block in whole.blocks(file) if array else blocks(file, stretch):
-            reader.add(block)
+            if isinstance(block, Overlong):
+                reader.refuse(block)
+            else:
+                reader.add(block)
             if reader.full:
                 yield _placed(reader.taken(), whole) if array else reader.taken(), reader.lines
         damage = streams.damage_of(file)
@@ -172,6 +179,11 @@ class _Look:
     def blocks(self, file: BinaryIO, stretch: Stretch) -> Iterator:
         """The blocks of a stretch of a file."""
         return blocks(file, stretch)
+
+    def refuse(self, line: Overlong) -> None:
+        """Add a line that is too long to be read."""
+        self.lines += 1
+        log_entries.refuse(self._tables, self.lines, line.reason, line)
 
     def at(self, block) -> None:
         """Look at one block of whole lines."""

@@ -201,6 +201,7 @@ def test_memory_is_that_of_a_chunk(tmp_path, monkeypatch):
     "timestamp,value\n2020-01-01T00:00:00Z,3\n",
     '{"timestamp": "2020-01-01T00:00:00Z", "logName": "x", "textPayload": "y"}\n',
     "LAST SEEN   TYPE   REASON   OBJECT   MESSAGE\n1m   Normal   Started   pod/x   Started\n",
+    'Id":"a","logName":"x","resource":{"type":"k8s_container"},"timestamp":"2020-01-01T00:00:00Z"}\n',
 ])  # fmt: skip
 def test_other_tables_are_none_of_ours(text):
     assert not csv_entries.sniff(text.encode(), "x.csv")

@@ -69,6 +69,18 @@ def test_the_items_of_an_event_list_need_no_kind():
     assert (len(shard.events), len(shard.rejects)) == (1, 0)
 
 
+def test_fields_of_entries_that_were_asked_for(tmp_path):
+    lines = ENTRY.format(number=1, quote="'").splitlines(keepends=True)
+    kept = "---\n" + "".join(line for line in lines if not line.startswith(("insertId", "logName")))
+    (tmp_path / "x.yaml").write_text(kept * 2)
+    shard = formats.read(tmp_path / "x.yaml")
+    assert (shard.form, shard.records, len(shard.rejects)) == ("yaml", 2, 0)
+    assert shard.log_entries["pod"].tolist() == ["web-1", "web-1"]
+    assert shard.log_entries["message"].tolist() == ["yes: # not a comment"] * 2
+    for other in ("timestamp: 2026-08-20T04:46:31Z\nresource: disk\n", "timestamp: 5\ntextPayload: x\n"):
+        assert not yaml_documents.sniff(other.encode(), "x.yaml")
+
+
 def test_a_damaged_document_or_item_leaves_the_others():
     good = ENTRY.format(number=1, quote="'")
     shard = read(f"---\n{good}---\na: [1\nb: }}\n---\n{good}")

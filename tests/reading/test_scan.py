@@ -1,5 +1,6 @@
 """The scan finds what a run that parses every line finds, however the lines are spelled or cut."""
 
+import base64
 import gzip
 import json
 import os
@@ -112,6 +113,9 @@ ODD = {
         *[entry(f"m{n}", "fine", pod=f"web-{n}", timestamp=f"20{n % 90:02}-01-01T00:00:00Z") for n in range(3000)],
         entry("x", REFUSED),
     ),
+    "the first line cut at its beginning": lines_of(*CHATTER, entry("x", REFUSED))[50:],
+    "noise at the top": "WARNING: Your config, is old.\nnull\n" + lines_of(*CHATTER, entry("x", REFUSED)),
+    "separators of records": lines_of(*CHATTER, entry("x", REFUSED)).replace('{"insertId', '\x1e{"insertId'),
     "split entries": lines_of(
         *CHATTER, entry("s0", "dial tcp 10.0.0.9:6379: connect: connection ref", split={"uid": "u", "totalSplits": 2}),
         entry("s1", "used", split={"uid": "u", "index": 1, "totalSplits": 2}),
@@ -119,12 +123,26 @@ ODD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ODD)
+# Of which no rows of a warehouse are made.
+ENTRIES_ONLY = {
+    "messages of Pub/Sub between": lines_of(
+        *CHATTER[:9], *[{"message": {"data": base64.b64encode(json.dumps(one).encode()).decode(), "messageId": "1"}}
+                        for one in (*CHATTER[9:12], entry("x", REFUSED, second=31))], *CHATTER[12:],
+    ),
+    "only a time, a resource and a text": lines_of(
+        *[{key: one[key] for key in ("resource", "textPayload", "timestamp")}
+          for one in (*CHATTER, entry("x", REFUSED, second=31))],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*ODD, *ENTRIES_ONLY])
 def test_a_scan_finds_what_parsing_every_line_finds(name, tmp_path):
-    (tmp_path / "export.json").write_bytes(ODD[name].encode())
+    text = (ODD | ENTRIES_ONLY)[name]
+    (tmp_path / "export.json").write_bytes(text.encode())
     found = gathered(tmp_path)
     same(found, gathered(tmp_path, whole=True))
-    if "x" in ODD[name] and name != "several hours":
+    if "x" in text and name != "several hours":
         assert (found.evidence["kind"] == "refused").any()
 
 
