@@ -31,9 +31,12 @@ class Fleet:
     `keep`: the export keeps its own copy of the evidence, too; if not, it reads it anew when asked.
     """
 
+    limits: tuple = None, None  # since when and until when entries were asked for
+
     def __init__(self, export: Export, *, keep: bool = True):
         self.export = export
         self.pods, self.rejects = export.pods, export.rejects
+        self.limits = export.since, export.until
         facts = export.facts
         forget = export.forget_facts if not keep else lambda: None
         self.starts, self.judged, self.facts = judged(facts, forget)

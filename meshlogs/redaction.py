@@ -110,6 +110,7 @@ def redact(fleet: Fleet) -> Fleet:
     }
     replace = _Replacements(tables.values())
     shared = Fleet.__new__(Fleet)
+    shared.limits = fleet.limits
     vars(shared).update({name: replace.table(table) for name, table in tables.items()})
     shared.facts = groups.alone(joins.coded(shared.evidence, [*schema.SHARED, "start_id"]), shared.pods)
     texts = [field.name for field in schema.ERRORS if field.type == schema.TEXT and field.name != "insert_id"]

@@ -68,6 +68,10 @@ def test_since_and_until(samples, tmp_path):
         "report", samples / "guide", "--out", tmp_path, "--since", "2020-03-31", "--until", "2020-04-01", "--json"
     )
     assert json.loads(given.stdout)["harmed"] == 1
+    # Whoever reads the report learns what was left out.
+    told = json.loads((tmp_path / "summary.json").read_text())
+    assert (told["since"], told["until"]) == ("2020-03-31T00:00:00Z", "2020-04-01T00:00:00Z")
+    assert "before 2020-04-01 00:00:00 UTC as asked" in (tmp_path / "report.md").read_text()
 
 
 NO_TIMES = ("noon", "1h", "30m", "09:20", "", "NaT", "0001-01-01", "9999-01-01", "2026-02-30", "2026-03-02T25:00:00Z")

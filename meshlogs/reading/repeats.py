@@ -146,7 +146,7 @@ def once(facts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     order = facts[["source", "line"]].sort_values(["source", "line"], kind="stable").index
     facts = facts if order.is_monotonic_increasing else facts.take(order).reset_index(drop=True)
-    content = [name for name in facts.columns if name not in ("source", "line")]
+    content = [name for name in facts.columns if name not in ("source", "line", "time_granularity")]
     of_objects = facts["log_name"].isin(["events", "pods"])
     repeated = repeats_of(facts, content) & (facts["insert_id"].notna() | of_objects)
     repeated |= lines_again(facts, _FACT)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from meshlogs import times
 from meshlogs.incidence import BY, total
 from meshlogs.markup import percent
 from meshlogs.remedies.workloads import PLACE
@@ -15,7 +16,8 @@ def summary(fleet) -> dict:
     """The counts as plain numbers and words, ready for JSON.
 
     Keys: starts, meshed, at_risk, harmed, exposed, safe, init_stalled, undetermined, undetermined_at_risk, not_meshed,
-    errors (verdict → count), suspected, share_lower, share_upper, ci_lower, ci_upper, rejects, finding.
+    errors (verdict → count), suspected, share_lower, share_upper, ci_lower, ci_upper, rejects, since and until (the
+    limits that were asked for, or None), finding.
     """
     starts, errors = fleet.starts, fleet.judged
     row = total(starts)
@@ -29,6 +31,7 @@ def summary(fleet) -> dict:
     for name in ("share_lower", "share_upper", "ci_lower", "ci_upper"):
         counts[name] = float(row[name]) if len(row) and not pd.isna(row[name]) else None
     counts["rejects"] = len(fleet.rejects)
+    counts["since"], counts["until"] = (None if end is None else times.text(end.value) for end in fleet.limits)
     counts["finding"] = finding(fleet, counts)
     return counts
 

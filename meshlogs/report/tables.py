@@ -132,4 +132,7 @@ def seen(fleet) -> str:
     more = f" and {len(clusters) - 3:,} more clusters" if len(clusters) > 3 else ""
     told += f" of {', '.join(clusters[:3])}{more}" if clusters else ""
     first, last = rows["first"].min(), rows["last"].max()
-    return told + (f"; {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC." if not pd.isna(first) else ".")
+    told += f"; {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC" if not pd.isna(first) else ""
+    since, until = ("" if end is None else f"{end:%Y-%m-%d %H:%M:%S} UTC" for end in fleet.limits)
+    asked = " and ".join(filter(None, [since and f"from {since} on", until and f"before {until}"]))
+    return told + (f", of what lies {asked} as asked." if asked else ".")

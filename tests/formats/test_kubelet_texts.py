@@ -78,10 +78,20 @@ def about(path=PATH):
 @pytest.mark.parametrize(("reason", "text", "kind", "value", "_named"), TEXTS)
 def test_evidence_of_each_text(reason, text, kind, value, _named):
     stamp = "2024-01-01T00:00:00Z"
-    row = event_row({"involvedObject": about(), "reason": reason, "message": text, "lastTimestamp": stamp})
+    # A hook that holds the application is the proxy's.
+    name = "istio-proxy" if kind == "hold_failed" else "web"
+    about_it = about(f"spec.containers{{{name}}}")
+    row = event_row({"involvedObject": about_it, "reason": reason, "message": text, "lastTimestamp": stamp})
     facts = lifecycle.from_events(conform([row], EVENTS))
-    assert facts["kind"].tolist() == [kind] and facts["container"].tolist() == ["web"]
+    assert facts["kind"].tolist() == [kind] and facts["container"].tolist() == [name]
     assert [found if isinstance(found, str) else None for found in facts["value"]] == [value]
+
+
+def test_the_applications_own_hook_holds_nothing():
+    row = event_row(
+        {"involvedObject": about(), "reason": "FailedPostStartHook", "lastTimestamp": "2024-01-01T00:00:00Z"}
+    )
+    assert lifecycle.from_events(conform([row], EVENTS)).empty
 
 
 @pytest.mark.parametrize(

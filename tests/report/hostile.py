@@ -48,7 +48,7 @@ def stand_in(fleet, **tables) -> SimpleNamespace:
     """A fleet of these tables: what report and plots need is tables, `incidence`, `start_of`, and rows of starts."""
     from meshlogs.incidence import incidence_by
 
-    made = SimpleNamespace(**{"rejects": fleet.rejects, "coverage": fleet.coverage, **tables})
+    made = SimpleNamespace(limits=(None, None), **{"rejects": fleet.rejects, "coverage": fleet.coverage, **tables})
     made.incidence = lambda by: incidence_by(made.starts, by)
 
     def evidence_of(starts, without=()):

@@ -22,6 +22,7 @@ def fleet(*outcomes, verdicts=(), **columns):
     ]  # fmt: skip
     errors = [{"start_id": "s0", "verdict": verdict, "suspected": False} for verdict in verdicts]
     return SimpleNamespace(
+        limits=(None, None),
         starts=schema.conform(starts, schema.STARTS),
         judged=schema.conform(errors, schema.ERRORS),
         rejects=schema.empty(schema.REJECTS),
@@ -86,6 +87,7 @@ def test_a_pod_of_which_nothing_is_dated_is_drawn_without_a_legend(guide):
     """As a pod that stalls in Init without a word; a warning of Matplotlib would be an error here."""
     bounds = [name for name in guide.starts.columns if name.endswith(("_lower", "_upper"))]
     bare = SimpleNamespace(
+        limits=(None, None),
         start_of=lambda _: guide.starts.assign(outcome="init_stalled", **dict.fromkeys(bounds, pd.NaT)),
         evidence_of=lambda _: guide.evidence[guide.evidence["container"] != "istio-proxy"],
         errors_of=lambda _: guide.errors.iloc[:0],

@@ -223,7 +223,7 @@ def test_workloads_of_one_name_are_rows_of_their_own():
 
 def lacking(*rows, starts=()):
     coverage = schema.conform(list(rows), schema.COVERAGE)
-    return SimpleNamespace(coverage=coverage, starts=schema.conform(list(starts), schema.STARTS))
+    return SimpleNamespace(limits=(None, None), coverage=coverage, starts=schema.conform(list(starts), schema.STARTS))
 
 
 def unknown(**row):
