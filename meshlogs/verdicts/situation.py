@@ -9,6 +9,7 @@ The rules read these columns and nothing else:
 | other_mesh | the pod has the proxy of another mesh |
 | answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
 | redirectable | the pod is meshed and the destination may have been redirected |
+| by_proxy | the proxy itself reports it |
 | is_init | an init container made the connection |
 | behind_redirect | of an init container: yes, no, proxied, passed or unknown (`init_order.situate`) |
 | gated | the application was held, or its native sidecar came first: no first window |
@@ -91,6 +92,7 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, known: Known, lessons: L
     unsure = joins.is_one(answer, ["assumed", "unknown"])
     may = (unsure | joins.is_one(answer, ["yes"])) & ~joins.is_one(errors["kind"], ["upstream_refused"])
     errors = errors.assign(
+        by_proxy=joins.is_one(errors["container"], [PROXY]),
         redirectable=may & joins.is_one(errors["meshed"], ["yes"]),
         only_local=~stated & errors["rules_known"] & ~errors["excludes"],
         explained=errors["stopping"] | errors["down_before"] | errors["down_after_soon"],

@@ -202,3 +202,10 @@ def test_a_short_name_is_another_service_in_each_namespace():
 def test_what_some_proxy_reports_is_upstream_in_a_pod_without_one_too():
     row = refused(9.0) | {"kind": "upstream_refused"}
     assert verdict([*app(), row], [pod(injection="none", containers=("web",))])[0] == "upstream"
+
+
+def test_a_program_that_is_a_proxy_itself_may_tell_of_its_own_connect():
+    facts = [*app(), *start(), proxy("proxy_closed", 4.0), proxy("proxy_open", 5.0)]
+    early, late = (refused(second) | {"kind": "upstream_refused"} for second in (1.0, 60.0))
+    assert verdict([*facts, early], [pod()]) == ("upstream", "likely", "overlap")
+    assert verdict([*facts, late], [pod()])[:2] == ("upstream", "proven")
