@@ -22,15 +22,17 @@ STARTS = ["container_created", "container_started"]
 BIRTHS = ["scheduled", "initialized"]
 SIGNS = [*STARTS, "pulling", "pulled", "pull_failed", "probe_failed", "proxy_process", "proxy_closed", "proxy_open"]
 SIGNS += ["proxy_not_ready", "proxy_draining", "proxy_exited"]
-_ANY = [*STARTS, *BIRTHS, "proxy_process", "probe_failed"]
+# What is seen of the start of the application or of the proxy.
+_BEGINNINGS = [*STARTS, "scheduled", "proxy_process", "probe_failed"]
 
 
 def births(starts: pd.DataFrame, facts: pd.DataFrame, containers: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     """What is known of the beginning of each start: index start_id.
 
     `shown`: the pod's first start is in the export, and what is seen of its proxy begins with it. `later`: something
-    says that it does not. `alive`: a time at which the pod lived already, where `later`. `facts` hold those of
-    `BIRTHS` and `SIGNS`, `containers` are `timelines.container_starts`.
+    says that it does not. `alive`: a time at which the pod lived already, where `later`. `seen`: the start of the
+    application or of the proxy is in the export, not only later life. `facts` hold those of `BIRTHS` and `SIGNS`,
+    `containers` are `timelines.container_starts`.
     """
     count = len(starts)
 
@@ -52,9 +54,11 @@ def births(starts: pd.DataFrame, facts: pd.DataFrame, containers: pd.DataFrame, 
     shown = soon | together
     # Without its creation: the application ran for a while, and was not refused, before anything is seen of its proxy.
     quiet = (proxy - app > TOGETHER) & ~(first(apps, "refused") - app <= TOGETHER)
-    begun = np.bincount(joins.standing(_begun(facts), starts.index) + 1, minlength=count + 1)[1:] > 0
-    later = np.where(np.isnat(born), quiet | ~begun, proxy - born > SOON) & ~shown
-    columns = {"shown": shown, "later": later, "alive": np.where(later, np.fmin(born, app), _MISSING)}
+    beginnings = facts["start_id"][joins.is_one(facts["kind"], _BEGINNINGS)]
+    seen = np.bincount(joins.standing(beginnings, starts.index) + 1, minlength=count + 1)[1:] > 0
+    later = np.where(np.isnat(born), quiet | ~seen, proxy - born > SOON) & ~shown
+    alive = np.where(later, np.fmin(born, app), _MISSING)
+    columns = {"shown": shown, "later": later, "alive": alive, "seen": seen & ~later}
     return pd.DataFrame(columns, index=starts.index)
 
 
@@ -73,7 +77,3 @@ def _of_restarts(facts: pd.DataFrame) -> np.ndarray:
     numbered = joins.is_one(facts["kind"], ["container_started"])
     numbered[numbered] = restarted(facts["value"][numbered])
     return numbered
-
-
-def _begun(facts: pd.DataFrame) -> pd.Series:
-    return facts["start_id"][joins.is_one(facts["kind"], _ANY)]

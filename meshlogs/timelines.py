@@ -452,13 +452,6 @@ def _minor_versions(starts: pd.DataFrame) -> np.ndarray:
     return joins.asked_once(minor_version, starts["proxy_version"])
 
 
-def start_in_export(starts: pd.DataFrame, known: Known) -> pd.Series:
-    """Whether the application's or the proxy's start itself is in the export, not only later life, by start."""
-    kinds = ["container_created", "container_started", "scheduled", "proxy_process", "probe_failed"]
-    seen = _any(starts, known.facts, joins.is_one(known.facts["kind"], kinds))
-    return seen & ~known.births["later"].reindex(starts.index)
-
-
 def gated(starts: pd.DataFrame, known: Known) -> pd.Series:
     """Whether the application could start only behind an open proxy: boolean, by start_id.
 

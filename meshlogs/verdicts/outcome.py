@@ -6,7 +6,7 @@ import pandas as pd
 from meshlogs import schema, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY, VALIDATION
-from meshlogs.timelines import Known, gated, start_in_export
+from meshlogs.timelines import Known, gated
 from meshlogs.verdicts import init_order
 from meshlogs.verdicts.lessons import Lessons, lessons_of
 
@@ -72,7 +72,7 @@ def signs_of(starts: pd.DataFrame, known: Known, pods: pd.DataFrame, lessons: Le
         "hangs": starts.index.isin(hangs.index[hangs]),
         "why_not": _why_not_started(starts, known),
         "app_ran": _app_ran(starts, known),
-        "begun": start_in_export(starts, known) & ~_outside(starts, lessons),
+        "begun": known.births["seen"].reindex(starts.index) & ~_outside(starts, lessons),
         "gated": gated(starts, known),
         "undated": joins.among(starts.index, known.of("refused_undated")["start_id"]),
         "logs_reach_back": _logs_reach_back(starts, lessons),

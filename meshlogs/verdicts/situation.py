@@ -50,7 +50,7 @@ from meshlogs import births, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.specs import destinations, excludes
-from meshlogs.timelines import Known, gated, start_in_export
+from meshlogs.timelines import Known, gated
 from meshlogs.verdicts import init_order
 from meshlogs.verdicts.lessons import FAILURES, Lessons
 
@@ -138,7 +138,7 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
         "gated": held,
         "opened": opened,
         "opened_seen": opened == ready,
-        "start_seen": start_in_export(starts, known).to_numpy(bool),
+        "start_seen": born["seen"].to_numpy(),
         "other_mesh": known.specs["other_mesh"].reindex(starts.index).to_numpy(bool),
         "start_shown": born["shown"].to_numpy(),
         "lived_before": born["later"].to_numpy(),
