@@ -88,6 +88,6 @@ def test_members_and_zeros_that_pad_the_end(kind, tmp_path):
 def test_where_nothing_is_left_the_error_tells_why(tmp_path):
     (tmp_path / "export.json.gz").write_bytes(gzip.compress(next(lines(1)).encode())[:12])
     with pytest.raises(ml.InputError, match=r"found in any file \(export.json.gz: the gzip stream is cut off\)"):
-        ml.read([tmp_path]).rejects  # noqa: B018
+        ml.read([tmp_path]).rejects  # noqa: B018 (read for what it raises)
     with pytest.raises(ml.InputError, match=r"\(export.json.gz: the gzip stream is cut off\)"):
         conversion.write_export(ml.read([tmp_path]), tmp_path)
