@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from meshlogs import schema
+from meshlogs import schema, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.later import Later
@@ -87,6 +87,7 @@ def survey(counts: pd.DataFrame, pods: pd.DataFrame, rejects: pd.DataFrame) -> p
 
 # What would settle an undetermined start or error, by its reason: the sources to fetch.
 SETTLED_BY = {
+    "pod_unnamed": (),  # no query: another file name, or another option of kubectl
     "mesh_unknown": ("pods", "events"),
     "no_proxy_evidence": ("proxy_logs", "events"),
     "overlap": ("proxy_logs",),
@@ -156,6 +157,7 @@ def questions(starts: pd.DataFrame, errors: pd.DataFrame) -> Iterator[Question]:
     open_errors = undecided.assign(first=undecided["time"], last=undecided["time"], what="errors")
     open_starts = open_starts[open_starts["outcome"] == "undetermined"]
     both = pd.concat([part[["what", *place, "first", "last"]] for part in (open_starts, open_errors)])
+    both = both.astype(dict.fromkeys(["first", "last"], times.COLUMN))  # those of one start may all be missing
     for (reason, cluster), group in both.groupby(["reason", both["cluster"].fillna("")], sort=True):
         counts = group["what"].value_counts()
         told = ", ".join(

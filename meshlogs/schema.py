@@ -160,6 +160,7 @@ STARTS = pa.schema(
         ("meshed", BOOL),  # null: unknown
         ("at_risk", BOOL),
         ("ambient", BOOL),  # no proxy of its own, but in the ambient mesh
+        ("refused_undated", INT),  # lines that report a refused connection without any time: in no other count
     ]
 )
 

@@ -43,12 +43,15 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     `schema.SHARED` and `start_id` are coded (`joins.plain` gives their texts).
     A dump of kubectl names no cluster: it takes that of the rows with the same uid, else with the same
     namespace and pod name, if that is one. A log line names no uid: it belongs to the latest pod of its
-    name that existed then.
+    name that existed then. What a text log that names no pod tells of refusals is a start of its own, without a pod:
+    whose it is, or of how many pods, nobody knows.
     """
     evidence = joins.coded(evidence, schema.SHARED)
     dated = evidence["time_upper"].notna() | evidence["kind"].isin(["app_logged", "refused_undated"])
-    usable = np.flatnonzero(evidence["pod"].notna() & dated)
+    named = evidence["pod"].notna() | joins.is_one(evidence["kind"], _TOLD_WITHOUT_POD)
+    usable = np.flatnonzero(named & dated)
     rows = evidence[[*_NAMED, *_ORDER, "log_name"]].take(usable).reset_index(drop=True)
+    rows = rows.assign(pod=_pod_or_file(rows["pod"], evidence["source"].take(usable)))
     # What one pod is called by is looked at once.
     named, number = joins.questions(rows, _NAMED)
     named = _fill_cluster(_fill_namespace(joins.plain(named), pods), pods)
@@ -63,6 +66,18 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     filled |= {"pod_uid": joins.categorical(uid[order], uids), "start_id": start.take(order)}
     others = evidence[[name for name in evidence if name not in filled]].take(usable[order]).reset_index(drop=True)
     return others.assign(**filled)[[*evidence, "start_id"]]
+
+
+_TOLD_WITHOUT_POD = ["refused", "suspected", "upstream_refused", "refused_undated"]
+
+
+def _pod_or_file(pod: pd.Series, source: pd.Series) -> pd.Series:
+    """The pods' names; where there is none that of the file, such that it is no pod's."""
+    missing = pod.isna().to_numpy()
+    if not missing.any():
+        return pod
+    files = "(" + joins.texts_of(source).set_axis(pod.index) + ")"
+    return joins.texts_of(pod).mask(missing, files)
 
 
 def _start_ids(
@@ -280,7 +295,7 @@ def _describe(starts: pd.DataFrame, known: Known) -> None:
     starts["has_proxy_logs"] = _any(starts, facts, of_log & is_proxy)
     starts["has_events"] = _any(starts, facts, of_events)
     has_spec = starts["has_pod_spec"] = specs["has_spec"].astype(bool)
-    guessed = [workload_of(pod) for pod in starts["pod"][~has_spec]]
+    guessed = [workload_of(pod) for pod in starts["pod"][~has_spec].astype(object).where(pd.notna, None)]
     for at, column in enumerate(("workload", "controller", "revision")):
         starts[column] = specs[f"spec_{column}"]
         starts.loc[~has_spec, column] = [owner[at] for owner in guessed]
@@ -300,6 +315,7 @@ def _describe(starts: pd.DataFrame, known: Known) -> None:
     starts["injection"] = starts["injection"].mask(contradicted, by_events)
     starts["meshed"] = np.where(starts["injection"].isin(["sidecar", "native_sidecar"]) | seen, True, None)
     starts.loc[starts["injection"] == "none", "meshed"] = False
+    starts.loc[starts["pod"].isna(), "meshed"] = None
 
 
 def _any(starts: pd.DataFrame, facts: pd.DataFrame, marks: np.ndarray) -> pd.Series:

@@ -98,10 +98,7 @@ def extract(log_entries: pd.DataFrame) -> pd.DataFrame:
     Only entries of containers count, the mesh's own left out but for its access log of outbound requests.
     `time_lower` lies before `time_upper`, the entry's time, by what the client says it had tried (`late_s`).
     """
-    readable = (
-        log_entries["resource_type"].eq("k8s_container") & log_entries["pod"].notna() & log_entries["time"].notna()
-    )
-    readable = readable.to_numpy(bool, na_value=False)
+    readable = (_of_containers(log_entries) & log_entries["time"].notna()).to_numpy(bool, na_value=False)
     app = readable & ~log_entries["container"].isin(MESH).to_numpy(bool)
     by_proxy = readable & log_entries["container"].eq(PROXY).to_numpy(bool, na_value=False)
     message, payload = _strings(log_entries["message"]), _strings(log_entries["payload"])
@@ -129,8 +126,8 @@ def undated(log_entries: pd.DataFrame) -> pd.DataFrame:
 
     No verdict can be given of them; they tell that a log without dated refusals is not one without refusals.
     """
-    rows = log_entries[log_entries["time"].isna() & log_entries["resource_type"].eq("k8s_container")]
-    rows = rows[rows["pod"].notna() & ~rows["container"].isin(MESH)]
+    rows = log_entries[log_entries["time"].isna() & _of_containers(log_entries)]
+    rows = rows[~rows["container"].isin(MESH)]
     if rows.empty:
         return schema.empty(schema.EVIDENCE)
     texts = rows["payload"].fillna(rows["message"]).fillna("")
@@ -139,6 +136,12 @@ def undated(log_entries: pd.DataFrame) -> pd.DataFrame:
     kept = [refusal is not None and not refusal.upstream for refusal in found]
     values = [refusal.signature for refusal, keep in zip(found, kept, strict=True) if keep]
     return schema.conform(rows[kept].assign(kind="refused_undated", value=values), schema.EVIDENCE)
+
+
+def _of_containers(log_entries: pd.DataFrame) -> pd.Series:
+    """Whether each entry is a container's. Those of Cloud Logging name its pod; a text log may not."""
+    whose = log_entries["pod"].notna() | log_entries["log_name"].isna()
+    return log_entries["resource_type"].eq("k8s_container") & whose
 
 
 def _strings(series: pd.Series) -> pa.Array:

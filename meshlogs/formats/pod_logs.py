@@ -71,8 +71,8 @@ class Framed(NamedTuple):
 def sniff(head: bytes, name: str) -> bool:
     """Whether this is a log: by the kind of its name, and times at the start of a fair share of lines.
 
-    In a file named `….log` one such line is enough, and none in a pod's `logs.txt`. Frames of a container
-    runtime are enough whatever the name, and so are pods' names before the lines.
+    In a file named `….log` one such line is enough, or one that says "refused", and none in a pod's `logs.txt`. Frames
+    of a container runtime are enough whatever the name, and so are pods' names before the lines.
     """
     path = unpacked(PurePath(name))
     lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip()][:_LOOK]
@@ -84,7 +84,9 @@ def sniff(head: bytes, name: str) -> bool:
     if owner_of(path).pod or any(_BLOCK.match(line) for line in lines):
         return True
     stamped = sum(_is_stamped(line) for line in lines)
-    return stamped > 0 if path.suffix.lower() == ".log" else stamped > _SHARE * len(lines)
+    if path.suffix.lower() == ".log":
+        return stamped > 0 or any("refused" in line.lower() for line in lines)
+    return stamped > _SHARE * len(lines)
 
 
 def is_proxy_line(text: str) -> bool:

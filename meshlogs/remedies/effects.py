@@ -42,6 +42,8 @@ class Effect(NamedTuple):
         saved = f"would have prevented {count(*self.errors, 'refused connection')} in {count(*self.starts, 'start')}"
         if not self.errors[1] and self.starts[1]:
             saved = f"would have let {count(*self.starts, 'start')} out of Init"
+        elif not self.errors[1]:
+            saved = "would have prevented none of its refused connections"
         if None in self.delay_p50 or None in self.delay_p90:
             return saved
         if self.delay_p90 == (0, 0):

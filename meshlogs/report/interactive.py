@@ -116,8 +116,14 @@ def _facts(fleet, start_ids: pd.Series) -> dict[str, list[dict]]:
             if len(lines) < FACTS:
                 lines.append(row)
     for lines in found.values():
-        lines.sort(key=lambda fact: fact["upper"] if fact["lower"] is None else fact["lower"])
+        lines.sort(key=_begin)
     return found
+
+
+def _begin(fact: dict) -> float:
+    """When the fact begins [ns]; undated ones come last."""
+    known = [fact[end] for end in ("lower", "upper") if fact[end] is not None]
+    return known[0] if known else np.inf
 
 
 def _earliest(rows: pd.DataFrame, keys: list[str], most: int, among: np.ndarray | slice = slice(None)) -> pd.DataFrame:

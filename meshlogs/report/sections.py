@@ -198,7 +198,9 @@ def anchor(start_id: str) -> str:
 
 def _pod_link(start: dict, has_article: bool) -> Markup:
     target = anchor(start["start_id"]) if has_article else f"pod={quote(start['start_id'], safe='')}"
-    return Markup('<a href="#{}">{}</a>').format(target, text(start["pod"], 120))
+    return Markup('<a href="#{}">{}</a>').format(
+        target, text(start["pod"] if isinstance(start["pod"], str) else start["start_id"], 120)
+    )
 
 
 def _article(fleet) -> Callable[[pd.Series], str]:
@@ -258,10 +260,10 @@ def _sure(row: dict) -> str:
 
 def _errors(fleet, _by) -> Section:
     errors = fleet.judged
+    undated = _undated(int(fleet.starts["refused_undated"].sum()))
     if errors.empty:
-        return Section(
-            "errors", "Refused connections", "<p>No program in these logs reported a refused connection.</p>"
-        )
+        none = undated or "<p>No program in these logs reported a refused connection.</p>"
+        return Section("errors", "Refused connections", none)
     counts = errors.groupby(["verdict", "certainty", "reason"], dropna=False).size().rename("errors").reset_index()
     counts = joins.plain(counts)
     counts = counts.sort_values(["errors", "verdict"], ascending=[False, True], kind="stable")
@@ -287,7 +289,14 @@ def _errors(fleet, _by) -> Section:
         if suspected
         else ""
     )
-    return Section("errors", "Every refused connection", told + _each_error(fleet))
+    return Section("errors", "Every refused connection", told + undated + _each_error(fleet))
+
+
+def _undated(count: int) -> str:
+    if not count:
+        return ""
+    lines = "1 line tells" if count == 1 else f"{count:,} lines tell"
+    return f"<p>{lines} of a refused connection without any time: of these no verdict can be given.</p>"
 
 
 def _each_error(fleet) -> str:

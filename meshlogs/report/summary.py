@@ -16,7 +16,8 @@ def summary(fleet) -> dict:
     """The counts as plain numbers and words, ready for JSON.
 
     Keys: starts, meshed, at_risk, harmed, exposed, safe, init_stalled, undetermined, undetermined_at_risk, not_meshed,
-    errors (verdict → count), suspected, share_lower, share_upper, ci_lower, ci_upper, rejects, since and until (the
+    errors (verdict → count), suspected, undated (lines that report a refused connection without any time: in no other
+    count), share_lower, share_upper, ci_lower, ci_upper, rejects, since and until (the
     limits that were asked for, or None), finding.
     """
     starts, errors = fleet.starts, fleet.judged
@@ -28,6 +29,7 @@ def summary(fleet) -> dict:
     by_verdict = errors["verdict"].value_counts()
     counts["errors"] = {name: int(by_verdict.get(name, 0)) for name in _VERDICTS}
     counts["suspected"] = int(errors["suspected"].fillna(False).sum())
+    counts["undated"] = int(starts["refused_undated"].sum())
     for name in ("share_lower", "share_upper", "ci_lower", "ci_upper"):
         counts[name] = float(row[name]) if len(row) and not pd.isna(row[name]) else None
     counts["rejects"] = len(fleet.rejects)
@@ -46,9 +48,9 @@ def sentences(fleet, counts: dict) -> list[str]:
     starts = fleet.starts
     if not counts["starts"]:
         return ["No pod start was found in this export: nothing can be said about refused connections."]
-    others = [_stalled(counts), _others(counts), _unexplained(counts)]
+    others = [_stalled(counts), _others(counts), _unexplained(counts), _unnamed(starts), _undated(counts)]
     if not counts["at_risk"]:
-        unknown = int((starts["reason"] == "mesh_unknown").sum())
+        unknown = int(starts["reason"].isin(["mesh_unknown", "pod_unnamed"]).sum())
         refused = f"{_plural(len(fleet.judged), 'refused connection')} reported."
         return [_none_at_risk(counts, unknown), *filter(None, [_open(counts, unknown), refused, *others])]
     others = [_open(counts, counts["undetermined_at_risk"]), *others]
@@ -139,6 +141,19 @@ def _unexplained(counts: dict) -> str:
     return f"Why {_plural(count, 'connection')} {_were(count)} refused cannot be told." if count else ""
 
 
+def _unnamed(starts: pd.DataFrame) -> str:
+    count = int((starts["reason"] == "pod_unnamed").sum())
+    names = "log names" if count == 1 else "logs name"
+    how = "call the file POD.log, or write it with kubectl logs --prefix"
+    return f"{count:,} {names} no pod, each is counted as a start: {how}." if count else ""
+
+
+def _undated(counts: dict) -> str:
+    count = counts["undated"]
+    told = f"{_plural(count, 'line')} {'tells' if count == 1 else 'tell'} of a refused connection without any time"
+    return f"{told}, so no verdict can be given: write the log with kubectl logs --timestamps." if count else ""
+
+
 def _advice(fleet) -> str:
     """How many workloads can be held: with a patch, by hand, or not at all."""
     holding = fleet.remedies[fleet.remedies["remedy"] == "hold_application"]
@@ -189,6 +204,7 @@ def terminal_table(fleet, by=BY, most: int = 12) -> str:
         lines.append(f"… and {len(table) - most} more{what}, in tables/incidence.parquet")
     told = [f"{name} {count:,}" for name, count in counts["errors"].items() if count]
     lines += ["", f"refused connections: {', '.join(told) or 'none'}; suspected among them: {counts['suspected']:,}"]
+    lines += [f"lines that tell of one without any time: {counts['undated']:,}"] if counts["undated"] else []
     lines += (
         [f"could not be read: {counts['rejects']:,} records of those that were parsed, see tables/rejects.parquet"]
         if counts["rejects"]

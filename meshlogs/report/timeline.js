@@ -74,7 +74,8 @@ function summary(start) {
 
 function factText(start, fact) {
   const wide = fact.lower === null || fact.upper === null ? null : fact.upper - fact.lower;
-  const when = wide === 0 ? stamp(start, fact.lower)
+  const undated = fact.lower === null && fact.upper === null;
+  const when = undated ? "no time" : wide === 0 ? stamp(start, fact.lower)
     : wide === 999999999 ? `${stamp(start, fact.lower)} (to the second)`
       : `${stamp(start, fact.lower)} to ${stamp(start, fact.upper)}`;
   const what = [fact.verdict ?? fact.kind.replaceAll("_", " "), fact.verdict ? null : fact.value].filter(Boolean).join(" ");

@@ -12,6 +12,7 @@ from meshlogs.verdicts.lessons import Lessons, lessons_of
 
 # Why a start is undetermined; of a harmed or exposed one, what made its window.
 REASONS = {
+    "pod_unnamed": "the log names no pod: call its file POD.log, or write it with kubectl logs --prefix",
     "mesh_unknown": "nothing in the export says whether the pod has a proxy",
     "app_not_started": "no sign that the application ever ran: nothing could race",
     "image_pull": "the application never ran, an image could not be pulled: nothing could race",
@@ -60,8 +61,9 @@ def signs_of(starts: pd.DataFrame, known: Known, pods: pd.DataFrame, lessons: Le
     """What decides the outcome of each start besides its errors and its window: one row each, in their order.
 
     `waiting`: an init container has not ended; `hangs`: it is one that waits in vain, and says nothing; `why_not`: why
-    the application did not start; `app_ran`; `begun`: the start itself is in the export; `gated`; `undated`: refused
-    connections without any time; `logs_reach_back`; `window_made_by`. `lessons` are those of the whole fleet.
+    the application did not start; `app_ran`; `begun`: the start itself is in the export; `gated`; `undated`: lines
+    that report a refused connection without any time; `logs_reach_back`; `window_made_by`. `lessons` are those of the
+    whole fleet.
     """
     starts = starts.set_index("start_id", drop=False).rename_axis(None)
     waiting = init_order.running(starts, known, pods)
@@ -74,7 +76,7 @@ def signs_of(starts: pd.DataFrame, known: Known, pods: pd.DataFrame, lessons: Le
         "app_ran": _app_ran(starts, known),
         "begun": known.births["seen"].reindex(starts.index) & ~_outside(starts, lessons),
         "gated": gated(starts, known),
-        "undated": joins.among(starts.index, known.of("refused_undated")["start_id"]),
+        "undated": _undated(starts, known),
         "logs_reach_back": _logs_reach_back(starts, lessons),
         "window_made_by": _what_made_the_window(starts, known),
     }
@@ -97,6 +99,7 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
         return np.bincount(place[marks] + 1, minlength=len(index) + 1)[1:] > 0
 
     starts["refused"] = pd.array(np.bincount(place + 1, minlength=len(index) + 1)[1:], dtype="Int64")
+    starts["refused_undated"] = signs["undated"].astype("Int64")
     starts["errors_first"] = joins.earliest_of(errors["time"], place, len(index)).array
     harmed = has(raced)
     meshed = starts["meshed"]
@@ -110,6 +113,7 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
     lower, upper = starts["window_lower_s"], starts["window_upper_s"]
     silent = lower.gt(0) & starts["has_app_logs"].astype(bool) & signs["logs_reach_back"]
     choices = [
+        (starts["pod"].isna(), "undetermined", "pod_unnamed"),
         (meshed.eq(False), "not_meshed", None),
         (meshed.isna(), "undetermined", "mesh_unknown"),
         (harmed & has(raced & ~suspected), "harmed", None),
@@ -123,7 +127,7 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
         (upper.eq(0), "safe", None),
         (~seen, "undetermined", "no_proxy_evidence"),
         (has(open_question), "undetermined", "undetermined_errors"),
-        (lower.gt(0) & signs["undated"], "undetermined", "errors_undated"),
+        (lower.gt(0) & signs["undated"].gt(0), "undetermined", "errors_undated"),
         (silent, "exposed", None),
         (lower.gt(0), "undetermined", "no_app_logs"),
     ]
@@ -141,6 +145,11 @@ def concluded(starts: pd.DataFrame, signs: pd.DataFrame, errors: pd.DataFrame) -
     no_race = starts["outcome"].isin(["init_stalled", "not_meshed"]) | starts["reason"].isin(_NO_RACE)
     starts["at_risk"] = starts["meshed"].eq(True).fillna(False) & ~no_race
     return schema.conform(starts.reset_index(drop=True), schema.STARTS, "starts")
+
+
+def _undated(starts: pd.DataFrame, known: Known) -> np.ndarray:
+    start = known.of("refused_undated")["start_id"]
+    return joins.counted(start, np.ones(len(start), dtype=bool)).reindex(starts.index).to_numpy(int)
 
 
 def _why_not_started(starts: pd.DataFrame, known: Known) -> pd.Series:

@@ -5,6 +5,7 @@ The rules read these columns and nothing else:
 | column | meaning |
 |---|---|
 | meshed | the pod has a proxy: yes, no, unknown |
+| unnamed | nothing names the pod |
 | ambient | the pod has no proxy, but its node's ztunnel carries its traffic |
 | other_mesh | the pod has the proxy of another mesh |
 | answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
@@ -134,6 +135,7 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
         "workload": pd.Categorical(starts["workload"]),
         "meshed": pd.Categorical(starts["meshed"].map({True: "yes", False: "no"}).astype(object).fillna("unknown")),
         **{name: starts[name].to_numpy(bool, na_value=False) for name in _FLAGS},
+        "unnamed": starts["pod"].isna().to_numpy(),
         **bounds,
         "gated": held,
         "opened": opened,
@@ -372,7 +374,7 @@ _NUMBER = re.compile(r"[0-9]+")
 
 
 # What it depends on.
-UNEXPLAINED = ("start_seen", "after_open", "opened_seen", "gated", "answer", "answer_reason", "meshed")
+UNEXPLAINED = ("start_seen", "after_open", "opened_seen", "gated", "answer", "answer_reason", "meshed", "unnamed")
 
 
 def unexplained(errors: pd.DataFrame) -> pd.Series:
@@ -381,4 +383,5 @@ def unexplained(errors: pd.DataFrame) -> pd.Series:
     reason = reason.mask(errors["after_open"] | errors["gated"], "contradiction")
     reason = reason.mask(~errors["start_seen"] & ~(errors["after_open"] & errors["opened_seen"]), "start_not_in_export")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
-    return reason.mask(errors["meshed"] == "unknown", "mesh_unknown")
+    reason = reason.mask(errors["meshed"] == "unknown", "mesh_unknown")
+    return reason.mask(errors["unnamed"], "pod_unnamed")
