@@ -146,6 +146,7 @@ def test_a_hook_that_is_there_and_fails_needs_a_faster_proxy():
     assert "failed 1 time" in found.loc["hold_application", "blocked_by"]
     assert "41086" in found.loc["hold_application", "blocked_by"]
     assert "hides" in found.loc["retry_backoff", "traps"]
+    assert found.loc["hold_application", "expected_effect"].startswith("would have prevented none of its refused")
 
 
 def test_set_but_no_hook_is_said():
