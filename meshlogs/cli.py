@@ -144,11 +144,13 @@ def report(paths, out, by, since, until, csv, as_json, form, own, engine, redact
 def explain(pod, paths, engine, limit):
     """One pod's timeline, evidence, verdict and remedy: the guide's nine steps, done.
 
-    POD is a pod's name or a start_id from the tables.
+    POD is a pod's name or a start_id from the tables. A text log that names no pod and is given as a file (`kubectl
+    logs POD > app.log`) is taken for POD's.
     """
     from meshlogs.pipeline import Fleet
 
-    click.echo(meshlogs.explain(Fleet(_read(paths, engine), keep=False), pod, limit=limit))
+    export = _read(paths, engine, pod=None if "/" in pod else pod)
+    click.echo(meshlogs.explain(Fleet(export, keep=False), pod, limit=limit))
 
 
 @main.command()
@@ -338,9 +340,9 @@ def _cluster(address: str | None):
     return engine
 
 
-def _read(paths, engine: str | None, since=None, until=None):
+def _read(paths, engine: str | None, since=None, until=None, pod=None):
     """The export in these paths; what is left out is told."""
-    export = meshlogs.read(paths, since=since, until=until, engine=_cluster(engine))
+    export = meshlogs.read(paths, since=since, until=until, pod=pod, engine=_cluster(engine))
     for what in export.left_out:
         click.echo(f"left out {_plain(what)}", err=True)
     return export

@@ -9,7 +9,7 @@ from pathlib import Path
 from meshlogs import coverage, engines, formats, schema, storage, times
 from meshlogs.columnar import joins
 from meshlogs.errors import InputError
-from meshlogs.formats import splits
+from meshlogs.formats import pod_logs, splits
 from meshlogs.later import Later
 from meshlogs.reading import parts
 from meshlogs.reading.rows import Rows, events_once
@@ -31,18 +31,24 @@ class Export:
     """
 
     def __init__(
-        self, paths: Paths, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None, engine=None
+        self,
+        paths: Paths,
+        *,
+        since: pd.Timestamp | None = None,
+        until: pd.Timestamp | None = None,
+        pod: str | None = None,
+        engine=None,
     ):
         paths = [paths] if isinstance(paths, str | Path) else list(paths)
         paths = list(map(storage.place, paths))
         self._files, self.left_out = formats.listed(paths)
         self._named = {path for path in paths if path.is_file()}
-        self.since, self.until = since, until
+        self.since, self.until, self.pod = since, until, pod
         self.engine = engines.engine_of(engine)
 
     @cached_property
     def _shards(self) -> list[formats.Shard]:
-        shards = [_read(path, source, strict=path in self._named) for path, source in self._files]
+        shards = [self._read(path, source) for path, source in self._files]
         if all(shard.form in formats.NOTHING for shard in shards):
             raise self.nothing(pd.concat([shard.rejects for shard in shards]))
         return shards
@@ -100,7 +106,7 @@ class Export:
 
     def tasks(self, *, rows: bool = False) -> list[parts.Task]:
         """What an engine is to read: files, and stretches of large ones; with `rows`, for every row."""
-        return parts.tasks(self._files, self._named, rows=rows, since=self.since, until=self.until)
+        return parts.tasks(self._files, self._named, rows=rows, since=self.since, until=self.until, pod=self.pod)
 
     def reads(self, paths: Iterable[Path]) -> bool:
         """Whether any of these files is one of the export."""
@@ -139,6 +145,12 @@ class Export:
         """What the export holds, by kind of source and hour, and what is missing (`schema.COVERAGE`)."""
         return coverage.survey(self._gathered.counts, self.pods, self.rejects)
 
+    def _read(self, path: Path, source: str) -> formats.Shard:
+        if path not in self._named:
+            return formats.read_any(path, source=source)
+        shard = formats.read(path, source=source)
+        return pod_logs.named(shard, self.pod) if self.pod and shard.form == "pod_logs" else shard
+
     def _together(self, name: str, table, *more: pd.DataFrame) -> pd.DataFrame:
         tables = [part for part in (*(getattr(shard, name) for shard in self._shards), *more) if len(part)]
         return pd.concat(tables, ignore_index=True) if tables else schema.empty(table)
@@ -152,19 +164,16 @@ class Export:
         return rows[keep]
 
 
-def _read(path: Path, source: str, *, strict: bool) -> formats.Shard:
-    return formats.read(path, source=source) if strict else formats.read_any(path, source=source)
-
-
-def read(*paths: str | Path | Iterable[str | Path], since=None, until=None, engine=None) -> Export:
+def read(*paths: str | Path | Iterable[str | Path], since=None, until=None, pod=None, engine=None) -> Export:
     """The canonical tables of export files and folders in any known form, lazily.
 
     `since` and `until` (as `times.moment` takes them; UTC if they name no zone) keep entries and
-    events with since <= time < until. What meshlogs itself wrote into these folders is left out. `engine` is where
-    files are read: None for this machine, or a `distributed.Client` or its scheduler's address (`tcp://…`).
+    events with since <= time < until. `pod` is whose text logs are that are given as files and name no pod. What
+    meshlogs itself wrote into these folders is left out. `engine` is where files are read: None for this machine, or a
+    `distributed.Client` or its scheduler's address (`tcp://…`).
     Raises InputError for a path that is missing or of no known form, WorkerError for a cluster that does not answer,
     ValueError for what is no time, and unless since < until.
     """
     flat = [path for given in paths for path in ([given] if isinstance(given, str | Path) else given)]
     since, until = times.span(since, until)
-    return Export(flat, since=since, until=until, engine=engine)
+    return Export(flat, since=since, until=until, pod=pod, engine=engine)

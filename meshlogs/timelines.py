@@ -356,8 +356,9 @@ _RUNS = ["container_started", "app_logged", "refused", "suspected", "proxy_proce
 def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     """When each container of each start first started: `start_id, container, kind, lower, upper`.
 
-    `refused` is when a connect of it was first refused.
+    `refused` is when a connect of it was first refused. What a log tells that names no container is the pod's only one.
     """
+    placed = placed.assign(container=_container_or_only(placed))
     pair = joins.numbered([placed["start_id"], placed["container"]])
     table = placed[["start_id", "container"]].take(joins.firsts(pair)).reset_index(drop=True)
 
@@ -398,6 +399,19 @@ def container_starts(placed: pd.DataFrame, specs: pd.DataFrame) -> pd.DataFrame:
     by_name = table["kind"].isna() & table["container"].isin(["vault-agent-init", "istio-init", "istio-validation"])
     table.loc[by_name, "kind"] = "init"
     return table[["start_id", "container", "kind", "lower", "upper", "refused"]]
+
+
+def _container_or_only(placed: pd.DataFrame) -> pd.Series:
+    """The facts' containers; for connects of none that is named the only one of their start that is not the mesh's."""
+    container = placed["container"]
+    codes = container.array.codes
+    nameless = (codes < 0) & joins.is_one(placed["kind"], ["refused", "suspected", "connected"])
+    if not nameless.any():
+        return container
+    own = np.where(joins.is_one(container, list(MESH_CONTAINERS)), -1, codes)
+    start = placed["start_id"].array.codes
+    filled = np.where(nameless, joins.agreed(start, own)[start], codes)
+    return pd.Series(joins.categorical(filled, container.dtype.categories), container.index)
 
 
 def _app(starts: pd.DataFrame, known: Known) -> None:

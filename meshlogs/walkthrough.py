@@ -28,7 +28,7 @@ def explain(fleet: Fleet, pod: str, *, limit: int = 40) -> str:
     `limit` caps the evidence and error lines of each start. Raises UnknownPodError.
     """
     starts = fleet.start_of(pod)
-    return "\n\n".join(_story(fleet, start, limit) for _, start in starts.iterrows())
+    return "\n\n".join([*(_story(fleet, start, limit) for _, start in starts.iterrows()), *_unnamed(fleet, starts)])
 
 
 def _story(fleet: Fleet, start: pd.Series, limit: int) -> str:
@@ -49,6 +49,15 @@ def _story(fleet: Fleet, start: pd.Series, limit: int) -> str:
         *_settle(start, errors),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _unnamed(fleet: Fleet, shown: pd.DataFrame) -> list[str]:
+    """That other refused connections in the export may be the pod's, too."""
+    logs = fleet.starts[(fleet.starts["reason"] == "pod_unnamed") & ~fleet.starts["start_id"].isin(shown["start_id"])]
+    if logs.empty:
+        return []
+    names = clean(", ".join(logs["start_id"].head(5)), 300)
+    return [f"Logs that name no pod: {names}. One that is this pod's: give it as a file, not within a folder.\n"]
 
 
 def _settle(start: pd.Series, errors: pd.DataFrame) -> list[str]:

@@ -1,5 +1,7 @@
 """Refused connections of which nobody can tell the pod, or the time: said aloud, never "none"."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -70,3 +72,61 @@ def test_a_log_without_a_pod_changes_no_other_verdict(guide, samples, tmp_path):
     named = fleet.errors[fleet.errors["reason"] != "pod_unnamed"].reset_index(drop=True)
     pd.testing.assert_frame_equal(named.drop(columns="source"), guide.errors.drop(columns="source"))
     assert len(fleet.errors) == len(guide.errors) + 1
+
+
+EVENTS = {
+    "kind": "List",
+    "items": [
+        {
+            "kind": "Event", "reason": reason, "type": "Normal", "message": f"{reason} container", "count": 1,
+            "metadata": {"name": f"e{at}", "namespace": "shop"},
+            "involvedObject": {
+                "kind": "Pod", "name": POD, "namespace": "shop", "fieldPath": f"spec.containers{{{container}}}",
+            },
+            "firstTimestamp": f"2026-01-02T03:04:{second:02}Z", "lastTimestamp": f"2026-01-02T03:04:{second:02}Z",
+        }
+        for at, (container, reason, second) in enumerate(
+            [("istio-proxy", "Created", 4), ("istio-proxy", "Started", 5), ("app", "Created", 5), ("app", "Started", 6)]
+        )
+    ],
+}  # fmt: skip
+PROBED = (
+    "2026-01-02T03:04:09.000000Z\tinfo\tEnvoy proxy is NOT ready: config not received from istiod: "
+    "cds updates: 0 successful, 0 rejected; lds updates: 0 successful, 0 rejected\n"
+)
+OPEN = "2026-01-02T03:04:12.500000Z\tinfo\tEnvoy proxy is ready\n"
+
+
+@pytest.fixture
+def one_pods_files(tmp_path):
+    """What an engineer has saved of one pod by hand."""
+    (tmp_path / "app.log").write_text(STAMPED)
+    (tmp_path / "proxy.log").write_text(PROBED + OPEN)
+    (tmp_path / "events.json").write_text(json.dumps(EVENTS))
+    return [tmp_path / name for name in ("app.log", "proxy.log", "events.json")]
+
+
+def test_one_pods_files_can_be_explained_without_their_names(one_pods_files, capsys):
+    cli.main(["explain", POD, *map(str, one_pods_files)], standalone_mode=False)
+    told = capsys.readouterr().out
+    assert "startup_race, likely, because the log names no container" in told
+    assert "app app started" in told.replace("  ", " ") and "Envoy proxy is ready" in told
+
+
+def test_the_pod_of_nameless_logs_is_told_to_read(one_pods_files):
+    export = ml.read(one_pods_files, pod=POD)
+    assert set(export.log_entries["pod"]) == {POD}
+    fleet = ml.analyse(export)
+    start = fleet.starts.iloc[0]
+    assert len(fleet.starts) == 1 and start["namespace"] == "shop" and start["app_container"] == "app"
+    assert start["app_started_upper"] <= pd.Timestamp("2026-01-02T03:04:06.5Z")
+    assert start["proxy_ready_upper"].floor("s") == pd.Timestamp("2026-01-02T03:04:12Z")
+    assert fleet.errors[["verdict", "certainty"]].to_numpy().tolist() == [["startup_race", "likely"]]
+
+
+def test_a_folders_nameless_logs_are_nobodys(one_pods_files, capsys):
+    folder = one_pods_files[0].parent
+    cli.main(["explain", POD, str(folder)], standalone_mode=False)
+    told = capsys.readouterr().out
+    assert "No refused connection in this start's logs." in told
+    assert "Logs that name no pod: /(app.log). One that is this pod's: give it as a file, not within a folder." in told

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from meshlogs import times
+from meshlogs import schema, times
 from meshlogs.formats.tables import Shard, Tables, compact, dated, joined, moment, text_of, tidy, without_newline
 from meshlogs.formats.whose import Told, Whose, is_status, owner_of, style_of, unpacked
 
@@ -87,6 +87,12 @@ def sniff(head: bytes, name: str) -> bool:
     if path.suffix.lower() == ".log":
         return stamped > 0 or any("refused" in line.lower() for line in lines)
     return stamped > _SHARE * len(lines)
+
+
+def named(shard: Shard, pod: str) -> Shard:
+    """The same rows of such a file, those whose pod nothing names as this pod's."""
+    rows = schema.conform(shard.log_entries, schema.LOG_ENTRIES)
+    return shard._replace(log_entries=rows.assign(pod=rows["pod"].fillna(pod)))
 
 
 def is_proxy_line(text: str) -> bool:

@@ -15,7 +15,7 @@ from meshlogs.columnar import arrow, joins
 from meshlogs.columnar.packed import packed, unpacked
 from meshlogs.errors import InputError
 from meshlogs.evidence import presence
-from meshlogs.formats import bulk
+from meshlogs.formats import bulk, pod_logs
 from meshlogs.formats.arrays import Odd
 from meshlogs.formats.tables import TABLES
 from meshlogs.later import Later
@@ -49,7 +49,7 @@ class Task(NamedTuple):
 
     `others`: path and source of those besides the first. `strict`: a file of no known form is an error, not a reject.
     `whole`: parse every line. `rows`: give the rows themselves, not their evidence. `since` and `until` [ns]: entries
-    and events to keep, since <= time < until.
+    and events to keep, since <= time < until. `pod`: whose a text log is that names no pod.
     """
 
     path: str
@@ -62,6 +62,7 @@ class Task(NamedTuple):
     since: int | None = None
     until: int | None = None
     others: tuple[tuple[str, str], ...] = ()
+    pod: str | None = None
 
     @property
     def files(self) -> list[Task]:
@@ -121,11 +122,19 @@ class Part(NamedTuple):
 
 
 def tasks(
-    files: list[tuple[Path, str]], strict: set[Path], *, whole: bool = False, rows: bool = False, since=None, until=None
+    files: list[tuple[Path, str]],
+    strict: set[Path],
+    *,
+    whole: bool = False,
+    rows: bool = False,
+    since=None,
+    until=None,
+    pod: str | None = None,
 ) -> list[Task]:
     """The tasks for these files, in their order; a large plain file of lines is several, small files are one.
 
-    `since` and `until` are timestamps or None. With them, with `rows`, or with `whole`, every line is parsed.
+    `since` and `until` are timestamps or None. With them, with `rows`, or with `whole`, every line is parsed. `pod` is
+    for the files of `strict` alone.
     """
     first, last = (None if time is None else int(times.to_ns(pd.Series([time]))[0]) for time in (since, until))
     whole = whole or rows or since is not None or until is not None
@@ -141,7 +150,10 @@ def tasks(
         if size > lengths.get(wrapping, size):
             pieces = scan.stretches(path, source, lengths[wrapping], wrapping)
         made = [
-            Task(str(path), source, piece.begin, piece.end, path in strict, whole, rows, first, last)
+            Task(
+                *(str(path), source, piece.begin, piece.end, path in strict, whole, rows, first, last),
+                pod=pod if path in strict else None,
+            )
             for piece in pieces
         ]
         small = size <= SMALL_FILE and not rows
@@ -289,7 +301,10 @@ def _collected(task: Task, pieces: Iterable[_Piece]) -> Part:
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _LAYOUTS}
     rows, parsed, lines = [arrow.empty(bulk.LAYOUT)], 0, 0
     told: list[scan.Found] = []
+    named = {one.source for one in task.files} if task.pod else set()  # no file in an archive
     for shard, lines, found in pieces:
+        if shard.source in named and shard.form == "pod_logs":
+            shard = pod_logs.named(shard, task.pod)
         _, records, rejects = files.get(shard.source, ("", 0, 0))
         # Where not every line is parsed, all were counted, blank ones too; damage to the file is on none.
         records = max(records + shard.records, lines + shard.rejects["line"].null_count if found else 0)

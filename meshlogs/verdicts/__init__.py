@@ -35,6 +35,7 @@ RULES = (no_sidecar, local, init_race, upstream, shutdown_race, startup_race, pr
 # Why an error stays undetermined, or why a verdict is only likely.
 REASONS = {
     "pod_unnamed": "the log names no pod: call its file POD.log, or write it with kubectl logs --prefix",
+    "container_unnamed": "the log names no container: that it is not an init container's is assumed",
     "mesh_unknown": "nothing in the export says whether the pod has a proxy",
     "no_proxy_evidence": "nothing in the export dates the proxy of this pod",
     "start_not_in_export": "the pod's start is not in the export, so its proxy may never or long since have been ready",

@@ -11,6 +11,7 @@ The rules read these columns and nothing else:
 | answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
 | redirectable | the pod is meshed and the destination may have been redirected |
 | by_proxy | the proxy itself reports it |
+| may_be_init | the log names no container, and nothing says that the pod has no init container but the mesh's |
 | is_init | an init container made the connection |
 | behind_redirect | of an init container: yes, no, proxied, passed or unknown (`init_order.situate`) |
 | gated | the application was held, or its native sidecar came first: no first window |
@@ -50,7 +51,7 @@ import pandas as pd
 from meshlogs import births, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
-from meshlogs.specs import destinations, excludes
+from meshlogs.specs import MESH_CONTAINERS, destinations, excludes
 from meshlogs.timelines import Known, gated
 from meshlogs.verdicts import init_order
 from meshlogs.verdicts.lessons import FAILURES, Lessons
@@ -99,6 +100,7 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, known: Known, lessons: L
         explained=errors["stopping"] | errors["down_before"] | errors["down_after_soon"],
         alone=_alone(errors),
         guessed=unsure & stated,
+        may_be_init=errors["container"].isna() & ~errors["without_init"],
     )
     # Google's managed mesh excludes the metadata server, which refuses on new pods by itself.
     excluded = joins.is_one(answer, ["unknown"]) & joins.is_one(reason, ["metadata_server"])
@@ -136,6 +138,7 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
         "meshed": pd.Categorical(starts["meshed"].map({True: "yes", False: "no"}).astype(object).fillna("unknown")),
         **{name: starts[name].to_numpy(bool, na_value=False) for name in _FLAGS},
         "unnamed": starts["pod"].isna().to_numpy(),
+        "without_init": _without_init(known.specs.reindex(starts.index)),
         **bounds,
         "gated": held,
         "opened": opened,
@@ -149,6 +152,12 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
         "rules_known": rules.notna().to_numpy(),
     }
     return pd.DataFrame(columns)
+
+
+def _without_init(specs: pd.DataFrame) -> np.ndarray:
+    """Whether each pod's object shows no init container but those of the mesh."""
+    none = joins.asked_once(lambda names: set(names) <= set(MESH_CONTAINERS), specs["init_names"])
+    return specs["has_spec"].to_numpy(bool) & none.astype(bool)
 
 
 _MISSING, _NO_TIME = np.datetime64("NaT", "ns"), np.timedelta64("NaT", "ns")

@@ -10,6 +10,7 @@ NEEDS = (
     "window_reason",
     "start_shown",
     "is_init",
+    "may_be_init",
     "gated",
     "stopping",
     "in_first_window",
@@ -28,7 +29,8 @@ def claims(errors):
     Proven when the connect lies before the last proof that the proxy was closed; or, since a redirected
     connect that is refused is itself such a proof, when the proxy's log shows its first life without a gap.
     Both only if the pod's own start is in the export: else what looks like the first window may be a later one.
-    Without the pod's spec, proven only if nothing in the export speaks of an exclusion.
+    Without the pod's spec, proven only if nothing in the export speaks of an exclusion. What names no container may be
+    an init container's, and so is likely at most.
     """
     mine = errors["redirectable"] & ~errors["is_init"] & ~errors["gated"] & errors["in_first_window"]
     mine &= ~errors["bypass"] & ~errors["goes_on"]
@@ -40,4 +42,6 @@ def claims(errors):
     reason = reason.mask(errors["answer"] == "assumed", "redirection_assumed")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
     sure = (known | assumed) & errors["start_shown"] & ~errors["stopping"]
+    reason = reason.mask(sure & errors["may_be_init"], "container_unnamed")
+    sure &= ~errors["may_be_init"]
     return claim(errors, mine & sure, mine, reason)
