@@ -61,8 +61,9 @@ def _names(starts: pd.DataFrame) -> pd.Series:
 
 
 def undetermined_starts(starts: pd.DataFrame) -> pd.DataFrame:
-    """Why starts are undetermined: reason, starts, an example pod."""
+    """Why starts are undetermined: reason, starts, an example pod (without a name, the start's id)."""
     rows = starts[starts["outcome"] == "undetermined"].sort_values("start_id", kind="stable")
+    rows = rows.assign(pod=rows["pod"].fillna(rows["start_id"]))
     counts = rows.groupby("reason", dropna=False).agg(starts=("start_id", "size"), example=("pod", "first"))
     return counts.reset_index().sort_values(["starts", "reason"], ascending=[False, True], kind="stable")
 
