@@ -183,9 +183,9 @@ def stacked(tables: Sequence[pd.DataFrame], *, emptied: bool = False) -> pd.Data
     """The rows of tables with the same columns, one table after another, with a new index.
 
     Coded columns stay so, in the order of their texts; texts that no row has any more are dropped. `emptied`: take the
-    columns out of the tables one after another, so that all is never there twice.
+    columns out of the tables one after another, if they are many, so that all is never there twice.
     """
-    columns = {}
+    columns, emptied = {}, emptied and sum(map(len, tables)) > MANY
     for name in list(tables[0]):
         parts = [table.pop(name) if emptied else table[name] for table in tables]
         columns[name] = _united(parts) if is_coded(parts[0]) else _whole(pd.concat(parts, ignore_index=True))
@@ -195,7 +195,9 @@ def stacked(tables: Sequence[pd.DataFrame], *, emptied: bool = False) -> pd.Data
 
 
 def reordered(rows: pd.DataFrame, order: np.ndarray) -> pd.DataFrame:
-    """The rows at these positions, with a new index; `rows` is emptied, so that all is never there twice."""
+    """The rows at these positions, with a new index; many rows are emptied, so that all is never there twice."""
+    if len(rows) <= MANY:
+        return rows.take(order).reset_index(drop=True)
     columns = {}
     for name in list(rows):
         columns[name] = rows.pop(name).array.take(order)

@@ -1,5 +1,7 @@
 """Joins by whole numbers say what plain loops over the rows say."""
 
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 from hypothesis import given
@@ -82,6 +84,8 @@ def test_coded_tables_one_after_another_keep_the_texts_that_some_row_has(one, ot
     pd.testing.assert_frame_equal(joins.plain(together), wanted)
     assert together["one"].cat.categories.tolist() == sorted(set(wanted["one"].dropna()))
     pd.testing.assert_frame_equal(joins.stacked(kept, emptied=True), together)
+    with mock.patch.object(joins, "MANY", -1):
+        pd.testing.assert_frame_equal(joins.stacked(kept, emptied=True), together)
     assert all(rows.columns.empty for rows in kept)
 
 
