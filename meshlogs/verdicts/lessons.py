@@ -15,8 +15,10 @@ from meshlogs.columnar import joins
 from meshlogs.specs import excludes
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
-# Refusals of one destination that go on for so long, the proxy being open, are no outage.
+# Refusals of one destination that go on for so long, the proxy being open, are no outage that left no trace; nor, for
+# the shorter time, are they reports of one failure, or an outage of a proxy whose log is there.
 LASTING = 30 * times.SECOND
+REPORTED = 10 * times.SECOND
 
 
 class Lessons(NamedTuple):
@@ -137,26 +139,56 @@ def assumption_holds(errors: pd.DataFrame, situations: pd.DataFrame, lessons: Le
     return trusted & ~joins.marked(errors["target"], errors.loc[later, "target"])
 
 
-def learned_bypass(errors: pd.DataFrame, situations: pd.DataFrame, upstream: np.ndarray) -> np.ndarray:
-    """Errors to a destination that the same workload was refused by while its proxy was open.
+def learned(errors: pd.DataFrame, situations: pd.DataFrame, verdict: pd.Categorical) -> tuple[np.ndarray, np.ndarray]:
+    """Errors to a destination that bypasses the proxy, and to one that the proxy carries, most likely.
 
-    Only where the pod's rules leave it open: such a destination is most likely excluded from the mesh. `errors` as for
-    `assumption_holds`, with time, start_id, namespace and workload; `upstream`: those whose verdict so far that is.
+    Only where the pods' rules leave it open, by what the starts of a workload tell of it: what bypasses goes on to be
+    refused while the proxy is open; what the proxy carries was refused before the opening, and hardly ever after.
+    `errors` as for `assumption_holds`, with time, start_id, namespace and workload; `verdict`: theirs so far.
     """
-    of_each = {name: situations[name].to_numpy(bool) for name in ("guessed", "settled", "clear", "is_init")}
+    of_each = {name: situations[name].to_numpy(bool) for name in _OF_SITUATION}
     may = np.flatnonzero(of_each["guessed"][errors["situation"]])
     rows = errors[["namespace", "workload", "target", "time", "start_id", "situation"]].take(may)
+    of_each = {name: flags[rows["situation"]] for name, flags in of_each.items()}
     key = joins.numbered(rows[name] for name in ("namespace", "workload", "target"))
-    told = upstream[may] & (of_each["settled"] | of_each["clear"])[rows["situation"]]
-    flags = situations[["excludes", "alone", "has_proxy_logs"]].astype(bool)
-    by_key = (
-        rows[["time", "start_id"]].assign(**flags.take(rows["situation"]).set_axis(rows.index))[told].groupby(key[told])
-    )
-    # Without the proxy's log, once may be an outage that nobody saw; an exclusion goes on, or is met by other pods.
-    lasting = by_key["time"].max() - by_key["time"].min() >= pd.Timedelta(LASTING, "ns")
-    shared = by_key["start_id"].nunique() > 1
-    excluded = by_key["excludes"].any() & by_key["alone"].any()
-    enough = lasting | shared | excluded | by_key["has_proxy_logs"].any()
-    bypassing = np.zeros(len(errors), dtype=bool)
-    bypassing[may] = np.isin(key, lasting.index[enough]) & ~of_each["is_init"][rows["situation"]]
-    return bypassing
+    late = np.asarray(verdict == "upstream")[may] & (of_each["settled"] | of_each["clear"])
+    early = np.asarray(verdict == "startup_race")[may]
+    start = joins.numbered([pd.Series(key), rows["start_id"]])  # what one start tells of a destination
+    told = _told_by_starts(key[joins.firsts(start)], start, late, early, rows["time"], of_each["has_proxy_logs"])
+
+    def any_of(marks: np.ndarray) -> np.ndarray:
+        """Whether any of the marked errors is of each destination."""
+        return np.bincount(key[marks], minlength=len(told)) > 0
+
+    enough = (told["lasting"] > 0) | (told["several"] > 1)
+    enough |= any_of(late & of_each["excludes"]) & any_of(late & of_each["alone"])
+    bypasses = enough & (told["late"] >= told["over"])
+    bypassing, carried = (np.zeros(len(errors), dtype=bool) for _ in range(2))
+    bypassing[may] = bypasses.to_numpy()[key] & ~of_each["is_init"]
+    carried[may] = (~bypasses & any_of(early)).to_numpy()[key]
+    return bypassing, carried
+
+
+_OF_SITUATION = ("guessed", "settled", "clear", "is_init", "excludes", "alone", "has_proxy_logs")
+
+
+def _told_by_starts(
+    key: np.ndarray, start: np.ndarray, late: np.ndarray, early: np.ndarray, time: pd.Series, logged: np.ndarray
+) -> pd.DataFrame:
+    """By destination, what the starts tell of it: `key` is that of each start, `start` that of each error.
+
+    `late`: of how many it was refused while the proxy was open; `over`: of how many before it only. `lasting`: of one
+    for so long that it is neither a late report nor an outage that nobody saw; `several`: of how many it is no report
+    of what was refused before, for it lasts or nothing was.
+    """
+    after, before = (np.bincount(start[marks], minlength=len(key)) > 0 for marks in (late, early))
+    first, last = (extreme(time[late], start[late], len(key)) for extreme in (joins.earliest_of, joins.latest_of))
+    lasts = times.to_ns(last) - times.to_ns(first)  # 0 where there is none
+    with_log = np.bincount(start[logged], minlength=len(key)) > 0
+    columns = {
+        "late": after,
+        "over": before & ~after,
+        "lasting": lasts >= np.where(with_log, REPORTED, LASTING),
+        "several": after & (~before | (lasts >= REPORTED)),
+    }
+    return pd.DataFrame({name: np.bincount(key, weights=marks) for name, marks in columns.items()})

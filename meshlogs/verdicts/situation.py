@@ -37,7 +37,7 @@ The rules read these columns and nothing else:
 | clear | the connect lies clearly after an opening that was seen, and no other was refused beside it |
 | later_unexplained | `later`, and no outage or stop explains it |
 
-What other pods tell of the same destination comes in at the end: `bypass` of `lessons.learned_bypass`, and
+What other pods tell of the same destination comes in at the end: `bypass` and `carried` of `lessons.learned`, and
 `assumption_holds` (the export is of one pod, and nothing in it speaks of an exclusion).
 """
 

@@ -12,6 +12,7 @@ NEEDS = (
     "is_init",
     "behind_redirect",
     "bypass",
+    "carried",
     "after_open",
     "excludes",
     "alone",
@@ -35,7 +36,7 @@ def claims(errors):
     unknown = errors["answer"].isin(["assumed", "unknown"]) & meshed & ~errors["is_init"]
     unknown &= errors["answer_reason"] != "destination_unstated"  # it may as well be inside the pod
     # With a redirected one refused beside it, the proxy was not open after all.
-    proxy_up = unknown & errors["after_open"] & ~errors["explained"] & errors["alone"]
+    proxy_up = unknown & errors["after_open"] & ~errors["explained"] & errors["alone"] & ~errors["carried"]
     learned = unknown & errors["bypass"]
     # Refused while the proxy was open, so not redirected: of what a pod excludes rather than of itself.
     unstated = meshed & (errors["answer_reason"] == "destination_unstated") & errors["excludes"] & ~errors["is_init"]

@@ -123,10 +123,35 @@ def test_what_the_proxy_reports_is_upstream():
 
 
 def test_a_destination_refused_while_the_proxy_was_open_bypasses_it_in_the_window_too():
-    facts = [*app(), *start(), CLOSED, READY, refused(1.0), refused(60.0)]
+    facts = [*app(), *start(), CLOSED, READY, refused(1.0), refused(60.0), refused(75.0)]
     _, errors = judged(facts)
-    assert errors["verdict"].tolist() == ["upstream", "upstream"]
+    assert errors["verdict"].tolist() == ["upstream", "upstream", "upstream"]
     assert set(errors["certainty"]) == {"likely"}
+
+
+def of_another(suffix, facts):
+    return [row | {"pod": f"web-6d5f7c9b4d-{suffix}"} for row in facts]
+
+
+def test_one_late_report_does_not_outweigh_starts_that_were_refused_before_the_opening_only():
+    raced = [*app(), *start(), CLOSED, READY, refused(1.0), refused(2.0)]
+    facts = [*raced, refused(25.0), *of_another("bbbbb", raced), *of_another("ccccc", raced)]
+    _, errors = judged(facts)
+    assert errors["verdict"].tolist() == ["startup_race"] * 6 + ["undetermined"]
+    assert errors["reason"].tolist() == ["redirection_assumed"] * 6 + ["contradiction"]
+
+
+def test_an_outage_that_left_no_trace_does_not_turn_the_races_before_into_refusals_of_the_destination():
+    outage = [refused(900.0), refused(901.0), refused(902.0)]
+    _, errors = judged([*app(), *start(), CLOSED, READY, refused(1.0), *outage])
+    assert errors["verdict"].tolist() == ["startup_race"] + ["undetermined"] * 3
+
+
+def test_a_destination_refused_after_the_opening_in_several_starts_bypasses_the_proxy():
+    early = [*app(), *start(), CLOSED, READY, refused(1.0)]
+    late = [*app(), *start(), CLOSED, READY, refused(20.0)]
+    _, errors = judged([*early, refused(20.0), *of_another("bbbbb", late), *of_another("ccccc", late)])
+    assert errors["verdict"].tolist() == ["upstream"] * 4
 
 
 def test_loopback_and_the_own_address_are_local():
@@ -379,7 +404,7 @@ def situated(facts, pods):
     known, told = timelines.Known(placed, objects), lessons.lessons_of(placed, objects)
     errors = situation.situate(placed, timelines.reconstruct(placed, objects, known), known, told)
     errors = errors.astype({name: object for name in errors if joins.is_coded(errors[name])})
-    return errors.assign(assumption_holds=told.trusted().to_numpy()[0])
+    return errors.assign(assumption_holds=told.trusted().to_numpy()[0], carried=False)
 
 
 @pytest.mark.parametrize("rule", verdicts.RULES, ids=lambda rule: rule.VERDICT)
