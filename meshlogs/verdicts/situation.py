@@ -297,7 +297,8 @@ def _outlasts(errors: pd.DataFrame) -> np.ndarray:
     """Errors to a destination that was refused long after all others had stopped to be, where no opening is known.
 
     A closed proxy refuses all that it should carry: what alone goes on, after the last proof that the proxy was
-    closed, and for longer than the others waited between two attempts, is refused by somebody else.
+    closed, and for longer than the others waited between two attempts, is refused by somebody else. Two others, at
+    least, that stopped together: one may have given up.
     """
     guessed = errors["guessed"] & errors["redirectable"] & ~errors["is_init"]
     found = (guessed & errors["opened"].isna()).to_numpy(copy=True)
@@ -324,7 +325,7 @@ def _survivors(
     """The pairs (of a start and a target) last refused of each start; and, by start, when the others were over.
 
     `pair` is a row's number of its start and target; rows are sorted by start and time. Over is missing where no other
-    target was refused twice.
+    target was refused twice, or no two of them stopped together.
     """
     first = joins.firsts(pair)
     last, waited = np.full(len(first), _MISSING), np.full(len(first), _NO_TIME)
@@ -339,7 +340,8 @@ def _survivors(
     ended, longest = np.full(start[-1] + 1, _MISSING), np.full(start[-1] + 1, _NO_TIME)
     np.fmax.at(ended, owner[others], last[others])
     np.fmax.at(longest, owner[others], waited[others])
-    return by_end[survives], ended + 3 * longest + SETTLED
+    together = np.bincount(owner[others], last[others] >= ended[owner[others]] - BURST, minlength=len(ended)) > 1
+    return by_end[survives], np.where(together, ended + 3 * longest + SETTLED, _MISSING)
 
 
 def _begins(keys: np.ndarray) -> np.ndarray:

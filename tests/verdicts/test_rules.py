@@ -350,7 +350,7 @@ def test_a_text_without_destination_refused_while_the_proxy_is_open():
 
 
 def test_what_outlasts_all_others_is_refused_by_itself():
-    burst = [refused(second, ip="10.0.0.9") for second in (1.0, 2.0, 4.0)]
+    burst = [refused(second, ip=ip) for second in (1.0, 2.0, 4.0) for ip in ("10.0.0.9", "10.0.0.10")]
     alone = [refused(second, ip="10.0.0.77", port=5432) for second in (1.0, 5.0, 20.0, 30.0, 40.0)]
     probes = [proxy("probe_failed", 3.0, "refused", log="events")]
     started = proxy("container_started", 0.0, log="events", container_kind="regular")
@@ -358,6 +358,14 @@ def test_what_outlasts_all_others_is_refused_by_itself():
     by_port = errors.groupby("destination_port")["verdict"].unique()
     assert by_port[6379].tolist() == ["startup_race"]
     assert by_port[5432].tolist() == ["upstream"]
+
+
+def test_a_client_that_gave_up_says_nothing_of_one_that_tries_on():
+    given_up = [refused(second, ip="10.0.0.30", port=8888) for second in (2.1, 4.1, 6.1)]
+    tries_on = [refused(second) for second in range(2, 31, 2)]
+    started = proxy("container_started", 1.0, log="events", container_kind="regular")
+    _, errors = judged([*app(), started, *given_up, *tries_on])
+    assert set(errors["verdict"]) == {"startup_race", "undetermined"}
 
 
 def test_what_began_before_the_export_is_not_told():
