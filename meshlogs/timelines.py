@@ -418,7 +418,9 @@ def _proxy(starts: pd.DataFrame, known: Known) -> None:
     narrow = starts["app_started_upper"] - starts["app_started_lower"] <= pd.Timedelta(HOLD_TIMEOUT, "ns")
     near = starts["app_started_upper"].where(narrow) + pd.Timedelta(HOLD_TIMEOUT, "ns")
     soon = closed["closed_at"] <= schema.lookup(closed["start_id"], near)
-    closed = closed[~closed["refused_app"] | soon]
+    # Refused again and again: with the proxy's log an opening between would be followed by an end that it shows.
+    logged = schema.lookup(closed["start_id"], starts["has_proxy_logs"]).astype(bool)
+    closed = closed[~closed["refused_app"] | soon | (logged & ~_since_pause(closed, LONG_PAUSE))]
     lower = joins.latest(closed["closed_at"], closed["start_id"]).reindex(starts.index)
     # Seen closed in the middle of the pod's life: it may have been open long before.
     starts["proxy_ready_lower"] = lower.mask(known.births["later"])
@@ -493,11 +495,16 @@ def _without_later_lives(closed: pd.DataFrame, ended: pd.Series) -> pd.DataFrame
 
     The first life's end is mostly seen late, by its restart: a pause in the proofs ends it for sure.
     """
-    first = ended.isna() | (closed["closed_at"] < ended)
+    first = ended.isna() | (closed["time_lower"] < ended)
     closed, ended = closed[first], ended[first]
-    paused = closed[_after_pause(closed, PAUSE)]
-    since = schema.lookup(closed["start_id"], joins.earliest(paused["closed_at"], paused["start_id"]))
-    return closed[~((closed["closed_at"] >= since) & ended.notna())]
+    return closed[~(_since_pause(closed, PAUSE) & ended.notna())]
+
+
+def _since_pause(proofs: pd.DataFrame, pause: int) -> pd.Series:
+    """Whether each of these proofs came after so long a pause [ns] between those of its start."""
+    paused = proofs[_after_pause(proofs, pause)]
+    since = schema.lookup(proofs["start_id"], joins.earliest(paused["closed_at"], paused["start_id"]))
+    return proofs["closed_at"] >= since
 
 
 # What can tell that a proxy ended, or was started anew.

@@ -29,6 +29,7 @@ The rules read these columns and nothing else:
 | window_reason | why a claim for the first window is only likely |
 | after_open | the connect lies after the first proof that the proxy was open |
 | down_before, down_after_soon | the last sign before (next sign after) is one of a closed or ended proxy |
+| gone | the proxy had ended, and nothing shows that it was started again since |
 | stopping, exited_by_stop | the pod was being stopped; its proxy had ended |
 | open_after | a later sign of an open proxy |
 | explained | an outage or a stop can explain the refusal |
@@ -50,7 +51,7 @@ from meshlogs import births, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.specs import destinations, excludes
-from meshlogs.timelines import Known, gated
+from meshlogs.timelines import LONG_PAUSE, Known, gated
 from meshlogs.verdicts import init_order
 from meshlogs.verdicts.lessons import FAILURES, Lessons
 
@@ -58,6 +59,8 @@ from meshlogs.verdicts.lessons import FAILURES, Lessons
 REPORT_SLACK = np.timedelta64(2 * times.SECOND, "ns")
 # A crashed proxy is restarted after at most the kubelet's largest back-off of 300 s, and starts.
 COMES_BACK = np.timedelta64(600 * times.SECOND, "ns")
+# A container whose hook failed is ended within its grace period, which is seldom longer than the default of 30 s.
+KILLS = np.timedelta64(60 * times.SECOND, "ns")
 # Clients that try again wait less than this between two attempts.
 BROKEN_OFF = np.timedelta64(45 * times.SECOND, "ns")
 # A closed proxy refuses every redirected destination: two refusals this near belong to one cause.
@@ -85,8 +88,9 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, known: Known, lessons: L
     to = _destinations(errors, known, lessons)
     errors = pd.concat([errors.drop(columns=["host", "ip", "port"]), of_start.set_axis(errors.index), to], axis=1)
     errors = errors.assign(row=row, suspected=errors["suspected"].to_numpy(bool, na_value=False))
-    errors = errors.assign(**init_order.situate(errors, known.containers, known.specs), **_first_window(errors))
+    errors = errors.assign(**init_order.situate(errors, known.containers, known.specs))
     errors = errors.assign(**_signs(errors, known), **_stop(errors, known))
+    errors = errors.assign(**_first_window(errors))
     answer, reason = errors["answer"], errors["answer_reason"]
     stated = ~joins.is_one(reason, ["destination_unstated"])
     unsure = joins.is_one(answer, ["assumed", "unknown"])
@@ -122,12 +126,17 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
     # A hook that had its whole time-out waited for a proxy that was not ready: its long life is no sign.
     waiting = starts["hold"].to_numpy(bool, na_value=False) & ~held
     closed, ready = bounds["proxy_ready_lower"], bounds["proxy_ready_upper"]
-    opened = _opened(closed, ready, np.where(waiting, _MISSING, ended))
+    told_open, process = known.of("proxy_open"), known.of("proxy_process")
+    ready_told = told_open["start_id"][joins.is_one(told_open["value"], ["agent_ready"])]
+    began = times.stamps(joins.earliest(process["time_upper"], process["start_id"]).reindex(starts.index))
+    # Its agent tells when it is ready, and of a later life did.
+    untold = joins.among(starts.index, ready_told) & (began < ended)
+    quiet = closed + np.where(untold, np.timedelta64(LONG_PAUSE, "ns"), SETTLED)
+    opened = _opened(quiet, ready, np.where(waiting, _MISSING, ended))
     born = known.births.reindex(starts.index)
     # A pod that had lived for a while had a proxy that was open, though neither is in the export.
     opened = np.fmin(opened, times.stamps(born["alive"]) + births.SOON)
     rules = known.specs["redirect"].reindex(starts.index)
-    told_open, process = known.of("proxy_open"), known.of("proxy_process")
     first_told = times.stamps(joins.earliest(told_open["time_upper"], told_open["start_id"]).reindex(starts.index))
     unbroken = joins.among(starts.index, process["start_id"]) & (np.isnat(ended) | (ended > first_told))
     columns = {
@@ -152,13 +161,12 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
 _MISSING, _NO_TIME = np.datetime64("NaT", "ns"), np.timedelta64("NaT", "ns")
 
 
-def _opened(closed: np.ndarray, ready: np.ndarray, ended: np.ndarray) -> np.ndarray:
+def _opened(quiet: np.ndarray, ready: np.ndarray, ended: np.ndarray) -> np.ndarray:
     """When the proxy was open by, in its first life.
 
-    A proxy that was closed no more for a while and then ended had been ready, though no sign of it is in the
-    export: the first sign that is may be of a later life.
+    A proxy that was closed no more for a while, until `quiet`, and then ended had been ready, though no sign of it is
+    in the export: the first sign that is may be of a later life.
     """
-    quiet = closed + SETTLED
     return np.where((ended > quiet) & (np.isnat(ready) | (ready > ended)), quiet, ready)
 
 
@@ -180,7 +188,8 @@ def _first_window(errors: pd.DataFrame) -> dict[str, np.ndarray | pd.Categorical
     app_started, started, closed = _times(errors, "app_started_lower", "proxy_started_upper", "proxy_ready_lower")
     unopened, dated = np.isnat(opened), ~np.isnat(started) | ~np.isnat(closed)
     last_closed = np.fmax(closed, started)  # the one that is known
-    never = unopened & dated & errors["start_seen"].to_numpy() & (end <= last_closed + SETTLED)
+    gone = errors["gone"].to_numpy() & ~errors["stopping"].to_numpy()
+    never = unopened & dated & errors["start_seen"].to_numpy() & ((end <= last_closed + SETTLED) | gone)
     settled = begin > opened + SETTLED
     lived = errors["lived_before"].to_numpy()
     late = errors["late_s"].to_numpy() > 0
@@ -242,6 +251,10 @@ def _signs(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     refused_probe = joins.is_one(rows["kind"], ["probe_failed"]) & joins.is_one(rows["value"], ["refused"])
     down = _Signs(rows[joins.is_one(rows["kind"], _DOWN) | end_of_proxy | refused_probe], "time_lower")
     opens = _Signs(known.of("proxy_open"), "time_upper")
+    is_end = joins.is_one(rows["kind"], ["proxy_exited", "container_died"])
+    of_proxy = joins.is_one(rows["container"], [PROXY])
+    is_birth = joins.is_one(rows["kind"], ["proxy_process", "container_started"])
+    ends, born = (_Signs(rows[marks & of_proxy], "time_lower") for marks in (is_end, is_birth))
     begin, end, opened = _times(errors, "time_lower", "time_upper", "opened")
     last_open, last_down = opens.before(errors, begin), down.before(errors, end)
     next_open, next_down = (signs.after(errors, end, strictly=True) for signs in (opens, down))
@@ -250,6 +263,7 @@ def _signs(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
         "down_before": (last_down >= opened) & (np.isnat(last_open) | (last_down > last_open)),
         "down_after_soon": soon & (np.isnat(next_open) | (next_down < next_open)),
         "open_after": ~np.isnat(next_open),
+        "gone": ends.before(errors, begin) >= born.before(errors, begin),
     }
 
 
@@ -261,6 +275,7 @@ def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     """Whether the pod was being stopped for good: a stop after which no proxy started."""
     rows = known.of("pod_stopping", "proxy_draining", "container_killing", "container_died", "proxy_exited")
     rows = rows[~joins.is_one(rows["kind"], ["proxy_exited"]) | joins.is_one(rows["value"], ["normal"])]
+    rows = rows[~_by_failed_hook(rows, known)]
     exited = joins.is_one(rows["kind"], ["proxy_exited"])  # normally: it was told to
     died, killing = (joins.is_one(rows["kind"], [kind]) for kind in ("container_died", "container_killing"))
     stop = ~died & ~exited & (~killing | joins.is_one(rows["value"], ["stop"]))
@@ -268,8 +283,12 @@ def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     graceful = joins.asked_once(_is_graceful, rows["value"]).astype(bool) & of_proxy
     births = known.of("proxy_process", "container_started")
     of_births = joins.is_one(births["kind"], ["proxy_process"]) | joins.is_one(births["container"], [PROXY])
-    births = births[of_births]
-    reborn = times.stamps(joins.latest(births["time_lower"], births["start_id"]))[rows["start_id"].array.codes]
+
+    def last(births: pd.DataFrame) -> np.ndarray:
+        return times.stamps(joins.latest(births["time_lower"], births["start_id"]))[rows["start_id"].array.codes]
+
+    # No container of any kind starts in a pod whose containers are stopped with it.
+    reborn = np.where(killing, last(births), last(births[of_births]))
     final = np.isnat(reborn) | (reborn < times.stamps(rows["time_upper"]))
     told = joins.marked(errors["start_id"], rows["start_id"][stop & final])
     final = rows[(stop | graceful | exited) & final]
@@ -279,6 +298,13 @@ def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     exits = exits[joins.is_one(exits["kind"], ["proxy_exited"]) | joins.is_one(exits["container"], [PROXY])]
     last_exit = _Signs(exits, "time_lower").before(errors, end)
     return {"stopping": since <= end, "exited_by_stop": told & (last_exit >= since)}
+
+
+def _by_failed_hook(rows: pd.DataFrame, known: Known) -> np.ndarray:
+    """Whether each of these facts tells how the proxy alone was ended, by the kubelet, because its hook had failed."""
+    at = times.stamps(rows["time_upper"])
+    of_proxy = joins.is_one(rows["container"], [PROXY])
+    return of_proxy & (at - _Signs(known.of("hold_failed"), "time_lower").before(rows, at) <= KILLS)
 
 
 def _is_graceful(value: str | None) -> bool:

@@ -109,6 +109,40 @@ def test_a_probe_that_envoy_answered_503_shows_its_workers_since_1_7():
         assert starts["proxy_ready_upper"].tolist() == upper
 
 
+def test_a_proxy_restarted_before_it_was_ever_open_is_still_in_its_start():
+    again = [proxy("proxy_exited", 200.0, "killed"), proxy("proxy_process", 201.0, "agent")]
+    again += [proxy("proxy_open", 310.0, "agent_ready")]
+    _, errors = judged([*app(), *start(), *again, *(refused(second) for second in range(2, 310, 20))], [pod()])
+    assert set(errors["verdict"]) == {"startup_race"}
+    # Whether it was open for a moment before it died, nobody saw.
+    assert set(errors["certainty"][errors["time"] > pd.Timestamp(story.at(190), tz="UTC")]) == {"likely"}
+
+
+def test_a_proxy_that_was_quiet_and_ended_had_been_open_though_only_its_next_life_tells_so():
+    again = [proxy("proxy_exited", 200.0, "killed"), proxy("proxy_process", 201.0, "agent")]
+    again += [proxy("proxy_open", 210.0, "agent_ready")]
+    assert verdict([*app(), *start(), *again, refused(205.0)], [pod()]) == (
+        "proxy_outage", "likely", "ready_not_seen",
+    )  # fmt: skip
+
+
+def test_a_proxy_that_its_failed_hook_ended_and_nobody_started_again_was_never_open():
+    held = pod(hold_hook=True, containers=("istio-proxy", "web"), controller="Job")
+    ended = [proxy("hold_failed", 61.0, log="events"), proxy("proxy_exited", 61.2, "normal")]
+    facts = [*start(), *ended, *app(62.0), *(refused(second) for second in (63.0, 73.0, 93.0, 133.0))]
+    starts, errors = judged(facts, [held])
+    assert errors[["verdict", "certainty", "reason"]].drop_duplicates().values.tolist() == [
+        ["startup_race", "likely", "never_ready"]
+    ]
+    assert starts[["outcome", "reason"]].values.tolist() == [["harmed", "hold_failed"]]
+
+
+def test_a_refusal_after_the_proxy_ended_does_not_say_that_it_was_closed_before():
+    facts = [*app(), *start(), proxy("proxy_exited", 10.0, "killed"), refused(10.2)]
+    starts, _ = judged(facts, [pod()])
+    assert starts["proxy_ready_lower"].tolist() == [pd.Timestamp(story.at(0.1), tz="UTC")]
+
+
 # upstream, local, no_sidecar
 
 
@@ -249,6 +283,16 @@ def test_an_application_restarted_by_its_liveness_probe_is_no_stop():
         None,
         "contradiction",
     )
+
+
+def test_an_application_that_starts_again_was_not_stopped_with_its_pod():
+    again = [
+        fact("container_killing", 100.0, "web", "stop", until=100.999, log="events"),
+        fact("container_started", 101.0, "web", until=101.999, log="events", container_kind="regular"),
+    ]
+    assert verdict([*app(), *start(), READY, *again, refused(103.0)], [pod()]) == (
+        "undetermined", None, "contradiction",
+    )  # fmt: skip
 
 
 def test_refused_redirected_and_proxy_up_is_a_contradiction():
