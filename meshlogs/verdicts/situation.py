@@ -51,7 +51,7 @@ from meshlogs import births, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.specs import destinations, excludes
-from meshlogs.timelines import LONG_PAUSE, Known, gated
+from meshlogs.timelines import Known, gated
 from meshlogs.verdicts import init_order
 from meshlogs.verdicts.lessons import FAILURES, Lessons
 
@@ -129,10 +129,10 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
     told_open, process = known.of("proxy_open"), known.of("proxy_process")
     ready_told = told_open["start_id"][joins.is_one(told_open["value"], ["agent_ready"])]
     began = times.stamps(joins.earliest(process["time_upper"], process["start_id"]).reindex(starts.index))
-    # Its agent tells when it is ready, and of a later life did.
-    untold = joins.among(starts.index, ready_told) & (began < ended)
-    quiet = closed + np.where(untold, np.timedelta64(LONG_PAUSE, "ns"), SETTLED)
-    opened = _opened(quiet, ready, np.where(waiting, _MISSING, ended))
+    # An agent tells when its proxy is ready, as that of a later life did: it was not, in a life of which it told only
+    # the start.
+    untold = joins.among(starts.index, ready_told) & (began < ended) & (ready > ended)
+    opened = _opened(closed, ready, np.where(waiting | untold, _MISSING, ended))
     born = known.births.reindex(starts.index)
     # A pod that had lived for a while had a proxy that was open, though neither is in the export.
     opened = np.fmin(opened, times.stamps(born["alive"]) + births.SOON)
@@ -161,12 +161,13 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
 _MISSING, _NO_TIME = np.datetime64("NaT", "ns"), np.timedelta64("NaT", "ns")
 
 
-def _opened(quiet: np.ndarray, ready: np.ndarray, ended: np.ndarray) -> np.ndarray:
+def _opened(closed: np.ndarray, ready: np.ndarray, ended: np.ndarray) -> np.ndarray:
     """When the proxy was open by, in its first life.
 
-    A proxy that was closed no more for a while, until `quiet`, and then ended had been ready, though no sign of it is
-    in the export: the first sign that is may be of a later life.
+    A proxy that was closed no more for a while and then ended had been ready, though no sign of it is in the
+    export: the first sign that is may be of a later life.
     """
+    quiet = closed + SETTLED
     return np.where((ended > quiet) & (np.isnat(ready) | (ready > ended)), quiet, ready)
 
 

@@ -118,12 +118,12 @@ def test_a_proxy_restarted_before_it_was_ever_open_is_still_in_its_start():
     assert set(errors["certainty"][errors["time"] > pd.Timestamp(story.at(190), tz="UTC")]) == {"likely"}
 
 
-def test_a_proxy_that_was_quiet_and_ended_had_been_open_though_only_its_next_life_tells_so():
+def test_a_proxy_that_ended_had_been_open_unless_its_agent_told_so_of_its_next_life_only():
     again = [proxy("proxy_exited", 200.0, "killed"), proxy("proxy_process", 201.0, "agent")]
-    again += [proxy("proxy_open", 210.0, "agent_ready")]
-    assert verdict([*app(), *start(), *again, refused(205.0)], [pod()]) == (
-        "proxy_outage", "likely", "ready_not_seen",
-    )  # fmt: skip
+    again += [proxy("proxy_open", 210.0, "agent_ready"), refused(205.0)]
+    assert verdict([*app(), *start(), *again], [pod()]) == ("startup_race", "likely", "overlap")
+    not_logged = proxy("container_started", 0.0, log="events", container_kind="regular")
+    assert verdict([*app(), not_logged, *again], [pod()]) == ("proxy_outage", "likely", "ready_not_seen")
 
 
 def test_a_proxy_that_its_failed_hook_ended_and_nobody_started_again_was_never_open():
