@@ -424,6 +424,9 @@ def _proxy(starts: pd.DataFrame, known: Known) -> None:
     lower = joins.latest(closed["closed_at"], closed["start_id"]).reindex(starts.index)
     # Seen closed in the middle of the pod's life: it may have been open long before.
     starts["proxy_ready_lower"] = lower.mask(known.births["later"])
+    refused = closed[closed["refused_app"]]
+    answered = _answered_by_workers(starts, known, joins.latest(refused["closed_at"], refused["start_id"]))
+    starts["proxy_ready_upper"] = _earlier(starts["proxy_ready_upper"], answered)
     unmeshed = ~starts["meshed"].eq(True)
     starts.loc[unmeshed, ["proxy_ready_lower", "proxy_ready_upper"]] = pd.NaT
 
@@ -438,16 +441,26 @@ def _opened(starts: pd.DataFrame, known: Known) -> pd.Series:
     ready, worked = known.of("pod_ready"), known.of("connected")
     ready = ready[schema.lookup(ready["start_id"], starts["probed"]).astype(bool)]
     worked = worked[_redirected(starts, worked, known.specs)]
-    parts = [known.of("proxy_open"), ready, worked, _answered_by_workers(starts, known.of("probe_failed"))]
-    rows = pd.concat([part[["start_id", "time_upper"]] for part in parts])
+    rows = pd.concat([part[["start_id", "time_upper"]] for part in (known.of("proxy_open"), ready, worked)])
     return joins.earliest(rows["time_upper"], rows["start_id"]).reindex(starts.index)
 
 
-def _answered_by_workers(starts: pd.DataFrame, probes: pd.DataFrame) -> pd.DataFrame:
-    """Probes that Envoy itself answered 503: since Istio 1.7 its workers start only with their first listeners."""
-    answered = probes[(probes["value"] == "503") & (probes["port"] == ENVOY_PROBE)]
+def _answered_by_workers(starts: pd.DataFrame, known: Known, refused: pd.Series) -> pd.Series:
+    """When Envoy itself first answered a probe 503 after the last connect that it refused: index start_id.
+
+    Since Istio 1.7 its workers start only with their first listeners. If those were rejected, they run without any: a
+    redirected connect is `refused`, and what was answered before says nothing. A kubelet's text names no port: it is
+    that of the pod's spec.
+    """
+    probes = known.of("probe_failed")
     recent = [version is not None and version >= (1, 7) for version in _minor_versions(starts)]
-    return answered[schema.lookup(answered["start_id"], pd.Series(recent, starts.index, dtype=bool))]
+    by_spec = pd.to_numeric(known.specs["probe_port"].reindex(starts.index), errors="coerce")
+    asked = probes["port"].fillna(schema.lookup(probes["start_id"], by_spec.astype("Int64")))
+    answered = (probes["value"] == "503") & asked.eq(ENVOY_PROBE).fillna(False)
+    answered &= ~(probes["time_lower"] < schema.lookup(probes["start_id"], refused))
+    answered &= ~(probes["time_upper"] < schema.lookup(probes["start_id"], starts["proxy_ready_lower"]))
+    answered &= schema.lookup(probes["start_id"], pd.Series(recent, starts.index, dtype=bool))
+    return joins.earliest(probes["time_upper"][answered], probes["start_id"][answered]).reindex(starts.index)
 
 
 def _minor_versions(starts: pd.DataFrame) -> np.ndarray:

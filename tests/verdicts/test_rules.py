@@ -1,6 +1,7 @@
 """Each rule on pods whose story one can read: proven, likely, and not claimed."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -141,6 +142,25 @@ def test_a_refusal_after_the_proxy_ended_does_not_say_that_it_was_closed_before(
     facts = [*app(), *start(), proxy("proxy_exited", 10.0, "killed"), refused(10.2)]
     starts, _ = judged(facts, [pod()])
     assert starts["proxy_ready_lower"].tolist() == [pd.Timestamp(story.at(0.1), tz="UTC")]
+
+
+def test_a_probes_answer_without_its_port_is_that_of_the_specs_port():
+    answered = proxy("probe_failed", 3.0, "503", until=3.999, log="events")
+    facts = [*app(), *start(), answered, proxy("proxy_version", 0.2, "1.20.3")]
+    assert judged(facts, [pod()])[0]["proxy_ready_upper"].tolist() == [pd.Timestamp(story.at(3.999), tz="UTC")]
+    other = json.dumps({"containers": [{"name": "istio-proxy", "readiness": {"port": 15020}}, {"name": "web"}]})
+    for pods in ([], [pod(spec=other)]):
+        assert judged(facts, pods)[0]["proxy_ready_upper"].isna().all()
+
+
+def test_workers_that_run_without_listeners_are_no_opening():
+    answered = proxy("probe_failed", 3.0, "503", until=3.999, log="events")
+    ready = proxy("proxy_open", 61.0, "agent_ready")
+    rejected = [refused(second) for second in (4.0, 10.0, 20.0)]
+    facts = [*app(), *start(), answered, *rejected, ready, proxy("proxy_version", 0.2, "1.20.3")]
+    starts, errors = judged(facts, [pod()])
+    assert starts["proxy_ready_upper"].tolist() == [pd.Timestamp(story.at(61.0), tz="UTC")]
+    assert set(errors["verdict"]) == {"startup_race"}
 
 
 # upstream, local, no_sidecar
