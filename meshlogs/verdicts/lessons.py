@@ -12,7 +12,7 @@ import pandas as pd
 
 from meshlogs import times
 from meshlogs.columnar import joins
-from meshlogs.specs import excludes
+from meshlogs.specs import MESH_CONTAINERS, excludes
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
 # Refusals of one destination that go on for so long, the proxy being open, are no outage that left no trace; nor, for
@@ -26,22 +26,23 @@ class Lessons(NamedTuple):
 
     `addresses`: cluster, namespace ("" for a name with a dot, which is the same in all), host, ip, each different one
     that a failure states. `clusters`, by its name ("" for none):
-    `starts`, `first_logged` (the first line of any application), `first_seen` and `last_seen` (the first and the last
-    log entry or event) and `excluding` (the rules of some pod exclude something; of "": of a pod whose cluster is
-    unknown).
+    `starts`, `first_seen` and `last_seen` (the first and the last log entry or event) and `excluding` (the rules of
+    some pod exclude something; of "": of a pod whose cluster is unknown). `namespaces`: cluster, namespace, and
+    `first_logged`, the first line of any application: a sink may be one namespace's alone.
     """
 
     addresses: pd.DataFrame
     clusters: pd.DataFrame
+    namespaces: pd.DataFrame
 
-    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Two tables without an index of names, for `of_tables`."""
-        return self.addresses, self.clusters.rename_axis("cluster").reset_index()
+    def tables(self) -> tuple[pd.DataFrame, ...]:
+        """Tables without an index of names, for `of_tables`."""
+        return self.addresses, self.clusters.rename_axis("cluster").reset_index(), self.namespaces
 
     @classmethod
-    def of_tables(cls, addresses: pd.DataFrame, clusters: pd.DataFrame) -> "Lessons":
+    def of_tables(cls, addresses: pd.DataFrame, clusters: pd.DataFrame, namespaces: pd.DataFrame) -> "Lessons":
         """The lessons that `tables` gave."""
-        return cls(addresses, clusters.set_index("cluster").rename_axis(None))
+        return cls(addresses, clusters.set_index("cluster").rename_axis(None), namespaces)
 
     def resolved(self, rows: pd.DataFrame) -> pd.Series:
         """The address of each destination; where it is only named, the one that failures of its cluster state."""
@@ -76,19 +77,25 @@ def lessons_of(placed: pd.DataFrame, pods: pd.DataFrame) -> Lessons:
     cluster = joins.ranks(placed["cluster"]) + 1
     names = pd.Index(["", *placed["cluster"].dtype.categories], dtype="str")
     names = names.append(pd.Index(excluding, dtype="str").difference(names))
-    logged = np.flatnonzero(joins.is_one(placed["kind"], ["app_logged"]))
     entries = np.flatnonzero(~joins.is_one(placed["log_name"], ["pods"]))
     seen = placed["time_upper"].take(entries), cluster[entries], len(names)
     columns = {
         "starts": np.bincount(cluster[begins], minlength=len(names)),
-        "first_logged": joins.earliest_of(placed["time_lower"].take(logged), cluster[logged], len(names)).array,
         "first_seen": joins.earliest_of(*seen).array,
         "last_seen": joins.latest_of(*seen).array,
         "excluding": names.isin(excluding),
     }
     clusters = pd.DataFrame(columns, names)
-    known = (clusters["starts"] > 0) | clusters["first_logged"].notna() | clusters["excluding"]
-    return Lessons(addresses, clusters[known & ~names.duplicated()].sort_index())
+    known = (clusters["starts"] > 0) | clusters["excluding"]
+    return Lessons(addresses, clusters[known & ~names.duplicated()].sort_index(), _first_logged(placed))
+
+
+def _first_logged(placed: pd.DataFrame) -> pd.DataFrame:
+    of_app = joins.is_one(placed["kind"], ["app_logged"]) & ~joins.is_one(placed["container"], [*MESH_CONTAINERS])
+    logged = placed[["cluster", "namespace", "time_lower"]].take(np.flatnonzero(of_app))
+    sites, which = joins.questions(logged, ["cluster", "namespace"])
+    first = joins.earliest_of(logged["time_lower"], which, len(sites))
+    return joins.plain(sites).fillna("").assign(first_logged=first)
 
 
 def _by_site(rows: pd.DataFrame) -> pd.DataFrame:
@@ -99,16 +106,16 @@ def _by_site(rows: pd.DataFrame) -> pd.DataFrame:
 
 def together(parts: Sequence[Lessons]) -> Lessons:
     """The lessons of several parts of a fleet, of which each start is in one."""
-    addresses, clusters = (pd.concat(tables) for tables in zip(*parts, strict=True))
+    addresses, clusters, namespaces = (pd.concat(tables) for tables in zip(*parts, strict=True))
     by_name = clusters.groupby(level=0)
     columns = {
         "starts": by_name["starts"].sum().astype("int64"),
-        "first_logged": by_name["first_logged"].min().astype(times.COLUMN),
         "first_seen": by_name["first_seen"].min().astype(times.COLUMN),
         "last_seen": by_name["last_seen"].max().astype(times.COLUMN),
         "excluding": by_name["excluding"].agg(lambda told: told.fillna(False).astype(bool).any()).astype(bool),
     }
-    return Lessons(addresses.drop_duplicates(ignore_index=True), pd.DataFrame(columns))
+    first = namespaces.sort_values("first_logged").drop_duplicates(["cluster", "namespace"], ignore_index=True)
+    return Lessons(addresses.drop_duplicates(ignore_index=True), pd.DataFrame(columns), first)
 
 
 def _excluding(starts: pd.DataFrame, pods: pd.DataFrame) -> list[str]:

@@ -10,6 +10,7 @@ The rules read these columns and nothing else:
 | answer, answer_reason | was the destination redirected: yes, assumed, local, no, unknown |
 | redirectable | the pod is meshed and the destination may have been redirected |
 | by_proxy | the proxy itself reports it |
+| doubtful | another program tells so, perhaps of its own connect: its proxy was not yet seen open |
 | is_init | an init container made the connection |
 | behind_redirect | of an init container: yes, no, proxied, passed or unknown (`init_order.situate`) |
 | gated | the application was held, or its native sidecar came first: no first window |
@@ -94,9 +95,11 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, known: Known, lessons: L
     answer, reason = errors["answer"], errors["answer_reason"]
     stated = ~joins.is_one(reason, ["destination_unstated"])
     unsure = joins.is_one(answer, ["assumed", "unknown"])
-    may = (unsure | joins.is_one(answer, ["yes"])) & ~joins.is_one(errors["kind"], ["upstream_refused"])
+    reported, by_proxy = joins.is_one(errors["kind"], ["upstream_refused"]), joins.is_one(errors["container"], [PROXY])
+    may = (unsure | joins.is_one(answer, ["yes"])) & ~reported
     errors = errors.assign(
-        by_proxy=joins.is_one(errors["container"], [PROXY]),
+        by_proxy=by_proxy,
+        doubtful=reported & ~by_proxy & errors["in_first_window"],
         redirectable=may & joins.is_one(errors["meshed"], ["yes"]),
         only_local=~stated & errors["rules_known"] & ~errors["excludes"],
         explained=errors["stopping"] | errors["down_before"] | errors["down_after_soon"],
@@ -401,7 +404,7 @@ _NUMBER = re.compile(r"[0-9]+")
 
 
 # What it depends on.
-UNEXPLAINED = ("start_seen", "after_open", "opened_seen", "gated", "answer", "answer_reason", "meshed")
+UNEXPLAINED = ("start_seen", "after_open", "opened_seen", "gated", "answer", "answer_reason", "meshed", "doubtful")
 
 
 def unexplained(errors: pd.DataFrame) -> pd.Series:
@@ -410,4 +413,5 @@ def unexplained(errors: pd.DataFrame) -> pd.Series:
     reason = reason.mask(errors["after_open"] | errors["gated"], "contradiction")
     reason = reason.mask(~errors["start_seen"] & ~(errors["after_open"] & errors["opened_seen"]), "start_not_in_export")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
+    reason = reason.mask(errors["doubtful"], "overlap")
     return reason.mask(errors["meshed"] == "unknown", "mesh_unknown")

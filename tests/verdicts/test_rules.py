@@ -382,6 +382,19 @@ def test_exposed_needs_logs_that_reach_back_to_the_start():
     assert starts.set_index("pod").loc["web-6d5f7c9b4d-x2x4z", "outcome"] == "exposed"
 
 
+def test_logs_of_another_namespace_or_of_the_proxy_say_nothing_of_when_the_applications_begin():
+    other = fact("app_logged", -9.0, "other") | {"pod": "other-6d5f7c9b4d-abcde", "namespace": "other"}
+    own = [proxy("app_logged", 0.1), fact("app_logged", 600.0, "web")]
+    starts, _ = judged([*app(), *start(), CLOSED, READY, *own, other], [pod()])
+    found = starts.set_index("pod").loc["web-6d5f7c9b4d-x2x4z", ["outcome", "reason"]]
+    assert found.tolist() == ["undetermined", "no_app_logs"]
+
+
+def test_an_application_that_is_slow_to_write_its_first_line_was_silent_before():
+    late = [proxy("proxy_closed", 25.0), proxy("proxy_open", 30.0, "agent_ready")]
+    assert outcome([*app(), *start(), *late, fact("app_logged", 12.0, "web")], [pod()]) == ("exposed", None)
+
+
 def test_a_name_used_again_is_another_start_by_its_address():
     def life(second, ip):
         return [proxy("pod_address", second, ip), refused(second - 0.5), proxy("proxy_open", second + 1)]
