@@ -410,6 +410,18 @@ def _proxy(starts: pd.DataFrame, known: Known) -> None:
     # What let the application start only behind an open proxy: the proxy was open by then.
     open_by = starts["app_started_upper"].where(gated(starts, known))
     starts["proxy_ready_upper"] = _earlier(_opened(starts, known), open_by)
+    closed = _first_closed(starts, known)
+    lower = joins.latest(closed["closed_at"], closed["start_id"]).reindex(starts.index)
+    # Seen closed in the middle of the pod's life: it may have been open long before.
+    starts["proxy_ready_lower"] = lower.mask(known.births["later"])
+    answered = _answered_by_workers(starts, known, closed[closed["refused_app"]])
+    starts["proxy_ready_upper"] = _earlier(starts["proxy_ready_upper"], answered)
+    unmeshed = ~starts["meshed"].eq(True)
+    starts.loc[unmeshed, ["proxy_ready_lower", "proxy_ready_upper"]] = pd.NaT
+
+
+def _first_closed(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
+    """The proofs that the proxy was closed (`closed_proofs`) before it was first open."""
     closed = proofs = closed_proofs(starts, known.of(*PROOFS), known.specs)
     limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
     closed = closed[limit.isna() | (closed["closed_at"] <= limit)]
@@ -418,17 +430,14 @@ def _proxy(starts: pd.DataFrame, known: Known) -> None:
     narrow = starts["app_started_upper"] - starts["app_started_lower"] <= pd.Timedelta(HOLD_TIMEOUT, "ns")
     near = starts["app_started_upper"].where(narrow) + pd.Timedelta(HOLD_TIMEOUT, "ns")
     soon = closed["closed_at"] <= schema.lookup(closed["start_id"], near)
-    # Refused again and again: with the proxy's log an opening between would be followed by an end that it shows.
+    # Refused again and again: after an opening between, the proxy's log would show an end.
     logged = schema.lookup(closed["start_id"], starts["has_proxy_logs"]).astype(bool)
-    closed = closed[~closed["refused_app"] | soon | (logged & ~_since_pause(closed, LONG_PAUSE))]
-    lower = joins.latest(closed["closed_at"], closed["start_id"]).reindex(starts.index)
-    # Seen closed in the middle of the pod's life: it may have been open long before.
-    starts["proxy_ready_lower"] = lower.mask(known.births["later"])
-    refused = closed[closed["refused_app"]]
-    answered = _answered_by_workers(starts, known, joins.latest(refused["closed_at"], refused["start_id"]))
-    starts["proxy_ready_upper"] = _earlier(starts["proxy_ready_upper"], answered)
-    unmeshed = ~starts["meshed"].eq(True)
-    starts.loc[unmeshed, ["proxy_ready_lower", "proxy_ready_upper"]] = pd.NaT
+    soon |= logged & ~_since_pause(closed, LONG_PAUSE)
+    # Beside the line that tells the opening itself it is a late report.
+    told = known.of("proxy_open")
+    told = told[joins.is_one(told["value"], ["workers"])]
+    late = closed["closed_at"] > schema.lookup(closed["start_id"], joins.earliest(told["time_lower"], told["start_id"]))
+    return closed[~closed["refused_app"] | (soon & ~late)]
 
 
 def _earlier(one: pd.Series, other: pd.Series) -> pd.Series:
@@ -445,8 +454,8 @@ def _opened(starts: pd.DataFrame, known: Known) -> pd.Series:
     return joins.earliest(rows["time_upper"], rows["start_id"]).reindex(starts.index)
 
 
-def _answered_by_workers(starts: pd.DataFrame, known: Known, refused: pd.Series) -> pd.Series:
-    """When Envoy itself first answered a probe 503 after the last connect that it refused: index start_id.
+def _answered_by_workers(starts: pd.DataFrame, known: Known, refused: pd.DataFrame) -> pd.Series:
+    """When Envoy itself first answered a probe 503, after the last connect that was refused: index start_id.
 
     Since Istio 1.7 its workers start only with their first listeners. If those were rejected, they run without any: a
     redirected connect is `refused`, and what was answered before says nothing. A kubelet's text names no port: it is
@@ -457,7 +466,8 @@ def _answered_by_workers(starts: pd.DataFrame, known: Known, refused: pd.Series)
     by_spec = pd.to_numeric(known.specs["probe_port"].reindex(starts.index), errors="coerce")
     asked = probes["port"].fillna(schema.lookup(probes["start_id"], by_spec.astype("Int64")))
     answered = (probes["value"] == "503") & asked.eq(ENVOY_PROBE).fillna(False)
-    answered &= ~(probes["time_lower"] < schema.lookup(probes["start_id"], refused))
+    last = joins.latest(refused["closed_at"], refused["start_id"])
+    answered &= ~(probes["time_lower"] < schema.lookup(probes["start_id"], last))
     answered &= ~(probes["time_upper"] < schema.lookup(probes["start_id"], starts["proxy_ready_lower"]))
     answered &= schema.lookup(probes["start_id"], pd.Series(recent, starts.index, dtype=bool))
     return joins.earliest(probes["time_upper"][answered], probes["start_id"][answered]).reindex(starts.index)

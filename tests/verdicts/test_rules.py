@@ -163,6 +163,13 @@ def test_workers_that_run_without_listeners_are_no_opening():
     assert set(errors["verdict"]) == {"startup_race"}
 
 
+def test_the_line_of_the_opening_goes_before_a_late_report():
+    told = [proxy("proxy_closed", 4.95, "workers"), proxy("proxy_open", 4.95, "workers", until=5.05)]
+    for printed in (5.53, 8.0):
+        starts, _ = judged([*app(), *start(), *told, refused(printed)], [pod()])
+        assert starts["proxy_ready_lower"].tolist() == [pd.Timestamp(story.at(4.95), tz="UTC")]
+
+
 # upstream, local, no_sidecar
 
 
