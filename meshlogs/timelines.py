@@ -430,9 +430,9 @@ def _first_closed(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
     narrow = starts["app_started_upper"] - starts["app_started_lower"] <= pd.Timedelta(HOLD_TIMEOUT, "ns")
     near = starts["app_started_upper"].where(narrow) + pd.Timedelta(HOLD_TIMEOUT, "ns")
     soon = closed["closed_at"] <= schema.lookup(closed["start_id"], near)
-    # Refused again and again: after an opening between, the proxy's log would show an end.
-    logged = schema.lookup(closed["start_id"], starts["has_proxy_logs"]).astype(bool)
-    soon |= logged & ~_since_pause(closed, LONG_PAUSE)
+    # Refused again and again: had it been open between, a log that shows its start would show that it ended.
+    logged = joins.marked(closed["start_id"], known.of("proxy_process")["start_id"])
+    soon |= logged & ~_since_pause(closed, PAUSE)
     # Beside the line that tells the opening itself it is a late report.
     told = known.of("proxy_open")
     told = told[joins.is_one(told["value"], ["workers"])]

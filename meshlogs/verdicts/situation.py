@@ -30,7 +30,7 @@ The rules read these columns and nothing else:
 | window_reason | why a claim for the first window is only likely |
 | after_open | the connect lies after the first proof that the proxy was open |
 | down_before, down_after_soon | the last sign before (next sign after) is one of a closed or ended proxy |
-| gone | the proxy had ended, and nothing shows that it was started again since |
+| gone | when the proxy had ended, if nothing shows that it was started again since |
 | stopping, exited_by_stop | the pod was being stopped; its proxy had ended |
 | open_after | a later sign of an open proxy |
 | explained | an outage or a stop can explain the refusal |
@@ -192,7 +192,7 @@ def _first_window(errors: pd.DataFrame) -> dict[str, np.ndarray | pd.Categorical
     app_started, started, closed = _times(errors, "app_started_lower", "proxy_started_upper", "proxy_ready_lower")
     unopened, dated = np.isnat(opened), ~np.isnat(started) | ~np.isnat(closed)
     last_closed = np.fmax(closed, started)  # the one that is known
-    gone = errors["gone"].to_numpy() & ~errors["stopping"].to_numpy()
+    gone = (errors["gone"].to_numpy() <= last_closed + SETTLED) & ~errors["stopping"].to_numpy()
     never = unopened & dated & errors["start_seen"].to_numpy() & ((end <= last_closed + SETTLED) | gone)
     settled = begin > opened + SETTLED
     lived = errors["lived_before"].to_numpy()
@@ -261,13 +261,14 @@ def _signs(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     ends, born = (_Signs(rows[marks & of_proxy], "time_lower") for marks in (is_end, is_birth))
     begin, end, opened = _times(errors, "time_lower", "time_upper", "opened")
     last_open, last_down = opens.before(errors, begin), down.before(errors, end)
+    last_end, last_born = (signs.before(errors, begin) for signs in (ends, born))
     next_open, next_down = (signs.after(errors, end, strictly=True) for signs in (opens, down))
     soon = (opened <= end) & (next_down <= end + COMES_BACK)
     return {
         "down_before": (last_down >= opened) & (np.isnat(last_open) | (last_down > last_open)),
         "down_after_soon": soon & (np.isnat(next_open) | (next_down < next_open)),
         "open_after": ~np.isnat(next_open),
-        "gone": ends.before(errors, begin) >= born.before(errors, begin),
+        "gone": np.where(last_born > last_end, _MISSING, last_end),
     }
 
 

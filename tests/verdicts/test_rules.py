@@ -138,6 +138,12 @@ def test_a_proxy_that_its_failed_hook_ended_and_nobody_started_again_was_never_o
     assert starts[["outcome", "reason"]].values.tolist() == [["harmed", "hold_failed"]]
 
 
+def test_a_proxy_that_ended_long_after_it_was_last_seen_closed_may_have_been_open():
+    held = pod(hold_hook=True, containers=("istio-proxy", "web"))
+    facts = [*start(), *app(70.0), proxy("proxy_exited", 3000.0, "killed"), refused(3001.0)]
+    assert verdict(facts, [held])[0] == "undetermined"
+
+
 def test_a_refusal_after_the_proxy_ended_does_not_say_that_it_was_closed_before():
     facts = [*app(), *start(), proxy("proxy_exited", 10.0, "killed"), refused(10.2)]
     starts, _ = judged(facts, [pod()])
