@@ -95,7 +95,11 @@ def _first_logged(placed: pd.DataFrame) -> pd.DataFrame:
     logged = placed[["cluster", "namespace", "time_lower"]].take(np.flatnonzero(of_app))
     sites, which = joins.questions(logged, ["cluster", "namespace"])
     first = joins.earliest_of(logged["time_lower"], which, len(sites))
-    return joins.plain(sites).fillna("").assign(first_logged=first)
+    return _first_of_each(joins.plain(sites).fillna("").assign(first_logged=first))
+
+
+def _first_of_each(namespaces: pd.DataFrame) -> pd.DataFrame:
+    return namespaces.sort_values("first_logged").drop_duplicates(["cluster", "namespace"], ignore_index=True)
 
 
 def _by_site(rows: pd.DataFrame) -> pd.DataFrame:
@@ -114,8 +118,7 @@ def together(parts: Sequence[Lessons]) -> Lessons:
         "last_seen": by_name["last_seen"].max().astype(times.COLUMN),
         "excluding": by_name["excluding"].agg(lambda told: told.fillna(False).astype(bool).any()).astype(bool),
     }
-    first = namespaces.sort_values("first_logged").drop_duplicates(["cluster", "namespace"], ignore_index=True)
-    return Lessons(addresses.drop_duplicates(ignore_index=True), pd.DataFrame(columns), first)
+    return Lessons(addresses.drop_duplicates(ignore_index=True), pd.DataFrame(columns), _first_of_each(namespaces))
 
 
 def _excluding(starts: pd.DataFrame, pods: pd.DataFrame) -> list[str]:
