@@ -18,7 +18,7 @@ FAILURES = ["refused", "suspected", "upstream_refused"]
 # Refusals of one destination that go on for so long, the proxy being open, are no outage that left no trace; nor, for
 # the shorter time, are they reports of one failure, or an outage of a proxy whose log is there.
 LASTING = 30 * times.SECOND
-REPORTED = 5 * times.SECOND
+REPORTED = 3 * times.SECOND
 
 
 class Lessons(NamedTuple):

@@ -192,7 +192,7 @@ def _outside(starts: pd.DataFrame, lessons: Lessons) -> pd.Series:
 def _logs_reach_back(starts: pd.DataFrame, known: Known, lessons: Lessons) -> pd.Series:
     """Whether logs of a start's application, as exported, reach back to when it could have been refused.
 
-    Those of its namespace began before; or its own before its proxy was open.
+    Those of its namespace began before; or its own before its proxy was open, or are without times: taken whole.
     """
     sites = ["cluster", "namespace"]
     begun = starts[sites].fillna("").merge(lessons.namespaces, on=sites, how="left", validate="many_to_one")
@@ -200,7 +200,8 @@ def _logs_reach_back(starts: pd.DataFrame, known: Known, lessons: Lessons) -> pd
     own = logged[~joins.is_one(logged["container"], [*MESH_CONTAINERS])]
     first = joins.earliest(own["time_lower"], own["start_id"]).reindex(starts.index)
     before = begun["first_logged"].set_axis(starts.index) <= starts["app_started_upper"] + FIRST_LINE
-    return before | (first <= starts["proxy_ready_upper"])
+    undated = joins.among(starts.index, own["start_id"][own["time_lower"].isna()])
+    return before | (first <= starts["proxy_ready_upper"]) | undated
 
 
 def _app_ran(starts: pd.DataFrame, known: Known) -> np.ndarray:

@@ -406,6 +406,8 @@ def test_logs_of_another_namespace_or_of_the_proxy_say_nothing_of_when_the_appli
 def test_an_application_that_is_slow_to_write_its_first_line_was_silent_before():
     late = [proxy("proxy_closed", 25.0), proxy("proxy_open", 30.0, "agent_ready")]
     assert outcome([*app(), *start(), *late, fact("app_logged", 12.0, "web")], [pod()]) == ("exposed", None)
+    whole = fact("app_logged", 0.0, "web") | {"time_lower": None, "time_upper": None}
+    assert outcome([*app(), *start(), *late, whole], [pod()]) == ("exposed", None)
 
 
 def test_a_name_used_again_is_another_start_by_its_address():
