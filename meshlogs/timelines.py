@@ -440,6 +440,18 @@ def _proxy(starts: pd.DataFrame, known: Known) -> None:
     # What let the application start only behind an open proxy: the proxy was open by then.
     open_by = starts["app_started_upper"].where(gated(starts, known))
     starts["proxy_ready_upper"] = _earlier(_opened(starts, known), open_by)
+    closed = _first_closed(starts, known)
+    lower = joins.latest(closed["closed_at"], closed["start_id"]).reindex(starts.index)
+    # Seen closed in the middle of the pod's life: it may have been open long before.
+    starts["proxy_ready_lower"] = lower.mask(known.births["later"])
+    answered = _answered_by_workers(starts, known, closed[closed["refused_app"]])
+    starts["proxy_ready_upper"] = _earlier(starts["proxy_ready_upper"], answered)
+    unmeshed = ~starts["meshed"].eq(True)
+    starts.loc[unmeshed, ["proxy_ready_lower", "proxy_ready_upper"]] = pd.NaT
+
+
+def _first_closed(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
+    """The proofs that the proxy was closed (`closed_proofs`) before it was first open."""
     closed = proofs = closed_proofs(starts, known.of(*PROOFS), known.specs)
     limit = schema.lookup(closed["start_id"], starts["proxy_ready_upper"])
     closed = closed[limit.isna() | (closed["closed_at"] <= limit)]
@@ -448,12 +460,14 @@ def _proxy(starts: pd.DataFrame, known: Known) -> None:
     narrow = starts["app_started_upper"] - starts["app_started_lower"] <= pd.Timedelta(HOLD_TIMEOUT, "ns")
     near = starts["app_started_upper"].where(narrow) + pd.Timedelta(HOLD_TIMEOUT, "ns")
     soon = closed["closed_at"] <= schema.lookup(closed["start_id"], near)
-    closed = closed[~closed["refused_app"] | soon]
-    lower = joins.latest(closed["closed_at"], closed["start_id"]).reindex(starts.index)
-    # Seen closed in the middle of the pod's life: it may have been open long before.
-    starts["proxy_ready_lower"] = lower.mask(known.births["later"])
-    unmeshed = ~starts["meshed"].eq(True)
-    starts.loc[unmeshed, ["proxy_ready_lower", "proxy_ready_upper"]] = pd.NaT
+    # Refused again and again: had it been open between, a log that shows its start would show that it ended.
+    logged = joins.marked(closed["start_id"], known.of("proxy_process")["start_id"])
+    soon |= logged & ~_since_pause(closed, PAUSE)
+    # Beside the line that tells the opening itself it is a late report.
+    told = known.of("proxy_open")
+    told = told[joins.is_one(told["value"], ["workers"])]
+    late = closed["closed_at"] > schema.lookup(closed["start_id"], joins.earliest(told["time_lower"], told["start_id"]))
+    return closed[~closed["refused_app"] | (soon & ~late)]
 
 
 def _earlier(one: pd.Series, other: pd.Series) -> pd.Series:
@@ -466,16 +480,27 @@ def _opened(starts: pd.DataFrame, known: Known) -> pd.Series:
     ready, worked = known.of("pod_ready"), known.of("connected")
     ready = ready[schema.lookup(ready["start_id"], starts["probed"]).astype(bool)]
     worked = worked[_redirected(starts, worked, known.specs)]
-    parts = [known.of("proxy_open"), ready, worked, _answered_by_workers(starts, known.of("probe_failed"))]
-    rows = pd.concat([part[["start_id", "time_upper"]] for part in parts])
+    rows = pd.concat([part[["start_id", "time_upper"]] for part in (known.of("proxy_open"), ready, worked)])
     return joins.earliest(rows["time_upper"], rows["start_id"]).reindex(starts.index)
 
 
-def _answered_by_workers(starts: pd.DataFrame, probes: pd.DataFrame) -> pd.DataFrame:
-    """Probes that Envoy itself answered 503: since Istio 1.7 its workers start only with their first listeners."""
-    answered = probes[(probes["value"] == "503") & (probes["port"] == ENVOY_PROBE)]
+def _answered_by_workers(starts: pd.DataFrame, known: Known, refused: pd.DataFrame) -> pd.Series:
+    """When Envoy itself first answered a probe 503, after the last connect that was refused: index start_id.
+
+    Since Istio 1.7 its workers start only with their first listeners. If those were rejected, they run without any: a
+    redirected connect is `refused`, and what was answered before says nothing. A kubelet's text names no port: it is
+    that of the pod's spec.
+    """
+    probes = known.of("probe_failed")
     recent = [version is not None and version >= (1, 7) for version in _minor_versions(starts)]
-    return answered[schema.lookup(answered["start_id"], pd.Series(recent, starts.index, dtype=bool))]
+    by_spec = pd.to_numeric(known.specs["probe_port"].reindex(starts.index), errors="coerce")
+    asked = probes["port"].fillna(schema.lookup(probes["start_id"], by_spec.astype("Int64")))
+    answered = (probes["value"] == "503") & asked.eq(ENVOY_PROBE).fillna(False)
+    last = joins.latest(refused["closed_at"], refused["start_id"])
+    answered &= ~(probes["time_lower"] < schema.lookup(probes["start_id"], last))
+    answered &= ~(probes["time_upper"] < schema.lookup(probes["start_id"], starts["proxy_ready_lower"]))
+    answered &= schema.lookup(probes["start_id"], pd.Series(recent, starts.index, dtype=bool))
+    return joins.earliest(probes["time_upper"][answered], probes["start_id"][answered]).reindex(starts.index)
 
 
 def _minor_versions(starts: pd.DataFrame) -> np.ndarray:
@@ -523,11 +548,16 @@ def _without_later_lives(closed: pd.DataFrame, ended: pd.Series) -> pd.DataFrame
 
     The first life's end is mostly seen late, by its restart: a pause in the proofs ends it for sure.
     """
-    first = ended.isna() | (closed["closed_at"] < ended)
+    first = ended.isna() | (closed["time_lower"] < ended)
     closed, ended = closed[first], ended[first]
-    paused = closed[_after_pause(closed, PAUSE)]
-    since = schema.lookup(closed["start_id"], joins.earliest(paused["closed_at"], paused["start_id"]))
-    return closed[~((closed["closed_at"] >= since) & ended.notna())]
+    return closed[~(_since_pause(closed, PAUSE) & ended.notna())]
+
+
+def _since_pause(proofs: pd.DataFrame, pause: int) -> pd.Series:
+    """Whether each of these proofs came after so long a pause [ns] between those of its start."""
+    paused = proofs[_after_pause(proofs, pause)]
+    since = schema.lookup(proofs["start_id"], joins.earliest(paused["closed_at"], paused["start_id"]))
+    return proofs["closed_at"] >= since
 
 
 # What can tell that a proxy ended, or was started anew.

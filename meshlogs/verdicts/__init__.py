@@ -116,7 +116,7 @@ _VERDICT = ("verdict", "certainty", "reason")
 _UNDECIDED = [name for name in schema.ERRORS.names if name not in _VERDICT]
 _DEPENDS_ON = {name for rule in RULES for name in rule.NEEDS} | {*situation.UNEXPLAINED, "suspected"}
 _SITUATION = sorted(
-    (_DEPENDS_ON - {"assumption_holds"})
+    (_DEPENDS_ON - {"assumption_holds", "carried"})
     | {"guessed", "clear", "settled", "excludes", "alone", "has_proxy_logs", "later_unexplained"}
 )
 
@@ -128,10 +128,11 @@ def decide(drafts: Sequence[Draft], told: lessons.Lessons) -> pd.DataFrame:
     """
     errors, situations = _together(drafts)
     holds = lessons.assumption_holds(errors, situations, told)
-    verdict = _judged(errors, situations, holds, np.zeros(len(errors), dtype=bool))
-    bypassing = lessons.learned_bypass(errors, situations, np.asarray(verdict["verdict"] == "upstream"))
-    if bypassing.any():
-        verdict = _judged(errors, situations, holds, bypassing)
+    nothing = np.zeros(len(errors), dtype=bool)
+    verdict = _judged(errors, situations, holds, nothing, nothing)
+    bypassing, carried = lessons.learned(errors, situations, verdict["verdict"])
+    if bypassing.any() or carried.any():
+        verdict = _judged(errors, situations, holds, bypassing, carried)
     errors = errors.drop(columns=["target", "situation"]).assign(**verdict)
     order = joins.ordered(errors, ["time", "start_id", "container", "insert_id", "message"], cheap=3)
     return joins.reordered(errors, order)[schema.ERRORS.names]
@@ -148,13 +149,15 @@ def _together(drafts: Sequence[Draft]) -> Draft:
 
 
 def _judged(
-    errors: pd.DataFrame, situations: pd.DataFrame, holds: np.ndarray, bypassing: np.ndarray
+    errors: pd.DataFrame, situations: pd.DataFrame, holds: np.ndarray, bypassing: np.ndarray, carried: np.ndarray
 ) -> dict[str, pd.Categorical]:
     """Verdict, certainty and reason of each error, by its situation and what was learned."""
-    cases = pd.DataFrame({"situation": errors["situation"], "holds": holds, "bypassing": bypassing})
+    cases = {"situation": errors["situation"], "holds": holds, "bypassing": bypassing, "carried": carried}
+    cases = pd.DataFrame(cases)
     cases, which = joins.questions(cases, list(cases))
     rows = situations.take(cases["situation"]).reset_index(drop=True)
-    rows = rows.assign(bypass=rows["bypass"] | cases["bypassing"], assumption_holds=cases["holds"])
+    rows = rows.assign(bypass=rows["bypass"] | cases["bypassing"], carried=cases["carried"])
+    rows = rows.assign(assumption_holds=cases["holds"])
     claimed = _claimed(rows)
     return {name: pd.Categorical(claimed[name]).take(which) for name in _VERDICT}
 

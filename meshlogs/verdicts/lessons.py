@@ -12,11 +12,13 @@ import pandas as pd
 
 from meshlogs import times
 from meshlogs.columnar import joins
-from meshlogs.specs import excludes
+from meshlogs.specs import MESH_CONTAINERS, excludes
 
 FAILURES = ["refused", "suspected", "upstream_refused"]
-# Refusals of one destination that go on for so long, the proxy being open, are no outage.
+# Refusals of one destination that go on for so long, the proxy being open, are no outage that left no trace; nor, for
+# the shorter time, are they reports of one failure, or an outage of a proxy whose log is there.
 LASTING = 30 * times.SECOND
+REPORTED = 3 * times.SECOND
 
 
 class Lessons(NamedTuple):
@@ -24,22 +26,23 @@ class Lessons(NamedTuple):
 
     `addresses`: cluster, namespace ("" for a name with a dot, which is the same in all), host, ip, each different one
     that a failure states. `clusters`, by its name ("" for none):
-    `starts`, `first_logged` (the first line of any application), `first_seen` and `last_seen` (the first and the last
-    log entry or event) and `excluding` (the rules of some pod exclude something; of "": of a pod whose cluster is
-    unknown).
+    `starts`, `first_seen` and `last_seen` (the first and the last log entry or event) and `excluding` (the rules of
+    some pod exclude something; of "": of a pod whose cluster is unknown). `namespaces`: cluster, namespace, and
+    `first_logged`, the first line of any application: a sink may be one namespace's alone.
     """
 
     addresses: pd.DataFrame
     clusters: pd.DataFrame
+    namespaces: pd.DataFrame
 
-    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Two tables without an index of names, for `of_tables`."""
-        return self.addresses, self.clusters.rename_axis("cluster").reset_index()
+    def tables(self) -> tuple[pd.DataFrame, ...]:
+        """Tables without an index of names, for `of_tables`."""
+        return self.addresses, self.clusters.rename_axis("cluster").reset_index(), self.namespaces
 
     @classmethod
-    def of_tables(cls, addresses: pd.DataFrame, clusters: pd.DataFrame) -> "Lessons":
+    def of_tables(cls, addresses: pd.DataFrame, clusters: pd.DataFrame, namespaces: pd.DataFrame) -> "Lessons":
         """The lessons that `tables` gave."""
-        return cls(addresses, clusters.set_index("cluster").rename_axis(None))
+        return cls(addresses, clusters.set_index("cluster").rename_axis(None), namespaces)
 
     def resolved(self, rows: pd.DataFrame) -> pd.Series:
         """The address of each destination; where it is only named, the one that failures of its cluster state."""
@@ -74,19 +77,29 @@ def lessons_of(placed: pd.DataFrame, pods: pd.DataFrame) -> Lessons:
     cluster = joins.ranks(placed["cluster"]) + 1
     names = pd.Index(["", *placed["cluster"].dtype.categories], dtype="str")
     names = names.append(pd.Index(excluding, dtype="str").difference(names))
-    logged = np.flatnonzero(joins.is_one(placed["kind"], ["app_logged"]))
     entries = np.flatnonzero(~joins.is_one(placed["log_name"], ["pods"]))
     seen = placed["time_upper"].take(entries), cluster[entries], len(names)
     columns = {
         "starts": np.bincount(cluster[begins], minlength=len(names)),
-        "first_logged": joins.earliest_of(placed["time_lower"].take(logged), cluster[logged], len(names)).array,
         "first_seen": joins.earliest_of(*seen).array,
         "last_seen": joins.latest_of(*seen).array,
         "excluding": names.isin(excluding),
     }
     clusters = pd.DataFrame(columns, names)
-    known = (clusters["starts"] > 0) | clusters["first_logged"].notna() | clusters["excluding"]
-    return Lessons(addresses, clusters[known & ~names.duplicated()].sort_index())
+    known = (clusters["starts"] > 0) | clusters["excluding"]
+    return Lessons(addresses, clusters[known & ~names.duplicated()].sort_index(), _first_logged(placed))
+
+
+def _first_logged(placed: pd.DataFrame) -> pd.DataFrame:
+    of_app = joins.is_one(placed["kind"], ["app_logged"]) & ~joins.is_one(placed["container"], [*MESH_CONTAINERS])
+    logged = placed[["cluster", "namespace", "time_lower"]].take(np.flatnonzero(of_app))
+    sites, which = joins.questions(logged, ["cluster", "namespace"])
+    first = joins.earliest_of(logged["time_lower"], which, len(sites))
+    return _first_of_each(joins.plain(sites).fillna("").assign(first_logged=first))
+
+
+def _first_of_each(namespaces: pd.DataFrame) -> pd.DataFrame:
+    return namespaces.sort_values("first_logged").drop_duplicates(["cluster", "namespace"], ignore_index=True)
 
 
 def _by_site(rows: pd.DataFrame) -> pd.DataFrame:
@@ -97,16 +110,15 @@ def _by_site(rows: pd.DataFrame) -> pd.DataFrame:
 
 def together(parts: Sequence[Lessons]) -> Lessons:
     """The lessons of several parts of a fleet, of which each start is in one."""
-    addresses, clusters = (pd.concat(tables) for tables in zip(*parts, strict=True))
+    addresses, clusters, namespaces = (pd.concat(tables) for tables in zip(*parts, strict=True))
     by_name = clusters.groupby(level=0)
     columns = {
         "starts": by_name["starts"].sum().astype("int64"),
-        "first_logged": by_name["first_logged"].min().astype(times.COLUMN),
         "first_seen": by_name["first_seen"].min().astype(times.COLUMN),
         "last_seen": by_name["last_seen"].max().astype(times.COLUMN),
         "excluding": by_name["excluding"].agg(lambda told: told.fillna(False).astype(bool).any()).astype(bool),
     }
-    return Lessons(addresses.drop_duplicates(ignore_index=True), pd.DataFrame(columns))
+    return Lessons(addresses.drop_duplicates(ignore_index=True), pd.DataFrame(columns), _first_of_each(namespaces))
 
 
 def _excluding(starts: pd.DataFrame, pods: pd.DataFrame) -> list[str]:
@@ -137,26 +149,56 @@ def assumption_holds(errors: pd.DataFrame, situations: pd.DataFrame, lessons: Le
     return trusted & ~joins.marked(errors["target"], errors.loc[later, "target"])
 
 
-def learned_bypass(errors: pd.DataFrame, situations: pd.DataFrame, upstream: np.ndarray) -> np.ndarray:
-    """Errors to a destination that the same workload was refused by while its proxy was open.
+def learned(errors: pd.DataFrame, situations: pd.DataFrame, verdict: pd.Categorical) -> tuple[np.ndarray, np.ndarray]:
+    """Errors to a destination that bypasses the proxy, and to one that the proxy carries, most likely.
 
-    Only where the pod's rules leave it open: such a destination is most likely excluded from the mesh. `errors` as for
-    `assumption_holds`, with time, start_id, namespace and workload; `upstream`: those whose verdict so far that is.
+    Only where the pods' rules leave it open, by what the starts of a workload tell of it: what bypasses goes on to be
+    refused while the proxy is open; what the proxy carries was refused before the opening, and hardly ever after.
+    `errors` as for `assumption_holds`, with time, start_id, namespace and workload; `verdict`: theirs so far.
     """
-    of_each = {name: situations[name].to_numpy(bool) for name in ("guessed", "settled", "clear", "is_init")}
+    of_each = {name: situations[name].to_numpy(bool) for name in _OF_SITUATION}
     may = np.flatnonzero(of_each["guessed"][errors["situation"]])
     rows = errors[["namespace", "workload", "target", "time", "start_id", "situation"]].take(may)
+    of_each = {name: flags[rows["situation"]] for name, flags in of_each.items()}
     key = joins.numbered(rows[name] for name in ("namespace", "workload", "target"))
-    told = upstream[may] & (of_each["settled"] | of_each["clear"])[rows["situation"]]
-    flags = situations[["excludes", "alone", "has_proxy_logs"]].astype(bool)
-    by_key = (
-        rows[["time", "start_id"]].assign(**flags.take(rows["situation"]).set_axis(rows.index))[told].groupby(key[told])
-    )
-    # Without the proxy's log, once may be an outage that nobody saw; an exclusion goes on, or is met by other pods.
-    lasting = by_key["time"].max() - by_key["time"].min() >= pd.Timedelta(LASTING, "ns")
-    shared = by_key["start_id"].nunique() > 1
-    excluded = by_key["excludes"].any() & by_key["alone"].any()
-    enough = lasting | shared | excluded | by_key["has_proxy_logs"].any()
-    bypassing = np.zeros(len(errors), dtype=bool)
-    bypassing[may] = np.isin(key, lasting.index[enough]) & ~of_each["is_init"][rows["situation"]]
-    return bypassing
+    late = np.asarray(verdict == "upstream")[may] & (of_each["settled"] | of_each["clear"])
+    early = np.asarray(verdict == "startup_race")[may]
+    start = joins.numbered([pd.Series(key), rows["start_id"]])  # what one start tells of a destination
+    told = _told_by_starts(key[joins.firsts(start)], start, late, early, rows["time"], of_each["has_proxy_logs"])
+
+    def any_of(marks: np.ndarray) -> np.ndarray:
+        """Whether any of the marked errors is of each destination."""
+        return np.bincount(key[marks], minlength=len(told)) > 0
+
+    enough = (told["lasting"] > 0) | (told["several"] > 1)
+    enough |= any_of(late & of_each["excludes"]) & any_of(late & of_each["alone"])
+    bypasses = enough & (told["late"] >= told["over"])
+    bypassing, carried = (np.zeros(len(errors), dtype=bool) for _ in range(2))
+    bypassing[may] = bypasses.to_numpy()[key] & ~of_each["is_init"]
+    carried[may] = (~bypasses & any_of(early)).to_numpy()[key]
+    return bypassing, carried
+
+
+_OF_SITUATION = ("guessed", "settled", "clear", "is_init", "excludes", "alone", "has_proxy_logs")
+
+
+def _told_by_starts(
+    key: np.ndarray, start: np.ndarray, late: np.ndarray, early: np.ndarray, time: pd.Series, logged: np.ndarray
+) -> pd.DataFrame:
+    """By destination, what the starts tell of it: `key` is that of each start, `start` that of each error.
+
+    `late`: of how many it was refused while the proxy was open; `over`: of how many before it only. `lasting`: of one
+    for so long that it is neither a late report nor an outage that nobody saw; `several`: of how many it is no report
+    of what was refused before, for it lasts or nothing was.
+    """
+    after, before = (np.bincount(start[marks], minlength=len(key)) > 0 for marks in (late, early))
+    first, last = (extreme(time[late], start[late], len(key)) for extreme in (joins.earliest_of, joins.latest_of))
+    lasts = times.to_ns(last) - times.to_ns(first)  # 0 where there is none
+    with_log = np.bincount(start[logged], minlength=len(key)) > 0
+    columns = {
+        "late": after,
+        "over": before & ~after,
+        "lasting": lasts >= np.where(with_log, REPORTED, LASTING),
+        "several": after & (~before | (lasts >= REPORTED)),
+    }
+    return pd.DataFrame({name: np.bincount(key, weights=marks) for name, marks in columns.items()})

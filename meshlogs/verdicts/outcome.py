@@ -6,6 +6,7 @@ import pandas as pd
 from meshlogs import schema, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY, VALIDATION
+from meshlogs.specs import MESH_CONTAINERS
 from meshlogs.timelines import Known, gated
 from meshlogs.verdicts import init_order
 from meshlogs.verdicts.lessons import Lessons, lessons_of
@@ -77,7 +78,7 @@ def signs_of(starts: pd.DataFrame, known: Known, pods: pd.DataFrame, lessons: Le
         "begun": known.births["seen"].reindex(starts.index) & ~_outside(starts, lessons),
         "gated": gated(starts, known),
         "undated": _undated(starts, known),
-        "logs_reach_back": _logs_reach_back(starts, lessons),
+        "logs_reach_back": _logs_reach_back(starts, known, lessons),
         "window_made_by": _what_made_the_window(starts, known),
     }
     return pd.DataFrame(signs, index=starts.index).reset_index(drop=True)
@@ -197,10 +198,19 @@ def _outside(starts: pd.DataFrame, lessons: Lessons) -> pd.Series:
     return (starts["app_started_upper"] < first) | (starts["app_started_lower"] > last)
 
 
-def _logs_reach_back(starts: pd.DataFrame, lessons: Lessons) -> pd.Series:
-    """Whether the logs of a start's cluster, as exported, begin before its application could have been refused."""
-    begun = schema.lookup(starts["cluster"].fillna(""), lessons.clusters["first_logged"])
-    return begun <= starts["app_started_upper"] + FIRST_LINE
+def _logs_reach_back(starts: pd.DataFrame, known: Known, lessons: Lessons) -> pd.Series:
+    """Whether logs of a start's application, as exported, reach back to when it could have been refused.
+
+    Those of its namespace began before; or its own before its proxy was open, or are without times: taken whole.
+    """
+    sites = ["cluster", "namespace"]
+    begun = starts[sites].fillna("").merge(lessons.namespaces, on=sites, how="left", validate="many_to_one")
+    logged = known.of("app_logged")
+    own = logged[~joins.is_one(logged["container"], [*MESH_CONTAINERS])]
+    first = joins.earliest(own["time_lower"], own["start_id"]).reindex(starts.index)
+    before = begun["first_logged"].set_axis(starts.index) <= starts["app_started_upper"] + FIRST_LINE
+    undated = joins.among(starts.index, own["start_id"][own["time_lower"].isna()])
+    return before | (first <= starts["proxy_ready_upper"]) | undated
 
 
 def _app_ran(starts: pd.DataFrame, known: Known) -> np.ndarray:

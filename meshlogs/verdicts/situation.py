@@ -12,6 +12,7 @@ The rules read these columns and nothing else:
 | redirectable | the pod is meshed and the destination may have been redirected |
 | by_proxy | the proxy itself reports it |
 | may_be_init | the log names no container, and nothing says that the pod has no init container but the mesh's |
+| doubtful | another program tells so, perhaps of its own connect: its proxy was not yet seen open |
 | is_init | an init container made the connection |
 | behind_redirect | of an init container: yes, no, proxied, passed or unknown (`init_order.situate`) |
 | gated | the application was held, or its native sidecar came first: no first window |
@@ -31,6 +32,7 @@ The rules read these columns and nothing else:
 | window_reason | why a claim for the first window is only likely |
 | after_open | the connect lies after the first proof that the proxy was open |
 | down_before, down_after_soon | the last sign before (next sign after) is one of a closed or ended proxy |
+| gone | when the proxy had ended, if nothing shows that it was started again since |
 | stopping, exited_by_stop | the pod was being stopped; its proxy had ended |
 | open_after | a later sign of an open proxy |
 | explained | an outage or a stop can explain the refusal |
@@ -39,7 +41,7 @@ The rules read these columns and nothing else:
 | clear | the connect lies clearly after an opening that was seen, and no other was refused beside it |
 | later_unexplained | `later`, and no outage or stop explains it |
 
-What other pods tell of the same destination comes in at the end: `bypass` of `lessons.learned_bypass`, and
+What other pods tell of the same destination comes in at the end: `bypass` and `carried` of `lessons.learned`, and
 `assumption_holds` (the export is of one pod, and nothing in it speaks of an exclusion).
 """
 
@@ -60,6 +62,8 @@ from meshlogs.verdicts.lessons import FAILURES, Lessons
 REPORT_SLACK = np.timedelta64(2 * times.SECOND, "ns")
 # A crashed proxy is restarted after at most the kubelet's largest back-off of 300 s, and starts.
 COMES_BACK = np.timedelta64(600 * times.SECOND, "ns")
+# A container whose hook failed is ended within its grace period, which is seldom longer than the default of 30 s.
+KILLS = np.timedelta64(60 * times.SECOND, "ns")
 # Clients that try again wait less than this between two attempts.
 BROKEN_OFF = np.timedelta64(45 * times.SECOND, "ns")
 # A closed proxy refuses every redirected destination: two refusals this near belong to one cause.
@@ -87,14 +91,17 @@ def situate(placed: pd.DataFrame, starts: pd.DataFrame, known: Known, lessons: L
     to = _destinations(errors, known, lessons)
     errors = pd.concat([errors.drop(columns=["host", "ip", "port"]), of_start.set_axis(errors.index), to], axis=1)
     errors = errors.assign(row=row, suspected=errors["suspected"].to_numpy(bool, na_value=False))
-    errors = errors.assign(**init_order.situate(errors, known.containers, known.specs), **_first_window(errors))
+    errors = errors.assign(**init_order.situate(errors, known.containers, known.specs))
     errors = errors.assign(**_signs(errors, known), **_stop(errors, known))
+    errors = errors.assign(**_first_window(errors))
     answer, reason = errors["answer"], errors["answer_reason"]
     stated = ~joins.is_one(reason, ["destination_unstated"])
     unsure = joins.is_one(answer, ["assumed", "unknown"])
-    may = (unsure | joins.is_one(answer, ["yes"])) & ~joins.is_one(errors["kind"], ["upstream_refused"])
+    reported, by_proxy = joins.is_one(errors["kind"], ["upstream_refused"]), joins.is_one(errors["container"], [PROXY])
+    may = (unsure | joins.is_one(answer, ["yes"])) & ~reported
     errors = errors.assign(
-        by_proxy=joins.is_one(errors["container"], [PROXY]),
+        by_proxy=by_proxy,
+        doubtful=reported & ~by_proxy & errors["in_first_window"],
         redirectable=may & joins.is_one(errors["meshed"], ["yes"]),
         only_local=~stated & errors["rules_known"] & ~errors["excludes"],
         explained=errors["stopping"] | errors["down_before"] | errors["down_after_soon"],
@@ -125,12 +132,17 @@ def _of_starts(starts: pd.DataFrame, known: Known) -> pd.DataFrame:
     # A hook that had its whole time-out waited for a proxy that was not ready: its long life is no sign.
     waiting = starts["hold"].to_numpy(bool, na_value=False) & ~held
     closed, ready = bounds["proxy_ready_lower"], bounds["proxy_ready_upper"]
-    opened = _opened(closed, ready, np.where(waiting, _MISSING, ended))
+    told_open, process = known.of("proxy_open"), known.of("proxy_process")
+    ready_told = told_open["start_id"][joins.is_one(told_open["value"], ["agent_ready"])]
+    began = times.stamps(joins.earliest(process["time_upper"], process["start_id"]).reindex(starts.index))
+    # An agent tells when its proxy is ready, as that of a later life did: it was not, in a life of which it told only
+    # the start.
+    untold = joins.among(starts.index, ready_told) & (began < ended) & (ready > ended)
+    opened = _opened(closed, ready, np.where(waiting | untold, _MISSING, ended))
     born = known.births.reindex(starts.index)
     # A pod that had lived for a while had a proxy that was open, though neither is in the export.
     opened = np.fmin(opened, times.stamps(born["alive"]) + births.SOON)
     rules = known.specs["redirect"].reindex(starts.index)
-    told_open, process = known.of("proxy_open"), known.of("proxy_process")
     first_told = times.stamps(joins.earliest(told_open["time_upper"], told_open["start_id"]).reindex(starts.index))
     unbroken = joins.among(starts.index, process["start_id"]) & (np.isnat(ended) | (ended > first_told))
     columns = {
@@ -191,7 +203,8 @@ def _first_window(errors: pd.DataFrame) -> dict[str, np.ndarray | pd.Categorical
     app_started, started, closed = _times(errors, "app_started_lower", "proxy_started_upper", "proxy_ready_lower")
     unopened, dated = np.isnat(opened), ~np.isnat(started) | ~np.isnat(closed)
     last_closed = np.fmax(closed, started)  # the one that is known
-    never = unopened & dated & errors["start_seen"].to_numpy() & (end <= last_closed + SETTLED)
+    gone = (errors["gone"].to_numpy() <= last_closed + SETTLED) & ~errors["stopping"].to_numpy()
+    never = unopened & dated & errors["start_seen"].to_numpy() & ((end <= last_closed + SETTLED) | gone)
     settled = begin > opened + SETTLED
     lived = errors["lived_before"].to_numpy()
     late = errors["late_s"].to_numpy() > 0
@@ -253,14 +266,20 @@ def _signs(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     refused_probe = joins.is_one(rows["kind"], ["probe_failed"]) & joins.is_one(rows["value"], ["refused"])
     down = _Signs(rows[joins.is_one(rows["kind"], _DOWN) | end_of_proxy | refused_probe], "time_lower")
     opens = _Signs(known.of("proxy_open"), "time_upper")
+    is_end = joins.is_one(rows["kind"], ["proxy_exited", "container_died"])
+    of_proxy = joins.is_one(rows["container"], [PROXY])
+    is_birth = joins.is_one(rows["kind"], ["proxy_process", "container_started"])
+    ends, born = (_Signs(rows[marks & of_proxy], "time_lower") for marks in (is_end, is_birth))
     begin, end, opened = _times(errors, "time_lower", "time_upper", "opened")
     last_open, last_down = opens.before(errors, begin), down.before(errors, end)
+    last_end, last_born = (signs.before(errors, begin) for signs in (ends, born))
     next_open, next_down = (signs.after(errors, end, strictly=True) for signs in (opens, down))
     soon = (opened <= end) & (next_down <= end + COMES_BACK)
     return {
         "down_before": (last_down >= opened) & (np.isnat(last_open) | (last_down > last_open)),
         "down_after_soon": soon & (np.isnat(next_open) | (next_down < next_open)),
         "open_after": ~np.isnat(next_open),
+        "gone": np.where(last_born > last_end, _MISSING, last_end),
     }
 
 
@@ -272,6 +291,7 @@ def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     """Whether the pod was being stopped for good: a stop after which no proxy started."""
     rows = known.of("pod_stopping", "proxy_draining", "container_killing", "container_died", "proxy_exited")
     rows = rows[~joins.is_one(rows["kind"], ["proxy_exited"]) | joins.is_one(rows["value"], ["normal"])]
+    rows = rows[~_by_failed_hook(rows, known)]
     exited = joins.is_one(rows["kind"], ["proxy_exited"])  # normally: it was told to
     died, killing = (joins.is_one(rows["kind"], [kind]) for kind in ("container_died", "container_killing"))
     stop = ~died & ~exited & (~killing | joins.is_one(rows["value"], ["stop"]))
@@ -279,8 +299,12 @@ def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     graceful = joins.asked_once(_is_graceful, rows["value"]).astype(bool) & of_proxy
     births = known.of("proxy_process", "container_started")
     of_births = joins.is_one(births["kind"], ["proxy_process"]) | joins.is_one(births["container"], [PROXY])
-    births = births[of_births]
-    reborn = times.stamps(joins.latest(births["time_lower"], births["start_id"]))[rows["start_id"].array.codes]
+
+    def last(births: pd.DataFrame) -> np.ndarray:
+        return times.stamps(joins.latest(births["time_lower"], births["start_id"]))[rows["start_id"].array.codes]
+
+    # No container of any kind starts in a pod whose containers are stopped with it.
+    reborn = np.where(killing, last(births), last(births[of_births]))
     final = np.isnat(reborn) | (reborn < times.stamps(rows["time_upper"]))
     told = joins.marked(errors["start_id"], rows["start_id"][stop & final])
     final = rows[(stop | graceful | exited) & final]
@@ -290,6 +314,13 @@ def _stop(errors: pd.DataFrame, known: Known) -> dict[str, np.ndarray]:
     exits = exits[joins.is_one(exits["kind"], ["proxy_exited"]) | joins.is_one(exits["container"], [PROXY])]
     last_exit = _Signs(exits, "time_lower").before(errors, end)
     return {"stopping": since <= end, "exited_by_stop": told & (last_exit >= since)}
+
+
+def _by_failed_hook(rows: pd.DataFrame, known: Known) -> np.ndarray:
+    """Whether each of these facts tells how the proxy alone was ended, by the kubelet, because its hook had failed."""
+    at = times.stamps(rows["time_upper"])
+    of_proxy = joins.is_one(rows["container"], [PROXY])
+    return of_proxy & (at - _Signs(known.of("hold_failed"), "time_lower").before(rows, at) <= KILLS)
 
 
 def _is_graceful(value: str | None) -> bool:
@@ -308,7 +339,8 @@ def _outlasts(errors: pd.DataFrame) -> np.ndarray:
     """Errors to a destination that was refused long after all others had stopped to be, where no opening is known.
 
     A closed proxy refuses all that it should carry: what alone goes on, after the last proof that the proxy was
-    closed, and for longer than the others waited between two attempts, is refused by somebody else.
+    closed, and for longer than the others waited between two attempts, is refused by somebody else. Two others, at
+    least, that stopped together: one may have given up.
     """
     guessed = errors["guessed"] & errors["redirectable"] & ~errors["is_init"]
     found = (guessed & errors["opened"].isna()).to_numpy(copy=True)
@@ -335,7 +367,7 @@ def _survivors(
     """The pairs (of a start and a target) last refused of each start; and, by start, when the others were over.
 
     `pair` is a row's number of its start and target; rows are sorted by start and time. Over is missing where no other
-    target was refused twice.
+    target was refused twice, or no two of them stopped together.
     """
     first = joins.firsts(pair)
     last, waited = np.full(len(first), _MISSING), np.full(len(first), _NO_TIME)
@@ -350,7 +382,8 @@ def _survivors(
     ended, longest = np.full(start[-1] + 1, _MISSING), np.full(start[-1] + 1, _NO_TIME)
     np.fmax.at(ended, owner[others], last[others])
     np.fmax.at(longest, owner[others], waited[others])
-    return by_end[survives], ended + 3 * longest + SETTLED
+    together = np.bincount(owner[others], last[others] >= ended[owner[others]] - BURST, minlength=len(ended)) > 1
+    return by_end[survives], np.where(together, ended + 3 * longest + SETTLED, _MISSING)
 
 
 def _begins(keys: np.ndarray) -> np.ndarray:
@@ -383,7 +416,8 @@ _NUMBER = re.compile(r"[0-9]+")
 
 
 # What it depends on.
-UNEXPLAINED = ("start_seen", "after_open", "opened_seen", "gated", "answer", "answer_reason", "meshed", "unnamed")
+UNEXPLAINED = ("start_seen", "after_open", "opened_seen", "gated", "answer", "answer_reason", "meshed")
+UNEXPLAINED += ("doubtful", "unnamed")
 
 
 def unexplained(errors: pd.DataFrame) -> pd.Series:
@@ -392,5 +426,6 @@ def unexplained(errors: pd.DataFrame) -> pd.Series:
     reason = reason.mask(errors["after_open"] | errors["gated"], "contradiction")
     reason = reason.mask(~errors["start_seen"] & ~(errors["after_open"] & errors["opened_seen"]), "start_not_in_export")
     reason = reason.mask(errors["answer"] == "unknown", errors["answer_reason"])
+    reason = reason.mask(errors["doubtful"], "overlap")
     reason = reason.mask(errors["meshed"] == "unknown", "mesh_unknown")
     return reason.mask(errors["unnamed"], "pod_unnamed")

@@ -5,13 +5,13 @@ from meshlogs.verdicts.claims import claim
 VERDICT = "upstream"
 NEEDS = (
     "kind",
-    "by_proxy",
-    "in_first_window",
+    "doubtful",
     "answer",
     "answer_reason",
     "is_init",
     "behind_redirect",
     "bypass",
+    "carried",
     "after_open",
     "excludes",
     "alone",
@@ -27,19 +27,16 @@ def claims(errors):
     anyone but a proxy that does not listen.
     """
     reported = errors["kind"] == "upstream_refused"
-    # Before its proxy was open only a program that is a proxy itself says so, perhaps of its own connect.
-    doubtful = reported & ~errors["by_proxy"] & errors["in_first_window"]
     meshed = errors["meshed"] == "yes"
     bypasses = meshed & (errors["answer"] == "no")
     before_rules = meshed & errors["is_init"] & (errors["behind_redirect"] == "no") & (errors["answer"] != "local")
     unknown = errors["answer"].isin(["assumed", "unknown"]) & meshed & ~errors["is_init"]
     unknown &= errors["answer_reason"] != "destination_unstated"  # it may as well be inside the pod
     # With a redirected one refused beside it, the proxy was not open after all.
-    proxy_up = unknown & errors["after_open"] & ~errors["explained"] & errors["alone"]
+    proxy_up = unknown & errors["after_open"] & ~errors["explained"] & errors["alone"] & ~errors["carried"]
     learned = unknown & errors["bypass"]
     # Refused while the proxy was open, so not redirected: of what a pod excludes rather than of itself.
     unstated = meshed & (errors["answer_reason"] == "destination_unstated") & errors["excludes"] & ~errors["is_init"]
     learned |= unstated & errors["after_open"] & ~errors["explained"] & errors["alone"]
     reason = errors["answer_reason"].where(errors["answer"] == "unknown", "redirection_assumed")
-    reason = reason.mask(doubtful, "overlap")
-    return claim(errors, (reported & ~doubtful) | bypasses | before_rules, proxy_up | learned | doubtful, reason)
+    return claim(errors, (reported & ~errors["doubtful"]) | bypasses | before_rules, proxy_up | learned, reason)

@@ -8,13 +8,13 @@ from meshlogs import times
 from meshlogs.verdicts import situation
 
 SECOND = 1_000_000_000
-SETTLED, BROKEN_OFF = 10 * SECOND, 45 * SECOND
+SETTLED, BROKEN_OFF, BURST = 10 * SECOND, 45 * SECOND, 5 * SECOND
 ERRORS = st.lists(
     st.fixed_dictionaries(
         {
             "start_id": st.sampled_from(["one", "two"]),
             "at": st.integers(0, 120),
-            "host": st.sampled_from(["a", "b", "c"]),
+            "host": st.sampled_from(["a", "b", "c", "d"]),
             "redirectable": st.sampled_from([True, True, True, False]),
             "stopping": st.sampled_from([False, False, False, True]),
         }
@@ -62,7 +62,10 @@ def plain(rows, closed) -> list[bool]:
         waits = [later - at for ats in others for at, later in zip(ats, ats[1:], strict=False)]
         if not waits:
             continue
-        over = max(ats[-1] for ats in others) + 3 * max(waits) + SETTLED
+        ended = max(ats[-1] for ats in others)
+        if sum(ats[-1] >= ended - BURST for ats in others) < 2:
+            continue
+        over = ended + 3 * max(waits) + SETTLED
         mine = [(number, at) for number, host, at in kept if host == survivor and not rows[number]["stopping"]]
         beyond = [at for _, at in mine if at > over and not (start in closed and at <= closed[start] + SETTLED)]
         if len(beyond) >= 2:
@@ -76,7 +79,15 @@ def test_a_plain_loop_over_each_pod_finds_the_same(rows, closed):
     assert situation._outlasts(table(rows, closed)).tolist() == plain(rows, closed)
 
 
+def refused(*rows):
+    return [{"start_id": "one", "at": at, "host": host, "redirectable": True, "stopping": False} for at, host in rows]
+
+
 def test_a_destination_that_alone_goes_on_is_found():
-    rows = [{"start_id": "one", "at": at, "host": host, "redirectable": True, "stopping": False}
-            for at, host in [(0, "a"), (0, "b"), (1, "a"), (1, "b"), (20, "b"), (30, "b")]]  # fmt: skip
-    assert situation._outlasts(table(rows, {})).tolist() == [False, True, False, True, True, True]
+    rows = refused((0, "a"), (0, "b"), (1, "a"), (1, "b"), (2, "c"), (20, "b"), (30, "b"))
+    assert situation._outlasts(table(rows, {})).tolist() == [False, True, False, True, False, True, True]
+
+
+def test_one_other_destination_that_is_refused_no_more_may_have_been_given_up():
+    rows = refused((0, "a"), (0, "b"), (1, "a"), (1, "b"), (20, "b"), (30, "b"))
+    assert not situation._outlasts(table(rows, {})).any()

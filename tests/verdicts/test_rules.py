@@ -1,6 +1,7 @@
 """Each rule on pods whose story one can read: proven, likely, and not claimed."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -109,6 +110,72 @@ def test_a_probe_that_envoy_answered_503_shows_its_workers_since_1_7():
         assert starts["proxy_ready_upper"].tolist() == upper
 
 
+def test_a_proxy_restarted_before_it_was_ever_open_is_still_in_its_start():
+    again = [proxy("proxy_exited", 200.0, "killed"), proxy("proxy_process", 201.0, "agent")]
+    again += [proxy("proxy_open", 310.0, "agent_ready")]
+    _, errors = judged([*app(), *start(), *again, *(refused(second) for second in range(2, 310, 20))], [pod()])
+    assert set(errors["verdict"]) == {"startup_race"}
+    # Whether it was open for a moment before it died, nobody saw.
+    assert set(errors["certainty"][errors["time"] > pd.Timestamp(story.at(190), tz="UTC")]) == {"likely"}
+
+
+def test_a_proxy_that_ended_had_been_open_unless_its_agent_told_so_of_its_next_life_only():
+    again = [proxy("proxy_exited", 200.0, "killed"), proxy("proxy_process", 201.0, "agent")]
+    again += [proxy("proxy_open", 210.0, "agent_ready"), refused(205.0)]
+    assert verdict([*app(), *start(), *again], [pod()]) == ("startup_race", "likely", "overlap")
+    not_logged = proxy("container_started", 0.0, log="events", container_kind="regular")
+    assert verdict([*app(), not_logged, *again], [pod()]) == ("proxy_outage", "likely", "ready_not_seen")
+
+
+def test_a_proxy_that_its_failed_hook_ended_and_nobody_started_again_was_never_open():
+    held = pod(hold_hook=True, containers=("istio-proxy", "web"), controller="Job")
+    ended = [proxy("hold_failed", 61.0, log="events"), proxy("proxy_exited", 61.2, "normal")]
+    facts = [*start(), *ended, *app(62.0), *(refused(second) for second in (63.0, 73.0, 93.0, 133.0))]
+    starts, errors = judged(facts, [held])
+    assert errors[["verdict", "certainty", "reason"]].drop_duplicates().values.tolist() == [
+        ["startup_race", "likely", "never_ready"]
+    ]
+    assert starts[["outcome", "reason"]].values.tolist() == [["harmed", "hold_failed"]]
+
+
+def test_a_proxy_that_ended_long_after_it_was_last_seen_closed_may_have_been_open():
+    held = pod(hold_hook=True, containers=("istio-proxy", "web"))
+    facts = [*start(), *app(70.0), proxy("proxy_exited", 3000.0, "killed"), refused(3001.0)]
+    assert verdict(facts, [held])[0] == "undetermined"
+
+
+def test_a_refusal_after_the_proxy_ended_does_not_say_that_it_was_closed_before():
+    facts = [*app(), *start(), proxy("proxy_exited", 10.0, "killed"), refused(10.2)]
+    starts, _ = judged(facts, [pod()])
+    assert starts["proxy_ready_lower"].tolist() == [pd.Timestamp(story.at(0.1), tz="UTC")]
+
+
+def test_a_probes_answer_without_its_port_is_that_of_the_specs_port():
+    answered = proxy("probe_failed", 3.0, "503", until=3.999, log="events")
+    facts = [*app(), *start(), answered, proxy("proxy_version", 0.2, "1.20.3")]
+    assert judged(facts, [pod()])[0]["proxy_ready_upper"].tolist() == [pd.Timestamp(story.at(3.999), tz="UTC")]
+    other = json.dumps({"containers": [{"name": "istio-proxy", "readiness": {"port": 15020}}, {"name": "web"}]})
+    for pods in ([], [pod(spec=other)]):
+        assert judged(facts, pods)[0]["proxy_ready_upper"].isna().all()
+
+
+def test_workers_that_run_without_listeners_are_no_opening():
+    answered = proxy("probe_failed", 3.0, "503", until=3.999, log="events")
+    ready = proxy("proxy_open", 61.0, "agent_ready")
+    rejected = [refused(second) for second in (4.0, 10.0, 20.0)]
+    facts = [*app(), *start(), answered, *rejected, ready, proxy("proxy_version", 0.2, "1.20.3")]
+    starts, errors = judged(facts, [pod()])
+    assert starts["proxy_ready_upper"].tolist() == [pd.Timestamp(story.at(61.0), tz="UTC")]
+    assert set(errors["verdict"]) == {"startup_race"}
+
+
+def test_the_line_of_the_opening_goes_before_a_late_report():
+    told = [proxy("proxy_closed", 4.95, "workers"), proxy("proxy_open", 4.95, "workers", until=5.05)]
+    for printed in (5.53, 8.0):
+        starts, _ = judged([*app(), *start(), *told, refused(printed)], [pod()])
+        assert starts["proxy_ready_lower"].tolist() == [pd.Timestamp(story.at(4.95), tz="UTC")]
+
+
 # upstream, local, no_sidecar
 
 
@@ -123,10 +190,35 @@ def test_what_the_proxy_reports_is_upstream():
 
 
 def test_a_destination_refused_while_the_proxy_was_open_bypasses_it_in_the_window_too():
-    facts = [*app(), *start(), CLOSED, READY, refused(1.0), refused(60.0)]
+    facts = [*app(), *start(), CLOSED, READY, refused(1.0), refused(60.0), refused(75.0)]
     _, errors = judged(facts)
-    assert errors["verdict"].tolist() == ["upstream", "upstream"]
+    assert errors["verdict"].tolist() == ["upstream", "upstream", "upstream"]
     assert set(errors["certainty"]) == {"likely"}
+
+
+def of_another(suffix, facts):
+    return [row | {"pod": f"web-6d5f7c9b4d-{suffix}"} for row in facts]
+
+
+def test_one_late_report_does_not_outweigh_starts_that_were_refused_before_the_opening_only():
+    raced = [*app(), *start(), CLOSED, READY, refused(1.0), refused(2.0)]
+    facts = [*raced, refused(25.0), *of_another("bbbbb", raced), *of_another("ccccc", raced)]
+    _, errors = judged(facts)
+    assert errors["verdict"].tolist() == ["startup_race"] * 6 + ["undetermined"]
+    assert errors["reason"].tolist() == ["redirection_assumed"] * 6 + ["contradiction"]
+
+
+def test_an_outage_that_left_no_trace_does_not_turn_the_races_before_into_refusals_of_the_destination():
+    outage = [refused(900.0), refused(901.0), refused(902.0)]
+    _, errors = judged([*app(), *start(), CLOSED, READY, refused(1.0), *outage])
+    assert errors["verdict"].tolist() == ["startup_race"] + ["undetermined"] * 3
+
+
+def test_a_destination_refused_after_the_opening_in_several_starts_bypasses_the_proxy():
+    early = [*app(), *start(), CLOSED, READY, refused(1.0)]
+    late = [*app(), *start(), CLOSED, READY, refused(20.0)]
+    _, errors = judged([*early, refused(20.0), *of_another("bbbbb", late), *of_another("ccccc", late)])
+    assert errors["verdict"].tolist() == ["upstream"] * 4
 
 
 def test_loopback_and_the_own_address_are_local():
@@ -226,6 +318,16 @@ def test_an_application_restarted_by_its_liveness_probe_is_no_stop():
     )
 
 
+def test_an_application_that_starts_again_was_not_stopped_with_its_pod():
+    again = [
+        fact("container_killing", 100.0, "web", "stop", until=100.999, log="events"),
+        fact("container_started", 101.0, "web", until=101.999, log="events", container_kind="regular"),
+    ]
+    assert verdict([*app(), *start(), READY, *again, refused(103.0)], [pod()]) == (
+        "undetermined", None, "contradiction",
+    )  # fmt: skip
+
+
 def test_refused_redirected_and_proxy_up_is_a_contradiction():
     assert verdict([*app(), *start(), READY, refused(600.0)], [pod()]) == (
         "undetermined",
@@ -293,6 +395,21 @@ def test_exposed_needs_logs_that_reach_back_to_the_start():
     assert starts.set_index("pod").loc["web-6d5f7c9b4d-x2x4z", "outcome"] == "exposed"
 
 
+def test_logs_of_another_namespace_or_of_the_proxy_say_nothing_of_when_the_applications_begin():
+    other = fact("app_logged", -9.0, "other") | {"pod": "other-6d5f7c9b4d-abcde", "namespace": "other"}
+    own = [proxy("app_logged", 0.1), fact("app_logged", 600.0, "web")]
+    starts, _ = judged([*app(), *start(), CLOSED, READY, *own, other], [pod()])
+    found = starts.set_index("pod").loc["web-6d5f7c9b4d-x2x4z", ["outcome", "reason"]]
+    assert found.tolist() == ["undetermined", "no_app_logs"]
+
+
+def test_an_application_that_is_slow_to_write_its_first_line_was_silent_before():
+    late = [proxy("proxy_closed", 25.0), proxy("proxy_open", 30.0, "agent_ready")]
+    assert outcome([*app(), *start(), *late, fact("app_logged", 12.0, "web")], [pod()]) == ("exposed", None)
+    whole = fact("app_logged", 0.0, "web") | {"time_lower": None, "time_upper": None}
+    assert outcome([*app(), *start(), *late, whole], [pod()]) == ("exposed", None)
+
+
 def test_a_name_used_again_is_another_start_by_its_address():
     def life(second, ip):
         return [proxy("pod_address", second, ip), refused(second - 0.5), proxy("proxy_open", second + 1)]
@@ -325,7 +442,7 @@ def test_a_text_without_destination_refused_while_the_proxy_is_open():
 
 
 def test_what_outlasts_all_others_is_refused_by_itself():
-    burst = [refused(second, ip="10.0.0.9") for second in (1.0, 2.0, 4.0)]
+    burst = [refused(second, ip=ip) for second in (1.0, 2.0, 4.0) for ip in ("10.0.0.9", "10.0.0.10")]
     alone = [refused(second, ip="10.0.0.77", port=5432) for second in (1.0, 5.0, 20.0, 30.0, 40.0)]
     probes = [proxy("probe_failed", 3.0, "refused", log="events")]
     started = proxy("container_started", 0.0, log="events", container_kind="regular")
@@ -333,6 +450,14 @@ def test_what_outlasts_all_others_is_refused_by_itself():
     by_port = errors.groupby("destination_port")["verdict"].unique()
     assert by_port[6379].tolist() == ["startup_race"]
     assert by_port[5432].tolist() == ["upstream"]
+
+
+def test_a_client_that_gave_up_says_nothing_of_one_that_tries_on():
+    given_up = [refused(second, ip="10.0.0.30", port=8888) for second in (2.1, 4.1, 6.1)]
+    tries_on = [refused(second) for second in range(2, 31, 2)]
+    started = proxy("container_started", 1.0, log="events", container_kind="regular")
+    _, errors = judged([*app(), started, *given_up, *tries_on])
+    assert set(errors["verdict"]) == {"startup_race", "undetermined"}
 
 
 def test_what_began_before_the_export_is_not_told():
@@ -379,7 +504,7 @@ def situated(facts, pods):
     known, told = timelines.Known(placed, objects), lessons.lessons_of(placed, objects)
     errors = situation.situate(placed, timelines.reconstruct(placed, objects, known), known, told)
     errors = errors.astype({name: object for name in errors if joins.is_coded(errors[name])})
-    return errors.assign(assumption_holds=told.trusted().to_numpy()[0])
+    return errors.assign(assumption_holds=told.trusted().to_numpy()[0], carried=False)
 
 
 @pytest.mark.parametrize("rule", verdicts.RULES, ids=lambda rule: rule.VERDICT)
