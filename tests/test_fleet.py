@@ -126,8 +126,8 @@ def test_the_same_files_twice_are_one(tmp_path, samples):
     assert twice.coverage["duplicates"].sum() == 10
 
 
-def test_rows_and_pods_taken_a_few_at_a_time_give_the_same_evidence(samples, monkeypatch):
-    at_once = ml.read(samples / "fleet").evidence
+def test_rows_and_pods_taken_a_few_at_a_time_give_the_same_evidence(samples, fleet, monkeypatch):
+    at_once = fleet.export.evidence
     monkeypatch.setattr(parts, "BATCH", 7)
     assert_frame_equal(ml.read(samples / "fleet").evidence, at_once)
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from scipy.stats import fisher_exact
 from scipy.stats import t as student
 
 import meshlogs as ml
-from meshlogs import comparison, schema, times
+from meshlogs import comparison, output, schema, times
 from meshlogs.cli import main
 from meshlogs.comparison import inference, units
 
@@ -429,17 +430,27 @@ def test_bursts_are_a_minute_apart():
 MIX = {"race": 4, "slow_proxy": 1, "patient": 2}
 
 
-def simulated(folder, seed, **options):
-    ml.simulate_fleet(folder, pods=40, seed=seed, mix=MIX, **options)
-    return ml.analyse(folder / "export")
+@pytest.fixture(scope="module")
+def judged(simulated):
+    """`judged(seed, …)`: a simulated fleet, analysed once; to read."""
+
+    @cache
+    def fleet_of(seed, **options):
+        return ml.analyse(simulated(pods=40, seed=seed, mix=MIX, **options) / "export")
+
+    return fleet_of
 
 
-def test_simulated_remedies_that_work_half_work_and_do_nothing(tmp_path):
-    before = simulated(tmp_path / "before", 31)
+def after_remedy(judged, held):
+    """The fleet two days later, with the application of so many pods held."""
+    return judged(32, held=held, start="2026-03-04T09:00:00Z")
+
+
+def test_simulated_remedies_that_work_half_work_and_do_nothing(judged):
+    before = judged(31)
     told = {}
     for held in (1.0, 0.5, 0.0):
-        after = simulated(tmp_path / str(held), 32, held=held, start="2026-03-04T09:00:00Z")
-        found = ml.compare(before, after)
+        found = ml.compare(before, after_remedy(judged, held))
         told[held] = (found.verdict, found.facts["took_effect"], "in part" in found.sentence)
     assert told[1.0] == ("worked", "yes", False)
     assert told[0.5] == ("worked", "partly", True)
@@ -450,15 +461,13 @@ def test_simulated_remedies_that_work_half_work_and_do_nothing(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(judged, tmp_path_factory):
     """Two reports of a simulated fleet: without a remedy, and held."""
     root = tmp_path_factory.mktemp("compare")
-    for name, seed, held in (("before", 31, 0.0), ("after", 32, 1.0)):
-        ml.simulate_fleet(root / name, pods=30, seed=seed, mix=MIX, held=held)
-        assert (
-            CliRunner().invoke(main, ["report", f"{root / name}/export", "--out", f"{root}/out-{name}"]).exit_code == 0
-        )
-    return str(root / "out-before"), str(root / "out-after")
+    for name, one in (("before", judged(31)), ("after", after_remedy(judged, 1.0))):
+        (root / name).mkdir()
+        output.write_fleet(one, root / name, by=["workload"])
+    return str(root / "before"), str(root / "after")
 
 
 def test_the_command_says_that_holding_worked(folders):
@@ -473,10 +482,9 @@ def test_the_command_says_that_holding_worked(folders):
     assert hook["having_before"] == 0 and hook["having_after"] == hook["known_after"]
 
 
-def test_a_fleet_and_its_folder_say_the_same(folders):
+def test_a_fleet_and_its_folder_say_the_same(folders, judged):
     one = ml.compare(*folders)
-    sides = [ml.analyse(Path(name).parent / name.rpartition("-")[2] / "export") for name in folders]
-    other = ml.compare(*sides)
+    other = ml.compare(judged(31), after_remedy(judged, 1.0))
     assert one.as_json() == other.as_json()
 
 

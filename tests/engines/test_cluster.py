@@ -26,6 +26,12 @@ def export(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def judged_here(export):
+    """The export, judged by this machine; to read."""
+    return ml.analyse(export)
+
+
+@pytest.fixture(scope="module")
 def client():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -66,8 +72,8 @@ def test_parts_of_a_split_entry_that_different_workers_read(client, tmp_path):
     assert refused["message"].tolist() == ["dial tcp 10.0.0.9:6379: connect: connection refused"]
 
 
-def test_a_fleet_read_on_a_cluster(export, client):
-    local, remote = ml.analyse(export), ml.analyse(export, engine=client)
+def test_a_fleet_read_on_a_cluster(export, judged_here, client):
+    local, remote = judged_here, ml.analyse(export, engine=client)
     pd.testing.assert_frame_equal(local.starts, remote.starts)
     pd.testing.assert_frame_equal(local.errors, remote.errors)
     again = ml.analyse(ml.read(export), engine=client.scheduler.address)
@@ -97,8 +103,10 @@ def test_a_worker_killed_in_mid_run_changes_nothing(export, client):
 
 
 @pytest.mark.parametrize("dies_before", ["settle", "examine"])
-def test_groups_are_judged_on_the_cluster_whatever_becomes_of_a_worker(dies_before, export, client, monkeypatch):
-    local = ml.analyse(export)
+def test_groups_are_judged_on_the_cluster_whatever_becomes_of_a_worker(
+    dies_before, export, judged_here, client, monkeypatch
+):
+    local = judged_here
     each, died = cluster.Pieces.each, []
 
     def watched(self, step, *arguments):

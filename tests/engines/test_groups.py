@@ -72,11 +72,10 @@ def test_workers_judge_an_export_that_keeps_its_evidence(export, at_once):
 
 
 @pytest.mark.usefixtures("small_groups")
-def test_specs_that_name_no_cluster_find_their_pods_in_each_group(monkeypatch):
-    fleet = ml.analyse("sample_data/fleet", engine=local.Local(1))
-    assert len(fleet.facts) > 1
-    monkeypatch.undo()
-    assert_same(fleet, ml.analyse("sample_data/fleet"))
+def test_specs_that_name_no_cluster_find_their_pods_in_each_group(samples, fleet):
+    in_groups = ml.analyse(samples / "fleet", engine=local.Local(1))
+    assert len(in_groups.facts) > 1 == len(fleet.facts)
+    assert_same(in_groups, fleet)
 
 
 @pytest.mark.usefixtures("small_groups")

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+from functools import cache
 
 import pyarrow as pa
 import pytest
@@ -21,10 +22,12 @@ PACK = {
 BLOCK = 100_000  # of bzip2, which gives whole blocks only; those of zstd are as large
 
 
+@cache
 def lines(count):
+    """So many lines, made once."""
     resource = {"type": "k8s_container", "labels": {"pod_name": "web-0", "container_name": "web"}}
-    for number in range(count):
-        yield json.dumps(
+    return [
+        json.dumps(
             {
                 "insertId": f"i{number}",
                 "logName": "projects/p/logs/stderr",
@@ -33,6 +36,8 @@ def lines(count):
                 "timestamp": f"2026-03-02T09:{number // 60 % 60:02}:{number % 60:02}Z",
             }
         )
+        for number in range(count)
+    ]
 
 
 def read_by_all(path, out):
@@ -86,7 +91,7 @@ def test_members_and_zeros_that_pad_the_end(kind, tmp_path):
 
 
 def test_where_nothing_is_left_the_error_tells_why(tmp_path):
-    (tmp_path / "export.json.gz").write_bytes(gzip.compress(next(lines(1)).encode())[:12])
+    (tmp_path / "export.json.gz").write_bytes(gzip.compress(lines(1)[0].encode())[:12])
     with pytest.raises(ml.InputError, match=r"found in any file \(export.json.gz: the gzip stream is cut off\)"):
         ml.read([tmp_path]).rejects  # noqa: B018 (read for what it raises)
     with pytest.raises(ml.InputError, match=r"\(export.json.gz: the gzip stream is cut off\)"):

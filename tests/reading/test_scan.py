@@ -200,9 +200,9 @@ def test_a_scan_does_without_pandas(tmp_path):
 
 
 @pytest.mark.parametrize("compress", [False, True])
-def test_a_scan_of_a_fleet_is_a_run_over_every_line(tmp_path, compress):
-    ml.simulate_fleet(tmp_path, pods=60, seed=4, gzip=compress)
-    same(gathered(tmp_path / "export"), gathered(tmp_path / "export", whole=True))
+def test_a_scan_of_a_fleet_is_a_run_over_every_line(simulated, compress):
+    export = simulated(pods=60, seed=4, **({"gzip": True} if compress else {})) / "export"
+    same(gathered(export), gathered(export, whole=True))
 
 
 def test_a_file_read_in_stretches_and_small_blocks_is_the_file(tmp_path, monkeypatch):

@@ -32,13 +32,13 @@ def facts(found):
     return sorted(map(tuple, told.to_numpy().tolist()))
 
 
-def test_a_fleet_that_was_converted_is_the_fleet(tmp_path, monkeypatch):
-    ml.simulate_fleet(tmp_path, pods=60, seed=4)
-    folder = converted(tmp_path / "export", tmp_path / "tables")
+def test_a_fleet_that_was_converted_is_the_fleet(tmp_path, simulated, monkeypatch):
+    export = simulated(pods=60, seed=4) / "export"
+    folder = converted(export, tmp_path / "tables")
     whole = gathered(folder, whole=True)
     assert len(whole.evidence) > 1_000
     same(gathered(folder), whole)
-    assert facts(whole) == facts(gathered(tmp_path / "export"))
+    assert facts(whole) == facts(gathered(export))
     table = pq.read_table(folder / "log_entries.parquet")
     pq.write_table(table, folder / "log_entries.parquet", row_group_size=200)
     monkeypatch.setattr(scan, "TABLE_STRETCH", 20_000)

@@ -46,9 +46,8 @@ def test_a_scan_finds_what_parsing_every_row_finds(name, shape, tmp_path):
 
 @pytest.mark.parametrize("how", TIMES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_scan_of_a_fleet_is_a_run_over_every_row(shape, how, tmp_path):
-    ml.simulate_fleet(tmp_path / "made", pods=60, seed=4)
-    for path in sorted((tmp_path / "made" / "export").rglob("*.json")):
+def test_a_scan_of_a_fleet_is_a_run_over_every_row(shape, how, tmp_path, simulated):
+    for path in sorted((simulated(pods=60, seed=4) / "export").rglob("*.json")):
         if path.name != "pods.json":
             place = tmp_path / "rows" / path.parent.name
             place.mkdir(parents=True, exist_ok=True)
@@ -163,11 +162,10 @@ def test_a_scan_finds_what_parsing_every_row_of_a_table_finds(name, shape, tmp_p
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_fleet_in_tables(shape, tmp_path, monkeypatch):
-    ml.simulate_fleet(tmp_path / "made", pods=60, seed=4)
+def test_a_fleet_in_tables(shape, tmp_path, simulated, monkeypatch):
     (tmp_path / "rows").mkdir()
     for folder in ("stdout", "stderr", "events"):
-        shards = sorted((tmp_path / "made" / "export" / folder).rglob("*.json"))
+        shards = sorted((simulated(pods=60, seed=4) / "export" / folder).rglob("*.json"))
         entries = entries_of("".join(path.read_text() for path in shards))
         table_of(entries, shape, tmp_path / "rows" / f"{folder}.parquet")
     whole = gathered(tmp_path / "rows", whole=True)

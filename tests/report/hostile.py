@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 
 NASTY = (
@@ -37,10 +38,9 @@ def many(fleet, times: int) -> SimpleNamespace:
     tables = {"remedies": fleet.remedies}
     for name in ("starts", "errors", "evidence"):
         table = getattr(fleet, name)
-        copies = [
-            table.assign(start_id=table["start_id"] + f"-{at}", pod=table["pod"] + f"-{at}") for at in range(times)
-        ]
-        tables[name] = pd.concat(copies, ignore_index=True)
+        copies = pd.concat([table] * times, ignore_index=True)
+        number = pd.Series(np.repeat(np.arange(times), len(table)).astype(str), dtype="str")
+        tables[name] = copies.assign(**{key: copies[key].astype("str") + "-" + number for key in ("start_id", "pod")})
     return stand_in(fleet, **tables)
 
 

@@ -139,9 +139,14 @@ def kinds(tmp_path_factory):
     return folder
 
 
-def test_the_ticket_has_no_command_that_cannot_work(kinds):
-    fleet = ml.analyse(kinds)
-    told = ticket(fleet, ["namespace", "workload"])
+@pytest.fixture(scope="module")
+def raced(kinds):
+    """That export, judged; to read."""
+    return ml.analyse(kinds)
+
+
+def test_the_ticket_has_no_command_that_cannot_work(raced):
+    told = ticket(raced, ["namespace", "workload"])
     block = re.search(r"```sh\n(.*?)\n```\n", told, re.DOTALL).group(1).split("\n")
     run = [line for line in block if not line.startswith("#")]
     assert [line.split()[2] for line in run] == ["cronjob/nightly", "deployment/web"]
@@ -149,30 +154,30 @@ def test_the_ticket_has_no_command_that_cannot_work(kinds):
     assert f"# {INSTEAD['Pod']}: patches/blue_batch_lonely/hold_application/patch.yaml" in block
     waiting = "# trap: nothing reads PROXY_READY_URL until the code of patches/code is in the image"
     assert block.count(waiting) == 2  # of the Job and of the cron job
-    told = machine(fleet, ["namespace"])
+    told = machine(raced, ["namespace"])
     assert told["commands"] == run
     assert [action["command"] for action in told["actions"]].count(None) == 2
-    page = "".join(section.html for section in sections(fleet, ["namespace", "workload"]))
+    page = "".join(section.html for section in sections(raced, ["namespace", "workload"]))
     assert not re.search(r"kubectl patch (job|pod)/", page)
 
 
-def test_a_story_tells_the_traps_beside_the_patch(kinds):
-    told = ml.explain(ml.analyse(kinds), "import-abcde")
+def test_a_story_tells_the_traps_beside_the_patch(raced):
+    told = ml.explain(raced, "import-abcde")
     before, _, _ = told.partition("    apiVersion: batch/v1")
     assert f"    # trap: {INSTEAD['Job']}" in before
     assert "    # trap: nothing reads PROXY_READY_URL" in before
 
 
 def test_a_story_tells_the_remedies_of_its_own_cluster(kinds):
-    fleet = ml.analyse(kinds)
+    fleet = ml.analyse(kinds)  # one of its own, to change
     other = fleet.remedies.assign(cluster="green", why="of the other cluster")
     fleet.__dict__["remedies"] = pd.concat([fleet.remedies, other], ignore_index=True)
     assert "of the other cluster" not in ml.explain(fleet, "web-67d56cdd9-abcde")
 
 
-def test_workloads_are_counted_by_cluster_namespace_and_name(kinds):
+def test_workloads_are_counted_by_cluster_namespace_and_name(raced):
     """Four workloads were harmed: two can be held by a patch, the Job and the cron job cannot."""
-    finding = summary(ml.analyse(kinds))["finding"]
+    finding = summary(raced)["finding"]
     assert "in 4 workloads." in finding
     assert "patches for 2 workloads are ready; in 2 others that is blocked" in finding
 
@@ -190,12 +195,11 @@ def test_the_numbers_of_workloads_add_up(samples, name):
     assert int(told[1]) + int(told[2] or 0) == count
 
 
-def test_of_two_clusters_the_worst_workload_says_which(kinds):
-    fleet = ml.analyse(kinds)
-    assert "did not yet listen, in 4 workloads." in summary(fleet)["finding"]  # one start each: none is the worst
-    again = fleet.starts[fleet.starts["workload"] == "web"]
-    starts = pd.concat([fleet.starts, again, fleet.starts.assign(cluster="green")], ignore_index=True)
-    two = stand_in(fleet, starts=starts, errors=fleet.errors, evidence=fleet.evidence, remedies=fleet.remedies)
+def test_of_two_clusters_the_worst_workload_says_which(raced):
+    assert "did not yet listen, in 4 workloads." in summary(raced)["finding"]  # one start each: none is the worst
+    again = raced.starts[raced.starts["workload"] == "web"]
+    starts = pd.concat([raced.starts, again, raced.starts.assign(cluster="green")], ignore_index=True)
+    two = stand_in(raced, starts=starts, errors=raced.errors, evidence=raced.evidence, remedies=raced.remedies)
     assert "most in batch/web of blue (2), in 8 workloads." in summary(two)["finding"]
 
 
@@ -275,15 +279,14 @@ def test_what_was_read_is_said_without_empty_lists():
     )
 
 
-def test_the_evidence_of_a_pod_is_its_race(kinds):
+def test_the_evidence_of_a_pod_is_its_race(raced):
     """An upstream refusal that came first is no evidence of what became of the start."""
-    fleet = ml.analyse(kinds)
-    errors = fleet.errors
+    errors = raced.errors
     mine = errors[errors["pod"] == "web-67d56cdd9-abcde"]
     first = mine.assign(verdict="upstream", message="another cause", time=mine["time"] - pd.Timedelta(1, "s"))
     errors = pd.concat([first, errors], ignore_index=True)
     spoiled = stand_in(
-        fleet, starts=fleet.starts, errors=errors, evidence=fleet.evidence, remedies=fleet.remedies, pods=fleet.pods
+        raced, starts=raced.starts, errors=errors, evidence=raced.evidence, remedies=raced.remedies, pods=raced.pods
     )
     told = ticket(spoiled, ["namespace"])
     assert "startup_race proven" in told and "another cause" not in told
