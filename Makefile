@@ -24,7 +24,7 @@ test: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
-	MESHLOGS_RECORDINGS='$(RECORDINGS)' $(BIN)/python -m pytest --quiet -n 3 --dist worksteal -p no:nbval -p no:anyio -rs
+	MESHLOGS_RECORDINGS='$(RECORDINGS)' $(BIN)/python -m pytest --quiet -n 2 --dist worksteal -p no:nbval -p no:anyio -rs
 	MESHLOGS_PROGRESS=off $(BIN)/python -m pytest --quiet --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks
 
 accuracy: $(VENV)/.ready  ## how often verdicts and intervals are right: docs/ACCURACY.md, docs/COMPARE.md
