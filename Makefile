@@ -20,6 +20,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt setup.py $(wildcard meshlogs/*.px
 report: $(VENV)/.ready
 	$(BIN)/meshlogs report sample_data/fleet --out $(OUT)
 
+# Tests are run without plug-ins that they do not need and each worker would load.
 test: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from meshlogs import schema, times
+from meshlogs import schema
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
 from meshlogs.later import Later
@@ -157,7 +157,6 @@ def questions(starts: pd.DataFrame, errors: pd.DataFrame) -> Iterator[Question]:
     open_errors = undecided.assign(first=undecided["time"], last=undecided["time"], what="errors")
     open_starts = open_starts[open_starts["outcome"] == "undetermined"]
     both = pd.concat([part[["what", *place, "first", "last"]] for part in (open_starts, open_errors)])
-    both = both.astype(dict.fromkeys(["first", "last"], times.COLUMN))  # those of one start may all be missing
     for (reason, cluster), group in both.groupby(["reason", both["cluster"].fillna("")], sort=True):
         counts = group["what"].value_counts()
         told = ", ".join(

@@ -148,8 +148,7 @@ class Export:
     def _read(self, path: Path, source: str) -> formats.Shard:
         if path not in self._named:
             return formats.read_any(path, source=source)
-        shard = formats.read(path, source=source)
-        return pod_logs.named(shard, self.pod) if self.pod and shard.form == "pod_logs" else shard
+        return pod_logs.named(formats.read(path, source=source), self.pod)
 
     def _together(self, name: str, table, *more: pd.DataFrame) -> pd.DataFrame:
         tables = [part for part in (*(getattr(shard, name) for shard in self._shards), *more) if len(part)]

@@ -14,6 +14,7 @@ from meshlogs.columnar.memory import give_back
 from meshlogs.display import fleet_html
 from meshlogs.engines import groups
 from meshlogs.errors import UnknownPodError
+from meshlogs.evidence import refused
 from meshlogs.export import Export, Paths, read
 from meshlogs.incidence import BY, incidence_by
 from meshlogs.progress import progress
@@ -173,5 +174,5 @@ def evidence_for(fleet: Fleet, error: pd.Series) -> pd.DataFrame:
     """
     rows = fleet.evidence_of([error["start_id"]])
     mine = rows["insert_id"].eq(error["insert_id"]) & rows["time_upper"].eq(error["time"])
-    others = rows["kind"].isin(["refused", "suspected", "upstream_refused", "refused_context", "app_logged"])
+    others = rows["kind"].isin([*refused.KINDS, "app_logged"])
     return rows[mine | ~others].reset_index(drop=True)

@@ -14,6 +14,7 @@ from meshlogs import births, schema, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.lifecycle import restarted
 from meshlogs.evidence.proxy import PROXY
+from meshlogs.evidence.refused import FAILURES
 from meshlogs.formats.names import workload_of
 from meshlogs.specs import CLOCK_SLACK, HELPERS, MESH_CONTAINERS, destinations, specs_of
 
@@ -68,7 +69,7 @@ def place(evidence: pd.DataFrame, pods: pd.DataFrame) -> pd.DataFrame:
     return others.assign(**filled)[[*evidence, "start_id"]]
 
 
-_TOLD_WITHOUT_POD = ["refused", "suspected", "upstream_refused", "refused_undated"]
+_TOLD_WITHOUT_POD = [*FAILURES, "refused_undated"]
 
 
 def _pod_or_file(pod: pd.Series, source: pd.Series) -> pd.Series:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from meshlogs import coverage, times, verdicts
+from meshlogs.evidence.refused import FAILURES
 from meshlogs.pipeline import Fleet
 from meshlogs.remedies.workloads import PLACE
 from meshlogs.text import clean
@@ -46,7 +47,7 @@ def _story(fleet: Fleet, start: pd.Series, limit: int) -> str:
         *_evidence(fleet, start, limit),
         "",
         *_remedy(fleet, start),
-        *_settle(start, errors),
+        *_settle(fleet, start, errors),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -60,9 +61,9 @@ def _unnamed(fleet: Fleet, shown: pd.DataFrame) -> list[str]:
     return [f"Logs that name no pod: {names}. One that is this pod's: give it as a file, not within a folder.\n"]
 
 
-def _settle(start: pd.Series, errors: pd.DataFrame) -> list[str]:
+def _settle(fleet: Fleet, start: pd.Series, errors: pd.DataFrame) -> list[str]:
     """The queries that would decide what is undetermined."""
-    rows = coverage.settle(start.to_frame().T, errors)
+    rows = coverage.settle(fleet.starts[fleet.starts["start_id"] == start["start_id"]], errors)
     lines = [f"    {clean(row.query, 1_000)}" for row in rows.drop_duplicates("query").itertuples()]
     return ["", "  What would settle it", *lines] if lines else []
 
@@ -135,7 +136,7 @@ def _refusals(errors: pd.DataFrame, limit: int) -> list[str]:
 
 
 def _evidence(fleet: Fleet, start: pd.Series, limit: int) -> list[str]:
-    rows = fleet.evidence_of([start["start_id"]], without=[*_QUIET, "refused", "suspected", "upstream_refused"])
+    rows = fleet.evidence_of([start["start_id"]], without=[*_QUIET, *FAILURES])
     lines = [f"  Evidence: {len(rows)} facts"]
     for row in rows.head(limit).itertuples():
         what = f"{row.kind}{' ' + clean(row.value) if isinstance(row.value, str) and row.value else ''}"

@@ -55,7 +55,8 @@ def test_refusals_without_a_time_are_counted_and_said(tmp_path, capsys, name):
     assert "2 lines tell of a refused connection without any time" in told
     assert "lines that tell of one without any time: 2" in told
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "2 lines tell of a refused connection without any time: of these no verdict can be given." in page
+    errors = page[page.index('id="errors"') :]
+    assert "2 lines tell of a refused connection without any time, so no verdict can be given" in errors
     assert "No program in these logs reported a refused connection" not in page
     starts = pd.read_parquet(tmp_path / "out" / "tables" / "starts.parquet")
     assert starts["refused_undated"].tolist() == [2] and starts["refused"].tolist() == [0]

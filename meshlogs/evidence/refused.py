@@ -41,7 +41,8 @@ from meshlogs.later import Later
 
 pd = Later("pandas")
 
-KINDS = ("refused", "suspected", "upstream_refused", "refused_context")
+FAILURES = ("refused", "suspected", "upstream_refused")
+KINDS = (*FAILURES, "refused_context")
 
 # Containers of the mesh itself: their refusals are evidence about the proxy, read elsewhere.
 MESH = (PROXY, "istio-init", "istio-validation", "enable-core-dump", "install-cni", "ztunnel", "linkerd-proxy")

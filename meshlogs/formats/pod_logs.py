@@ -89,8 +89,10 @@ def sniff(head: bytes, name: str) -> bool:
     return stamped > _SHARE * len(lines)
 
 
-def named(shard: Shard, pod: str) -> Shard:
-    """The same rows of such a file, those whose pod nothing names as this pod's."""
+def named(shard: Shard, pod: str | None) -> Shard:
+    """The same rows, of a log those whose pod nothing names as this pod's, if one is given."""
+    if pod is None or shard.form != "pod_logs":
+        return shard
     rows = schema.conform(shard.log_entries, schema.LOG_ENTRIES)
     return shard._replace(log_entries=rows.assign(pod=rows["pod"].fillna(pod)))
 

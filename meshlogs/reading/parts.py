@@ -301,10 +301,9 @@ def _collected(task: Task, pieces: Iterable[_Piece]) -> Part:
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in _LAYOUTS}
     rows, parsed, lines = [arrow.empty(bulk.LAYOUT)], 0, 0
     told: list[scan.Found] = []
-    named = {one.source for one in task.files} if task.pod else set()  # no file in an archive
+    given = {one.source for one in task.files}  # no file in an archive
     for shard, lines, found in pieces:
-        if shard.source in named and shard.form == "pod_logs":
-            shard = pod_logs.named(shard, task.pod)
+        shard = pod_logs.named(shard, task.pod) if shard.source in given else shard
         _, records, rejects = files.get(shard.source, ("", 0, 0))
         # Where not every line is parsed, all were counted, blank ones too; damage to the file is on none.
         records = max(records + shard.records, lines + shard.rejects["line"].null_count if found else 0)

@@ -11,13 +11,14 @@ import pandas as pd
 
 from meshlogs import times
 from meshlogs.columnar import joins
+from meshlogs.evidence.refused import KINDS as REFUSALS
 from meshlogs.text import clean
 
 MOST = 20_000  # starts; what a page of 5 MB can hold
 MOST_WITH_FACTS = 1_500
 FACTS = 24  # of one start
 _ORDER = ("harmed", "init_stalled", "undetermined", "exposed", "safe", "not_meshed")
-_QUIET = ("app_logged", "proxy_version", "pod_address", "refused", "suspected", "refused_context", "upstream_refused")
+_QUIET = ("app_logged", "proxy_version", "pod_address", *REFUSALS)
 _TIMES = ("app_started", "proxy_started", "proxy_ready")
 
 

@@ -33,7 +33,7 @@ from meshlogs.markup import (
 from meshlogs.plots import harmed_of, plot_hours, plot_incidence, plot_pod, plot_waterfall, plot_windows
 from meshlogs.remedies.workloads import PLACE
 from meshlogs.report.figures import figure
-from meshlogs.report.summary import sentences, summary
+from meshlogs.report.summary import sentences, summary, undated
 from meshlogs.report.tables import (
     Command,
     command_of,
@@ -260,10 +260,10 @@ def _sure(row: dict) -> str:
 
 def _errors(fleet, _by) -> Section:
     errors = fleet.judged
-    undated = _undated(int(fleet.starts["refused_undated"].sum()))
+    without_time = undated(fleet.starts)
     if errors.empty:
-        none = undated or "<p>No program in these logs reported a refused connection.</p>"
-        return Section("errors", "Refused connections", none)
+        none = without_time or "No program in these logs reported a refused connection."
+        return Section("errors", "Refused connections", f"<p>{none}</p>")
     counts = errors.groupby(["verdict", "certainty", "reason"], dropna=False).size().rename("errors").reset_index()
     counts = joins.plain(counts)
     counts = counts.sort_values(["errors", "verdict"], ascending=[False, True], kind="stable")
@@ -284,19 +284,13 @@ def _errors(fleet, _by) -> Section:
     }
     told = table(counts, columns, "errors") + "<h3>By destination</h3>" + table(where, places, "errors")
     suspected = int(errors["suspected"].fillna(False).sum())
+    told += f"<p>{without_time}</p>" if without_time else ""
     told += (
         f"<p>{suspected:,} of them are suspected: the text does not state why connecting failed.</p>"
         if suspected
         else ""
     )
-    return Section("errors", "Every refused connection", told + undated + _each_error(fleet))
-
-
-def _undated(count: int) -> str:
-    if not count:
-        return ""
-    lines = "1 line tells" if count == 1 else f"{count:,} lines tell"
-    return f"<p>{lines} of a refused connection without any time: of these no verdict can be given.</p>"
+    return Section("errors", "Every refused connection", told + _each_error(fleet))
 
 
 def _each_error(fleet) -> str:

@@ -48,7 +48,7 @@ def sentences(fleet, counts: dict) -> list[str]:
     starts = fleet.starts
     if not counts["starts"]:
         return ["No pod start was found in this export: nothing can be said about refused connections."]
-    others = [_stalled(counts), _others(counts), _unexplained(counts), _unnamed(starts), _undated(counts)]
+    others = [_stalled(counts), _others(counts), _unexplained(counts), _unnamed(starts), undated(starts)]
     if not counts["at_risk"]:
         unknown = int(starts["reason"].isin(["mesh_unknown", "pod_unnamed"]).sum())
         refused = f"{_plural(len(fleet.judged), 'refused connection')} reported."
@@ -148,8 +148,9 @@ def _unnamed(starts: pd.DataFrame) -> str:
     return f"{count:,} {names} no pod, each is counted as a start: {how}." if count else ""
 
 
-def _undated(counts: dict) -> str:
-    count = counts["undated"]
+def undated(starts: pd.DataFrame) -> str:
+    """How many lines tell of a refused connection without any time, and what to do; "" where there are none."""
+    count = int(starts["refused_undated"].sum())
     told = f"{_plural(count, 'line')} {'tells' if count == 1 else 'tell'} of a refused connection without any time"
     return f"{told}, so no verdict can be given: write the log with kubectl logs --timestamps." if count else ""
 

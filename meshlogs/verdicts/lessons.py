@@ -12,9 +12,9 @@ import pandas as pd
 
 from meshlogs import times
 from meshlogs.columnar import joins
+from meshlogs.evidence.refused import FAILURES
 from meshlogs.specs import MESH_CONTAINERS, excludes
 
-FAILURES = ["refused", "suspected", "upstream_refused"]
 # Refusals of one destination that go on for so long, the proxy being open, are no outage that left no trace; nor, for
 # the shorter time, are they reports of one failure, or an outage of a proxy whose log is there.
 LASTING = 30 * times.SECOND

@@ -53,10 +53,11 @@ import pandas as pd
 from meshlogs import births, times
 from meshlogs.columnar import joins
 from meshlogs.evidence.proxy import PROXY
+from meshlogs.evidence.refused import FAILURES
 from meshlogs.specs import MESH_CONTAINERS, destinations, excludes
 from meshlogs.timelines import Known, gated
 from meshlogs.verdicts import init_order
-from meshlogs.verdicts.lessons import FAILURES, Lessons
+from meshlogs.verdicts.lessons import Lessons
 
 # A refusal may be logged this long after it happened without its text saying so.
 REPORT_SLACK = np.timedelta64(2 * times.SECOND, "ns")
