@@ -55,6 +55,15 @@ def text(value, limit: int = 200, *, lines: bool = False) -> Markup:
     return escape(clean(value, limit))
 
 
+def name_of(start) -> str:
+    """What a start is called: its pod, for want of a name its id.
+
+    >>> name_of({"pod": None, "start_id": "/(one.log)"})
+    '/(one.log)'
+    """
+    return start["pod"] if isinstance(start["pod"], str) else start["start_id"]
+
+
 def words(value) -> Markup:
     """A long text of an input for a wide cell."""
     return text(value, 300)

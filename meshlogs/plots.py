@@ -8,7 +8,7 @@ style sheet gives a dark figure; `dark()` is the report's. (jfly.uni-koeln.de/co
 import numpy as np
 import pandas as pd
 
-from meshlogs.markup import ends
+from meshlogs.markup import ends, name_of
 
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY, SKY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#808080", "#56B4E9",
@@ -76,6 +76,8 @@ def plot_pod(fleet, pod: str, ax=None):
     errors = fleet.errors_of([start["start_id"]])
     ax = _axes(ax, 9, 3.4)
     epoch, end = _span(start, evidence, errors)
+    if epoch is None:
+        return _undated(ax, start, errors)
 
     def second(stamp):
         return None if pd.isna(stamp) else (stamp - epoch) / pd.Timedelta(1, "s")
@@ -117,16 +119,31 @@ def _program(start: pd.Series, errors: pd.DataFrame) -> str:
 
 
 def _span(start: pd.Series, evidence: pd.DataFrame, errors: pd.DataFrame):
-    """First and last time to show, the first a whole second: what happened around the start, not a pod's whole life."""
+    """First and last time to show, the first a whole second: what happened around the start, not a pod's whole life.
+
+    Two times None where nothing is dated.
+    """
     known = [
         start[f"{name}_{end}"] for name in ("proxy_started", "app_started", "proxy_ready") for end in ("lower", "upper")
     ]
     known += [start["scheduled_lower"], *errors["time"].head(50)]
     known = [stamp for stamp in known if not pd.isna(stamp)] or list(evidence["time_lower"].dropna())
+    if not known:
+        return None, None
     epoch, end = min(known), max(known)
     probes = evidence.loc[evidence["kind"].eq("probe_failed"), "time_upper"].dropna()
     end = max([end, *probes[probes < end + pd.Timedelta(120, "s")]])
     return epoch.floor("s"), end + max((end - epoch) * 0.12, pd.Timedelta(1, "s"))
+
+
+def _undated(ax, start: pd.Series, errors: pd.DataFrame):
+    """The axes of a start in whose logs no line has a time."""
+    lines = start["refused_undated"]
+    told = f"\nlines that tell of a refused connection: {lines:,}" if lines else ""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, f"nothing of this start has a time{told}", ha="center", transform=ax.transAxes)
+    ax.set_title(_finding(start, errors), loc="left", fontsize=10)
+    return ax
 
 
 def _life(ax, row: float, lower, upper, last: float, height: float, color: str, label: str) -> None:
@@ -170,7 +187,7 @@ def _window(ax, start: pd.Series, second, last: float) -> None:
 
 
 def _finding(start: pd.Series, errors: pd.DataFrame) -> str:
-    pod = _short(start["pod"], 70)
+    pod = _short(name_of(start), 70)
     low, high = start["window_lower_s"], start["window_upper_s"]
     if start["outcome"] == "not_meshed":
         return f"{pod} has no proxy"

@@ -2,6 +2,7 @@
 
 import json
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -65,6 +66,17 @@ def test_refusals_without_a_time_are_counted_and_said(tmp_path, capsys, name):
 def test_a_start_of_which_nothing_is_dated_can_be_explained(tmp_path):
     fleet = fleet_of(tmp_path, **{POD: f"starting\n{REFUSED}\n"})
     assert "This start is undetermined" in ml.explain(fleet, POD)
+
+
+def test_such_starts_are_drawn_by_what_is_known_of_them(tmp_path):
+    fleet = fleet_of(tmp_path, one=STAMPED, **{POD: f"starting\n{REFUSED}\n"})
+    assert ml.plot_pod(fleet, "/(one.log)").get_title("left") == "/(one.log)\nundetermined"
+    bare = ml.plot_pod(fleet, POD)
+    assert bare.get_title("left") == f"{POD}\nundetermined"
+    assert [text.get_text() for text in bare.texts] == [
+        "nothing of this start has a time\nlines that tell of a refused connection: 1"
+    ]
+    plt.close("all")
 
 
 def test_a_log_without_a_pod_changes_no_other_verdict(guide, samples, tmp_path):

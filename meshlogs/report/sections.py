@@ -17,6 +17,7 @@ from meshlogs.markup import (
     console,
     html,
     label,
+    name_of,
     number,
     origin,
     percent,
@@ -198,9 +199,7 @@ def anchor(start_id: str) -> str:
 
 def _pod_link(start: dict, has_article: bool) -> Markup:
     target = anchor(start["start_id"]) if has_article else f"pod={quote(start['start_id'], safe='')}"
-    return Markup('<a href="#{}">{}</a>').format(
-        target, text(start["pod"] if isinstance(start["pod"], str) else start["start_id"], 120)
-    )
+    return Markup('<a href="#{}">{}</a>').format(target, text(name_of(start), 120))
 
 
 def _article(fleet) -> Callable[[pd.Series], str]:
