@@ -69,7 +69,7 @@ function windowText(start) {
 function summary(start) {
   const where = [start.namespace, start.cluster].filter(Boolean).join(", ");
   const refused = `${start.refused} refused connection${start.refused === 1 ? "" : "s"}`;
-  return `${start.pod} (${where}): ${start.outcome}, ${windowText(start)}, ${refused}`;
+  return `${start.pod}${where && ` (${where})`}: ${start.outcome}, ${windowText(start)}, ${refused}`;
 }
 
 function factText(start, fact) {
